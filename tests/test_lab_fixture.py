@@ -77,5 +77,7 @@ def test_the_offline_page_opens_a_file_and_reaches_no_server(
     file.write_text("<!doctype html><title>from disk</title>")
     offline_page.goto(file.as_uri())
     assert offline_page.title() == "from disk"
-    reached = offline_page.evaluate("url => fetch(url, {mode: 'no-cors'}).then(() => true, () => false)", jupyter_lab.url)
+    reached = offline_page.evaluate(
+        "url => fetch(url, {mode: 'no-cors'}).then(() => true, () => false)", jupyter_lab.url
+    )
     assert not reached
