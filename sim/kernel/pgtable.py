@@ -1,0 +1,54 @@
+"""Looking at one PTE: pure functions of a value that was read before.  arch/x86/include/asm/pgtable.h
+
+A PTE's value is None (``pte_none``) or a :class:`sim.structs.Pte`.
+"""
+
+from __future__ import annotations
+
+from sim.ops import Field
+from sim.structs import PTRS_PER_PTE, Mm, PageTable, Pte
+
+
+def pte_none(pte: Pte | None) -> bool:
+    """Nothing is mapped here.  arch/x86/include/asm/pgtable.h:394 (v3.7)"""
+    return pte is None
+
+
+def pte_present(pte: Pte | None) -> bool:
+    """A frame is mapped here, even if PROT_NONE keeps the hardware out.  arch/x86/include/asm/pgtable.h:405 (v3.7)"""
+    return pte is not None and pte.kind in {"present", "prot_none"}
+
+
+def pte_accessible(pte: Pte | None) -> bool:
+    """The hardware may have put it into a TLB.  arch/x86/include/asm/pgtable.h:417 (v3.8)"""
+    return pte is not None and pte.kind == "present"
+
+
+def pte_numa(pte: Pte | None) -> bool:
+    """A NUMA hint: mapped, and PROT_NONE so that the next access faults.  1354305521-11583-5 (numa/core v18)"""
+    return pte is not None and pte.kind == "prot_none"
+
+
+def is_migration_entry(pte: Pte | None) -> bool:
+    """A page that was mapped here is on its way to another frame.  include/linux/swapops.h:111 (v3.7)"""
+    return pte is not None and pte.kind == "migration"
+
+
+def pmd_index(address: int) -> int:
+    """The slot of *address* among the page tables of an mm.  arch/x86/include/asm/pgtable.h:450 (v3.7)"""
+    return address // PTRS_PER_PTE
+
+
+def pte_index(address: int) -> int:
+    """The slot of *address* in its page table.  arch/x86/include/asm/pgtable.h:470 (v3.7)"""
+    return address % PTRS_PER_PTE
+
+
+def pmd_offset(mm: Mm, address: int) -> Field:
+    """Where the page table of *address* is named.  arch/x86/include/asm/pgtable.h:516 (v3.7)"""
+    return mm.pmd[pmd_index(address)]
+
+
+def pte_offset_map(table: PageTable, address: int) -> Field:
+    """Where the PTE of *address* stands in its page table.  arch/x86/include/asm/pgtable_64.h:142 (v3.7)"""
+    return table.pte[pte_index(address)]

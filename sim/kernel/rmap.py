@@ -1,0 +1,397 @@
+"""From a page to every PTE that names it.  mm/rmap.c
+
+The way: ``page->mapping`` names the page's anon_vma; the anon_vma's interval tree holds one link (AVC) for each VMA
+that may map the page; VMA and page offset give the address; the page table at that address has the PTE, or not.
+Two walks go this way for every page that moves: the unmap walk (``try_to_unmap_anon``) puts migration entries in,
+the remap walk (``rmap_walk_anon``) takes them out again.  How each is locked is for the variant to say.
+
+The kernel brackets ``page_get_anon_vma`` and ``page_lock_anon_vma`` with ``rcu_read_lock``: a freed anon_vma stays an
+anon_vma until the reader is done.  There is no operation for that here, because no world yet frees an anon_vma under
+such a reader; the machine would report a use after free.
+
+In this file: anon_vmas and their links, from a page to its anon_vma, from a VMA to the PTE, the unmap walk, the remap
+walk, and the account of PTEs that come and go.
+
+Whether a page is anonymous (bit 0 of the pointer in the kernel) needs no bit here: all pages are, and ``mapping`` is
+the AnonVma or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from sim.context import Context
+from sim.kernel import mmap
+from sim.kernel.interval_tree import (
+    anon_vma_interval_tree_insert,
+    anon_vma_interval_tree_iter_first,
+    anon_vma_interval_tree_iter_next,
+)
+from sim.kernel.pagemap import linear_page_index
+from sim.kernel.pgtable import pmd_offset, pte_offset_map, pte_present
+from sim.kernel.swap import lru_cache_add_lru, put_page
+from sim.kernel.swapops import make_migration_entry
+from sim.locks import holders
+from sim.ops import Alloc, Bug, Free, Kernel, KernelFunction, Point
+from sim.structs import AnonVma, AnonVmaChain, Mm, Page, Vma
+from sim.sync import spin_lock, spin_unlock
+
+#: What a visit to one PTE says about going on.  include/linux/rmap.h:260 (v3.7)
+SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL, SWAP_MLOCK = range(4)
+
+
+def anon_vma_alloc(k: Context) -> Kernel:
+    """A new anon_vma that is its own root, with one reference for its tree.  mm/rmap.c:68 (v3.7)"""
+    anon_vma = yield Alloc(AnonVma, (("refcount", 1),))
+    yield anon_vma.root.set(anon_vma)
+    return anon_vma
+
+
+def anon_vma_free(k: Context, anon_vma: AnonVma) -> Kernel:
+    """Free an anon_vma that nobody refers to.
+
+    Who got its lock in ``page_lock_anon_vma`` by trylock has no reference, so if the root's lock is held, wait until
+    that one is through by taking it and giving it back.  (A variant uses one of the two locks; the other is free.)
+    mm/rmap.c:85 (v3.7)
+    """
+    root = yield anon_vma.root
+    mutex = yield root.mutex
+    rwsem = yield root.rwsem
+    if holders(mutex) or holders(rwsem):
+        yield from k.anon_vma_lock_write(anon_vma)
+        yield from k.anon_vma_unlock_write(anon_vma)
+    yield Free(anon_vma)
+
+
+def anon_vma_chain_alloc(k: Context) -> Kernel:
+    """A new link, not yet linked.  mm/rmap.c:114 (v3.7)"""
+    avc = yield Alloc(AnonVmaChain)
+    return avc
+
+
+def anon_vma_chain_free(k: Context, avc: AnonVmaChain) -> Kernel:
+    """Free a link.  No walker may still see it: unlike an anon_vma it is freed outright.  mm/rmap.c:119 (v3.7)"""
+    yield Free(avc)
+
+
+def anon_vma_chain_link(k: Context, vma: Vma, avc: AnonVmaChain, anon_vma: AnonVma) -> Kernel:
+    """Link *vma* and *anon_vma* through *avc*: newest first in the VMA's chain, by offset in the anon_vma's tree.
+
+    Caller holds the anon_vma lock to change the tree, and mmap_sem (with page_table_lock if only for reading).
+    mm/rmap.c:124 (v3.7)
+    """
+    yield avc.vma.set(vma)
+    yield avc.anon_vma.set(anon_vma)
+    chain = yield vma.anon_vma_chain
+    yield vma.anon_vma_chain.set((avc, *chain))
+    yield from anon_vma_interval_tree_insert(k, avc, anon_vma)
+
+
+def anon_vma_prepare(k: Context, vma: Vma) -> Kernel:
+    """See to it that *vma* has an anon_vma for its new pages: a neighbour's if that will do, or a new one.
+
+    Caller holds mmap_sem for reading only: two threads may come here for one VMA, and the second gives back what it
+    has allocated.  Takes the anon_vma lock to change the tree, and page_table_lock inside it.
+    mm/rmap.c:161 (v3.7)
+    """
+    anon_vma = yield vma.anon_vma
+    if anon_vma is not None:
+        return 0
+    mm = yield vma.vm_mm
+    avc = yield from anon_vma_chain_alloc(k)
+    anon_vma = yield from mmap.find_mergeable_anon_vma(k, vma)
+    allocated = None
+    if anon_vma is None:
+        anon_vma = yield from anon_vma_alloc(k)
+        allocated = anon_vma
+
+    yield from k.anon_vma_lock_write(anon_vma)
+    yield from spin_lock(mm.page_table_lock)
+    already = yield vma.anon_vma
+    if already is None:
+        yield vma.anon_vma.set(anon_vma)
+        yield from anon_vma_chain_link(k, vma, avc, anon_vma)
+    yield from spin_unlock(mm.page_table_lock)
+    yield from k.anon_vma_unlock_write(anon_vma)
+
+    if already is not None:
+        if allocated is not None:
+            yield from put_anon_vma(k, allocated)
+        yield from anon_vma_chain_free(k, avc)
+    return 0
+
+
+def page_mapped(k: Context, page: Page) -> Kernel:
+    """Whether any PTE maps *page*.  Takes nothing: the answer may be old at once.  include/linux/mm.h:854 (v3.7)"""
+    mapcount = yield page._mapcount
+    return mapcount >= 0
+
+
+def page_anon_vma(k: Context, page: Page) -> Kernel:
+    """The anon_vma that *page* names, or None.  Neither locks nor pins it.  include/linux/rmap.h:99 (v3.7)"""
+    anon_vma = yield page.mapping
+    return anon_vma
+
+
+def page_get_anon_vma(k: Context, page: Page) -> Kernel:
+    """The anon_vma of *page* with a reference, or None if nobody maps the page any more.
+
+    Takes no lock.  While a PTE maps the page, its VMA is still linked and the anon_vma lives; hence the test before
+    and after the reference is taken.  mm/rmap.c:403 (v3.7)
+    """
+    anon_vma = yield page.mapping
+    if anon_vma is None:
+        return None
+    mapped = yield from page_mapped(k, page)
+    if not mapped:
+        return None
+    pinned = yield anon_vma.refcount.add_unless(1, 0)
+    if not pinned:
+        return None
+    mapped = yield from page_mapped(k, page)
+    if not mapped:
+        yield from put_anon_vma(k, anon_vma)
+        return None
+    return anon_vma
+
+
+def page_lock_anon_vma(k: Context, page: Page) -> Kernel:
+    """The anon_vma of *page*, its root locked for a walk, or None if nobody maps the page any more.
+
+    The fast path is one trylock.  Who has to sleep pins the anon_vma first, and drops the pin once it has the lock;
+    after sleeping it does not look at the mapcount again.  mm/rmap.c:445 (v3.7)
+    """
+    anon_vma = yield page.mapping
+    if anon_vma is None:
+        return None
+    mapped = yield from page_mapped(k, page)
+    if not mapped:
+        return None
+
+    locked = yield from k.anon_vma_trylock_read(anon_vma)
+    if locked:
+        mapped = yield from page_mapped(k, page)
+        if not mapped:
+            yield from k.anon_vma_unlock_read(anon_vma)
+            return None
+        return anon_vma
+
+    pinned = yield anon_vma.refcount.add_unless(1, 0)
+    if not pinned:
+        return None
+    mapped = yield from page_mapped(k, page)
+    if not mapped:
+        yield from put_anon_vma(k, anon_vma)
+        return None
+    yield from k.anon_vma_lock_read(anon_vma)
+    count = yield anon_vma.refcount.add(-1)
+    if count == 0:  # everybody else has gone: unlock before freeing, because freeing may take the lock
+        yield from k.anon_vma_unlock_read(anon_vma)
+        yield from __put_anon_vma(k, anon_vma)
+        return None
+    return anon_vma
+
+
+def page_unlock_anon_vma(k: Context, anon_vma: AnonVma) -> Kernel:
+    """Give back what ``page_lock_anon_vma`` locked.  mm/rmap.c:507 (v3.7)"""
+    yield from k.anon_vma_unlock_read(anon_vma)
+
+
+def put_anon_vma(k: Context, anon_vma: AnonVma) -> Kernel:
+    """Drop a reference; the last one frees the anon_vma.  Caller does not hold its lock.
+
+    include/linux/rmap.h:93 (v3.7)
+    """
+    count = yield anon_vma.refcount.add(-1)
+    if count == 0:
+        yield from __put_anon_vma(k, anon_vma)
+
+
+def __put_anon_vma(k: Context, anon_vma: AnonVma) -> Kernel:
+    """Free an anon_vma, and its root if that was the root's last reference.
+
+    The root goes first, and freeing the member then looks at the root's lock: a use after free that stayed in the
+    kernel until 624483f3ea82 (2014) turned the two around.  mm/rmap.c:1675 (v3.7)
+    """
+    root = yield anon_vma.root
+    if root is not anon_vma:
+        count = yield root.refcount.add(-1)
+        if count == 0:
+            yield from anon_vma_free(k, root)
+    yield from anon_vma_free(k, anon_vma)
+
+
+def vma_address(k: Context, pgoff: int, vma: Vma) -> Kernel:
+    """Where in *vma* the page with offset *pgoff* is expected.
+
+    Caller holds the anon_vma lock, without which the two fields can belong to two different moments.  The kernel takes
+    the page and reads its offset again; it cannot have changed, since the page is locked.  mm/rmap.c:527 (v3.7)
+    """
+    vm_start = yield vma.vm_start
+    vm_pgoff = yield vma.vm_pgoff
+    return vm_start + pgoff - vm_pgoff
+
+
+def page_check_address(k: Context, page: Page, mm: Mm, address: int) -> Kernel:
+    """The PTE and the page table that map *page* at *address*, with the ptl held; or None, with nothing held.
+
+    A first look at the PTE is taken without the ptl; only a present one is worth the lock, and then it is looked at
+    again.  Takes the ptl.  include/linux/rmap.h:190, with its body at mm/rmap.c:574 (v3.7)
+    """
+    table = yield pmd_offset(mm, address)
+    if table is None:
+        return None
+    pte = pte_offset_map(table, address)
+    value = yield pte
+    if not pte_present(value):
+        return None
+    yield from spin_lock(table.ptl)
+    value = yield pte
+    if pte_present(value) and value.page is page:
+        return pte, table
+    yield from spin_unlock(table.ptl)
+    return None
+
+
+def try_to_unmap(k: Context, page: Page) -> Kernel:
+    """Replace every PTE of *page* by a migration entry (``TTU_MIGRATION``).
+
+    Caller holds the page lock.  Whether it worked the caller sees by ``page_mapped``, which it tests itself; the
+    kernel tests it here as well, for callers that want to know.  mm/rmap.c:1630 (v3.7)
+    """
+    ret = yield from try_to_unmap_anon(k, page)
+    return ret
+
+
+def try_to_unmap_anon(k: Context, page: Page) -> Kernel:
+    """Visit every VMA that may map *page*, until none does.
+
+    Caller holds the page lock.  Takes the root anon_vma lock as the variant says, and each page table's ptl inside it.
+    The kernel skips the temporary stack of an exec, which is not modelled.  mm/rmap.c:1470 (v3.7)
+    """
+    anon_vma = yield from k.page_lock_anon_vma(page)
+    if anon_vma is None:
+        return SWAP_AGAIN
+    yield Point("unmap_walk")
+    ret = SWAP_AGAIN
+    pgoff = yield page.index
+    avc = yield from anon_vma_interval_tree_iter_first(k, anon_vma, pgoff, pgoff)
+    while avc is not None:
+        vma = yield avc.vma
+        address = yield from vma_address(k, pgoff, vma)
+        ret = yield from try_to_unmap_one(k, page, vma, address)
+        if ret != SWAP_AGAIN:
+            break
+        mapped = yield from page_mapped(k, page)
+        if not mapped:
+            break
+        avc = yield from anon_vma_interval_tree_iter_next(k, avc, pgoff, pgoff)
+    yield from k.page_unlock_anon_vma(anon_vma)
+    return ret
+
+
+def try_to_unmap_one(k: Context, page: Page, vma: Vma, address: int) -> Kernel:
+    """Put a migration entry where *vma* maps *page*, if it does.
+
+    Caller holds the page lock and the anon_vma lock.  Takes the ptl, and holds it over the TLB flush: from the
+    clearing of the PTE until the entry is stored there is no PTE at all, and no fault may see that without the ptl.
+    mm/rmap.c:1194 (v3.7)
+    """
+    yield Point("pte_visit_unmap")
+    mm = yield vma.vm_mm
+    found = yield from page_check_address(k, page, mm, address)
+    if found is None:
+        return SWAP_AGAIN
+    pte, table = found
+    old = yield from k.ptep_clear_flush(vma, address, pte)
+    entry = yield from make_migration_entry(k, page, old.write)
+    yield pte.set(entry)
+    yield from page_remove_rmap(k, page)
+    yield from put_page(k, page)  # the PTE's reference
+    yield from spin_unlock(table.ptl)
+    return SWAP_AGAIN
+
+
+def rmap_walk(k: Context, page: Page, rmap_one: KernelFunction, arg: Hashable) -> Kernel:
+    """Call *rmap_one* for every VMA that may map *page*.  Caller holds the page lock.  mm/rmap.c:1745 (v3.7)"""
+    ret = yield from rmap_walk_anon(k, page, rmap_one, arg)
+    return ret
+
+
+def rmap_walk_anon(k: Context, page: Page, rmap_one: KernelFunction, arg: Hashable) -> Kernel:
+    """Call ``rmap_one(k, page, vma, address, arg)`` for every VMA in the tree of *page*'s anon_vma.
+
+    Caller holds the page lock and a reference to the anon_vma: nobody maps the page now, so ``page_lock_anon_vma``
+    would find nothing.  Takes the root anon_vma lock as the variant says.  Nobody counts whether every migration
+    entry was found: a VMA that is missed here keeps its entry for good.  mm/rmap.c:1690 (v3.7)
+    """
+    ret = SWAP_AGAIN
+    pgoff = yield page.index
+    anon_vma = yield from page_anon_vma(k, page)
+    if anon_vma is None:
+        return ret
+    yield from k.rmap_walk_anon_lock(anon_vma)
+    yield Point("remap_walk")
+    avc = yield from anon_vma_interval_tree_iter_first(k, anon_vma, pgoff, pgoff)
+    while avc is not None:
+        vma = yield avc.vma
+        address = yield from vma_address(k, pgoff, vma)
+        ret = yield from rmap_one(k, page, vma, address, arg)
+        if ret != SWAP_AGAIN:
+            break
+        avc = yield from anon_vma_interval_tree_iter_next(k, avc, pgoff, pgoff)
+    yield from k.rmap_walk_anon_unlock(anon_vma)
+    return ret
+
+
+def page_add_new_anon_rmap(k: Context, page: Page, vma: Vma, address: int) -> Kernel:
+    """Account for the first PTE of a page that nobody else knows yet, and put the page on the LRU.
+
+    Caller holds the ptl, and has not stored the PTE yet.  mm/rmap.c:1073 (v3.7)
+    """
+    yield page._mapcount.set(0)
+    yield from __page_set_anon_rmap(k, page, vma, address, exclusive=True)
+    yield from lru_cache_add_lru(k, page)
+
+
+def page_add_anon_rmap(k: Context, page: Page, vma: Vma, address: int) -> Kernel:
+    """Account for one more PTE of a page.  Caller holds the ptl and the page lock.  mm/rmap.c:1030 (v3.7)"""
+    mapcount = yield page._mapcount.add(1)
+    if mapcount == 0:
+        yield from __page_set_anon_rmap(k, page, vma, address, exclusive=False)
+
+
+def __page_set_anon_rmap(k: Context, page: Page, vma: Vma, address: int, exclusive: bool) -> Kernel:
+    """Say where *page* belongs, unless that is known: in *vma*'s anon_vma, or if not exclusive, in the oldest one.
+
+    Caller holds the ptl.  A page that was migrated has inherited its place.  mm/rmap.c:969 (v3.7)
+    """
+    mapping = yield page.mapping
+    if mapping is not None:
+        return
+    anon_vma = yield vma.anon_vma
+    if anon_vma is None:
+        yield Bug("kernel bug", f"{page} is mapped in {vma}, which has no anon_vma", (page, vma))
+    if not exclusive:
+        anon_vma = yield anon_vma.root
+    index = yield from linear_page_index(k, vma, address)
+    yield page.mapping.set(anon_vma)
+    yield page.index.set(index)
+
+
+def page_move_anon_rmap(k: Context, page: Page, vma: Vma, address: int) -> Kernel:
+    """Make *page* belong to *vma*'s own anon_vma: after copy on write no relative maps it.
+
+    Caller holds the ptl and the page lock.  mm/rmap.c:949 (v3.7)
+    """
+    anon_vma = yield vma.anon_vma
+    yield page.mapping.set(anon_vma)
+
+
+def page_remove_rmap(k: Context, page: Page) -> Kernel:
+    """Account for the end of one PTE.  Caller holds the ptl.
+
+    Leaves ``page->mapping`` as it is, even after the last one: it can be trusted only while the page is mapped.
+    mm/rmap.c:1115 (v3.7)
+    """
+    yield page._mapcount.add(-1)

@@ -1,0 +1,1 @@
+"""Linux 3.8: the functions whose body differs from :mod:`sim.kernel`."""
