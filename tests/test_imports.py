@@ -17,27 +17,18 @@ PACKAGES = ("sim", "vizlib", "course")
 # From the bottom up: a module imports its own line and the lines above it in this list, never one below.
 # A new module gets its line here, and its place in the map in the docstring of its package.
 ORDER = (
-    *(
-        "sim.errors",
-        "sim.ops",
-        "sim.locks",
-        "sim.structs",
-        "sim.sync",
-        "sim.context",
-        "sim.guard",
-        "sim.kernel",
-        "sim.variants",
-    ),
-    *("sim.worlds", "sim.invariants", "sim.machine", "sim.trace", "sim.engines", "sim.analysis", "sim.ftrace"),
+    *("sim.errors", "sim.ops", "sim.locks", "sim.structs", "sim.sync", "sim.context", "sim.guard"),
+    *("sim.kernel", "sim.user", "sim.variants", "sim.setup", "sim.worlds", "sim.schedule", "sim.invariants"),
+    *("sim.machine", "sim.trace", "sim.engines", "sim.analysis", "sim.ftrace"),
     *("sim", "sim.cli", "sim.__main__"),
-    *("vizlib.scene", "vizlib.theme", "vizlib.lenses", "vizlib.layout", "vizlib.explain", "vizlib.film"),
-    *("vizlib.renderers", "vizlib.player", "vizlib.charts"),
+    *("vizlib.scene", "vizlib.theme", "vizlib.moments", "vizlib.names", "vizlib.layout", "vizlib.lenses"),
+    *("vizlib.explain", "vizlib.film", "vizlib.renderers", "vizlib.player", "vizlib.charts"),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),
     *("course.kit", "course"),
 )
 
 # Nobody down here knows who schedules: no clock, no chance, no engine.
-KNOWS_NO_SCHEDULER = (*ORDER[: ORDER.index("sim.worlds")], "sim.machine")
+KNOWS_NO_SCHEDULER = (*ORDER[: ORDER.index("sim.setup")], "sim.machine")
 CLOCKS_AND_CHANCE = ("asyncio", "datetime", "random", "secrets", "simpy", "threading", "time", "uuid")
 
 # A browser (JupyterLite) has neither numpy nor matplotlib; only these draw with them.
