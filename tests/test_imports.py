@@ -21,8 +21,16 @@ ORDER = (
     *("sim.kernel", "sim.user", "sim.variants", "sim.setup", "sim.worlds", "sim.schedule", "sim.invariants"),
     *("sim.machine", "sim.trace", "sim.engines", "sim.analysis", "sim.ftrace"),
     *("sim", "sim.cli", "sim.__main__"),
-    *("vizlib.scene", "vizlib.theme", "vizlib.moments", "vizlib.names", "vizlib.layout", "vizlib.lenses"),
-    *("vizlib.explain", "vizlib.film", "vizlib.renderers", "vizlib.player", "vizlib.charts"),
+    *("vizlib.scene", "vizlib.theme", "vizlib.moments", "vizlib.names", "vizlib.readings"),
+    *(
+        "vizlib.layout",
+        "vizlib.lenses",
+        "vizlib.explain",
+        "vizlib.film",
+        "vizlib.renderers",
+        "vizlib.player",
+        "vizlib.charts",
+    ),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),
     *("course.kit", "course"),
 )
