@@ -1,0 +1,68 @@
+"""rmapwalk's model of page migration: one kernel, three engines.
+
+Where is what, from the bottom up; imports only go down this list:
+
+    ops.py          what a kernel coroutine may yield
+    locks.py        how each kind of lock behaves, as immutable values
+    structs.py      kernel structs: fields, what guards each, the lock order
+    sync.py         mutex_lock, down_read, spin_lock, lock_page, ...
+    context.py      the ``k`` of a kernel function, and the seams a variant may change
+    kernel/         the kernel (3.7), file for file
+    variants/       one file a variant of locking and TLB discipline
+    user.py         what user code and the MMU do
+    setup.py        the words in which a world describes its start
+    worlds.py       starting memories and tasks: one function a scenario
+    invariants.py   what must hold
+    machine.py      the only interpreter of operations
+    schedule.py     schedules and run names
+    trace.py        what happened
+    engines/        stepper (a person), timed (a clock), checker (everybody, in every order)
+    analysis/       profiles, counts, luck
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sim.analysis.luck import luck
+    from sim.analysis.profile import profile
+    from sim.engines.checker import check
+    from sim.engines.stepper import Stepper, replay
+    from sim.engines.timed import run
+    from sim.trace import load
+    from sim.variants import Variant
+
+#: The names a notebook uses, and where they stand; loaded when first asked for.
+_WHERE = {
+    "Stepper": "sim.engines.stepper",
+    "replay": "sim.engines.stepper",
+    "run": "sim.engines.timed",
+    "check": "sim.engines.checker",
+    "luck": "sim.analysis.luck",
+    "profile": "sim.analysis.profile",
+    "load": "sim.trace",
+    "Variant": "sim.variants",
+}
+
+__all__ = ["Stepper", "Variant", "check", "load", "luck", "profile", "replay", "run", "variant"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    raise AttributeError(f"sim has no name '{name}'; there are: {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def variant(name: str) -> Variant:
+    """The variant called *name*; change it with ``.changed("mine", seam=function)``.
+
+    Raises:
+        UnknownName: naming the nearest ones.
+    """
+    return import_module("sim.variants").find(name)  # type: ignore[no-any-return]

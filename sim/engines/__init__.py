@@ -1,0 +1,1 @@
+"""Who goes next: a person (stepper), a clock (timed), or everybody in every order (checker)."""

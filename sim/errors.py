@@ -1,0 +1,44 @@
+"""What a user did that cannot be: one sentence each, which names the fault and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class UserError(Exception):
+    """Bad input.  ``str()`` of it is one line for the user; commands exit with 2 and print it."""
+
+
+class UnknownName(UserError):
+    """A world, variant, parameter or task that does not exist."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+        hint = f"nearest: {', '.join(near)}" if near else f"there are: {', '.join(names)}"
+        super().__init__(f"no {what} is called '{name}'; {hint}")
+
+
+class BadParameter(UserError):
+    """A parameter outside what its world allows."""
+
+
+class BadSchedule(UserError):
+    """A schedule or run name that cannot be followed."""
+
+
+class BadTrace(UserError):
+    """A trace file that is damaged, foreign, or of another version."""
+
+
+class BadVariant(UserError):
+    """A variant that cannot be used: an unknown function, no title, no base."""
+
+
+class NotAnOperation(UserError):
+    """A kernel coroutine that yields something that is no operation, or nothing at all."""
+
+    def __init__(self, where: Any, what: str) -> None:
+        super().__init__(f"{where.file}:{where.line}: {where.function} {what}")

@@ -1,0 +1,149 @@
+"""What must hold: small functions of memory that return None or a sentence that names the culprits.
+
+:func:`after` is asked after every step, and only for the operations that could have broken something, so it
+costs a lookup or two.  :func:`at_end` is asked when every task that is no daemon has finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sim.locks import holders
+from sim.ops import Field, Free, Op, Release
+from sim.structs import AnonVmaChain, Mm, Page, PageTable, Struct, Vma
+
+Memory = dict[Field, Any]
+
+#: Every kind of violation, and what it means.
+KINDS: dict[str, str] = {
+    "use after free": "an object was touched after it had been freed",
+    "double free": "an object was freed twice",
+    "release without hold": "a lock was released by a task that does not hold it",
+    "lock order": "a lock was taken inside one that belongs inside it",
+    "sleep in atomic": "a task could sleep while it holds a spinlock",
+    "held at exit": "a task ended and still holds a lock",
+    "stale migration entry": "a PTE still names a page as migrating although that page is no longer locked",
+    "lost write": "user data is gone: a later read does not see the last write",
+    "stale read": "a CPU reads a frame that the page has left",
+    "foreign frame": "user code writes into a frame that no longer belongs to its page",
+    "wrong mapcount": "a page's count of mappings is not the number of PTEs that map it",
+    "leak": "memory is left that nobody can free any more",
+    "kernel bug": "the kernel's own BUG_ON noticed something",
+    "deadlock": "nothing can run, and somebody has not finished",
+    "livelock": "a task runs for ever and can never finish",
+}
+
+
+class Violation(Exception):
+    """Something that must never happen, happened.
+
+    Attributes:
+        kind: one of :data:`KINDS`.
+        sentence: what happened, in English, with names.
+        culprits: the objects at fault.
+    """
+
+    def __init__(self, kind: str, sentence: str, culprits: tuple[Struct, ...] = ()) -> None:
+        super().__init__(f"{kind}: {sentence}")
+        self.kind = kind
+        self.sentence = sentence
+        self.culprits = culprits
+
+
+def after(op: Op, memory: Memory) -> None:
+    """Check what *op* could have broken.
+
+    Raises:
+        Violation: if something does not hold.
+    """
+    if type(op) is Release and op.lock.base == "PG_locked" and isinstance(op.lock.ref, Page):
+        _raise("stale migration entry", no_stale_migration_entry(memory, op.lock.ref), op.lock.ref)
+    elif type(op) is Free and isinstance(op.ref, Page):
+        _raise("use after free", no_freed_page_is_mapped(memory, op.ref), op.ref)
+
+
+def _raise(kind: str, sentence: str | None, *culprits: Struct) -> None:
+    if sentence is not None:
+        raise Violation(kind, sentence, culprits)
+
+
+def get(memory: Memory, field: Field) -> Any:
+    """The value of *field*."""
+    return memory.get(field, field.default)
+
+
+def no_stale_migration_entry(memory: Memory, page: Page) -> str | None:
+    """While a migration entry exists, its old page is locked (include/linux/swapops.h:129, v3.7)."""
+    left = get(memory, page.migration_ptes)
+    if not left:
+        return None
+    return f"{page} is unlocked while {_times(left, 'PTE')} still {'names' if left == 1 else 'name'} it as migrating"
+
+
+def no_freed_page_is_mapped(memory: Memory, page: Page) -> str | None:
+    """A frame is given back only when no PTE names it."""
+    left = get(memory, page.present_ptes) + get(memory, page.migration_ptes)
+    return f"{page} is freed while {_times(left, 'PTE')} still {'names' if left == 1 else 'name'} it" if left else None
+
+
+def _times(number: int, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
+
+
+def at_end(memory: Memory) -> Violation | None:
+    """The first thing that is wrong in a final state, or None."""
+    for kind, sentence, culprit in _faults(memory):
+        return Violation(kind, sentence, (culprit,))
+    return None
+
+
+def _faults(memory: Memory) -> Iterator[tuple[str, str, Struct]]:
+    refs = sorted({field.ref for field in memory}, key=lambda it: (type(it).__name__, it.name))
+    live = [ref for ref in refs if not get(memory, ref.life)]
+    for field in sorted(memory, key=repr):
+        if field.lock is not None and holders(memory[field]):
+            yield "held at exit", f"{field} is still held by {holders(memory[field])[0]}", field.ref
+    for ref in live:
+        if isinstance(ref, Mm):
+            yield from _lost_writes(memory, ref)
+    for ref in live:
+        if isinstance(ref, Page):
+            yield from _page_counts(memory, ref)
+    yield from _lost_chains(memory, live)
+
+
+def pte_of(memory: Memory, mm: Mm, vpn: int) -> Any:
+    """The PTE of virtual page *vpn*, or None."""
+    table = get(memory, mm.pmd[vpn // 512])
+    return get(memory, table.pte[vpn % 512]) if isinstance(table, PageTable) else None
+
+
+def _lost_writes(memory: Memory, mm: Mm) -> Iterator[tuple[str, str, Struct]]:
+    """Every page that was written is mapped, and its frame has the last write."""
+    for vpn, field in sorted(mm.shadow.items(), key=lambda it: str(it[0])):
+        number = memory.get(field, 0)
+        if not number:
+            continue
+        pte = pte_of(memory, mm, vpn)  # type: ignore[arg-type]  # the keys of shadow are page numbers
+        if pte is None:
+            yield "lost write", f"page {vpn} of {mm} was written and is mapped no longer", mm
+        elif pte.kind == "migration":
+            yield "stale migration entry", f"page {vpn} of {mm} is left as a migration entry of {pte.page}", mm
+        elif get(memory, pte.page.data) != (vpn, number):
+            yield "lost write", f"{pte.page} lacks write {number} to page {vpn} of {mm}", pte.page
+
+
+def _page_counts(memory: Memory, page: Page) -> Iterator[tuple[str, str, Struct]]:
+    mapped = get(memory, page.present_ptes)
+    if get(memory, page._mapcount) + 1 != mapped:
+        yield "wrong mapcount", f"{page} has mapcount {get(memory, page._mapcount)} and {_times(mapped, 'PTE')}", page
+    if (count := get(memory, page._count)) > mapped + get(memory, page.pins):
+        yield "leak", f"{page} has {_times(count, 'reference')} and {_times(mapped, 'PTE')}", page
+
+
+def _lost_chains(memory: Memory, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:
+    linked = {avc for ref in live if isinstance(ref, Vma) for avc in get(memory, ref.anon_vma_chain)}
+    for ref in live:
+        if isinstance(ref, AnonVmaChain) and ref not in linked:
+            yield "leak", f"{ref} belongs to no VMA", ref

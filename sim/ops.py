@@ -1,0 +1,298 @@
+"""What a kernel coroutine may yield.
+
+A kernel function never touches shared state itself.  It yields one of the operations below and is sent the
+answer; every yield is a place where another CPU may run.  What an operation *means* stands in one place,
+:mod:`sim.machine`; what it costs in :mod:`sim.engines.costs`; how it reads in English in :mod:`vizlib.explain`.
+
+    value = yield page.mapping              # a field, yielded, is read          -> its value
+    yield page.mapping.set(anon_vma)        # a store                            -> None
+    old = yield pte.xchg(None)              # atomic exchange                    -> the old value
+    count = yield page._mapcount.add(-1)    # atomic add                         -> the new value
+    ok = yield anon_vma.refcount.add_unless(1, 0)                              # -> True if it was added
+    yield from mutex_lock(root.mutex)       # locks are taken through sim.sync
+
+Yield only as a statement, as ``x = yield op``, or alone in a condition: a yield inside a half-evaluated
+expression leaves operands where the checker cannot see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from sim.locks import LockKind
+    from sim.structs import Struct
+
+EXCLUSIVE = "exclusive"
+SHARED = "shared"
+
+
+def _spell(key: Hashable) -> str:
+    return ":".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+class Op:
+    """Anything a kernel coroutine may yield."""
+
+    __slots__ = ()
+
+
+class Field(Op):
+    """A named place in memory: one field of one object, or one slot of a field that is a table.
+
+    Yielding a field reads it.  Fields are interned by their object, so identity is equality.
+
+    Attributes:
+        ref: the object that the field belongs to.
+        name: the field's name, with its key in brackets for a table: ``pte[3]``.
+        base: the name without the key: ``pte``.
+        key: the key, or ``None``.
+        default: the value that it has until somebody writes it.
+        guard: what protects it, as declared in :mod:`sim.structs`.
+        lock: how it behaves as a lock, or ``None`` if it is no lock.
+        life: the field that says whether the object was freed, or ``None`` for objects that never are.
+        const: whether it is never written after set-up; reading it is no step.
+    """
+
+    __slots__ = ("base", "const", "default", "guard", "key", "life", "lock", "name", "ref")
+
+    def __init__(
+        self,
+        ref: Struct,
+        base: str,
+        key: Hashable = None,
+        *,
+        default: Any = None,
+        guard: str = "",
+        lock: LockKind | None = None,
+        life: Field | None = None,
+    ) -> None:
+        self.ref = ref
+        self.base = base
+        self.key = key
+        self.name = base if key is None else f"{base}[{_spell(key)}]"
+        self.default = default
+        self.guard = guard
+        self.const = guard == "const"
+        self.lock = lock
+        self.life = life
+
+    def __repr__(self) -> str:
+        return f"{self.ref}.{self.name}"
+
+    def set(self, value: Hashable) -> Write:
+        """Store *value*."""
+        return Write(self, value)
+
+    def xchg(self, value: Hashable) -> Xchg:
+        """Store *value* and answer what stood there, in one atomic step."""
+        return Xchg(self, value)
+
+    def add(self, delta: int) -> Add:
+        """Add *delta* and answer the new value, in one atomic step."""
+        return Add(self, delta)
+
+    def add_unless(self, delta: int, unless: int) -> AddUnless:
+        """Add *delta* unless the value is *unless*; answer whether it was added.  Atomic."""
+        return AddUnless(self, delta, unless)
+
+
+# Operations are compared and hashed by value (the checker keys local states on them).  They are not frozen,
+# because a frozen dataclass takes twice as long to make; nobody changes one.
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Write(Op):
+    """Store *value* into *field*.  Answer: None."""
+
+    field: Field
+    value: Hashable
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Xchg(Op):
+    """Atomically store *value*.  Answer: the old value (``ptep_get_and_clear``)."""
+
+    field: Field
+    value: Hashable
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Add(Op):
+    """Atomically add *delta* (``atomic_add_return``).  Answer: the new value."""
+
+    field: Field
+    delta: int
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class AddUnless(Op):
+    """Atomically add *delta* unless the value is *unless* (``atomic_add_unless``).  Answer: whether it was added."""
+
+    field: Field
+    delta: int
+    unless: int
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Acquire(Op):
+    """Take *lock*; disabled while it cannot be had (a rwsem queues instead).  Answer: None."""
+
+    lock: Field
+    mode: str = EXCLUSIVE
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class TryAcquire(Op):
+    """Take *lock* if it can be had now.  Answer: whether it was taken."""
+
+    lock: Field
+    mode: str = EXCLUSIVE
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Release(Op):
+    """Give *lock* back.  A bug event if the task does not hold it in *mode*.  Answer: None."""
+
+    lock: Field
+    mode: str = EXCLUSIVE
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Until(Op):
+    """Disabled until *field* holds *value*.  *sleeps* says whether the task gives its CPU away.  Answer: None."""
+
+    field: Field
+    value: Hashable
+    sleeps: bool = False
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Alloc(Op):
+    """A new object of *struct* with *init* as (field name, value) pairs.  Answer: the object.
+
+    It is named by the task that allocates it and the number of that task's allocations, so that its name
+    does not depend on the interleaving and is never used again.
+    """
+
+    struct: type[Struct]
+    init: tuple[tuple[str, Hashable], ...] = ()
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Free(Op):
+    """Free *ref*: from now on touching it is a bug event, and so is freeing it again.  Answer: None."""
+
+    ref: Struct
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class CopyPage(Op):
+    """Copy 4 KiB of user data from one frame to another (``copy_highpage``).  Answer: None."""
+
+    dst: Struct
+    src: Struct
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class UserRead(Op):
+    """A load by user code through this CPU's TLB.  Answer: False on a TLB miss.
+
+    The value is held against the last write of any thread: a bug event if it is not that.
+    *vpn*: virtual page number.
+    """
+
+    vpn: int
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class UserWrite(Op):
+    """A store by user code through this CPU's TLB.  Answer: False if no entry is writable and dirty."""
+
+    vpn: int
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Walk(Op):
+    """The MMU walks the page table and fills this CPU's TLB.  Answer: None, or the PTE it faults on as a string.
+
+    ``"none"`` (nothing mapped), ``"prot_none"``, ``"migration"``, ``"read_only"``.  A write sets the dirty
+    bit in the PTE, as x86 hardware does.
+    """
+
+    vpn: int
+    write: bool
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Invlpg(Op):
+    """Drop this CPU's TLB entry for (mm, vpn) (``__flush_tlb_single``).  Answer: None."""
+
+    mm: Struct
+    vpn: int
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class SendIpi(Op):
+    """Ask every other CPU in *mm*'s cpumask to drop (mm, vpn).  Answer: the number of CPUs asked.
+
+    Only queues the requests; each CPU's handler answers in a step of its own, and the sender waits for
+    ``cpu.csd_pending`` to be 0 (``smp_call_function_many``, kernel/smp.c:447, v3.7).
+    """
+
+    mm: Struct
+    vpn: int
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class HandleIpi(Op):
+    """This CPU's interrupt handler takes the oldest request, drops the entry and acknowledges.  Answer: None.
+
+    One step, because interrupts are off: nobody can see a state between the drop and the acknowledgement
+    that the sender's own wait does not show as well (``flush_tlb_func``, arch/x86/mm/tlb.c:97, v3.7).
+    """
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Choose(Op):
+    """A free decision between 0 and *options* - 1; *what* names it in English.  Answer: the number chosen.
+
+    A clock in the timed engine, every answer in the checker; the answer stands in the schedule.
+    """
+
+    options: int
+    what: str
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Bug(Op):
+    """``BUG()``: the kernel itself noticed that something is wrong.  *culprits* are the objects at fault."""
+
+    kind: str
+    sentence: str
+    culprits: tuple[Struct, ...] = ()
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Point(Op):
+    """A tracepoint: counted, may cost time, and touches nothing.
+
+    Not a step: the machine passes it while it fetches the next operation, so it adds no interleaving.
+    """
+
+    name: str
+
+
+#: What every kernel function returns: a coroutine that yields operations and is sent their answers.
+Kernel: TypeAlias = Generator[Op, Any, Any]
+
+#: A function that makes one.
+KernelFunction: TypeAlias = Callable[..., Kernel]
+
+#: Operations that are steps (everything but a tracepoint).
+STEPS: tuple[type[Op], ...] = (
+    Field, Write, Xchg, Add, AddUnless, Acquire, TryAcquire, Release, Until, Alloc, Free, CopyPage,
+    UserRead, UserWrite, Walk, Invlpg, SendIpi, HandleIpi, Choose, Bug,
+)  # fmt: skip

@@ -1,0 +1,286 @@
+"""The kernel's structs: their fields, what guards each field, and the lock order.
+
+Lock order, outermost first; who takes a lock may hold only locks further out (mm/rmap.c:20, v3.7):
+
+    mm->mmap_sem
+      page table's PG_locked              (numa/core only: one fault at a time per 2 MB)
+        page->PG_locked
+          root anon_vma->mutex            (rwsem from 3.8 on)
+            mm->page_table_lock
+              page table's ptl            (split page-table lock: one per 512 PTEs)
+
+An object is a *name*; its state stands in a memory beside it.  ``page.mapping`` is therefore a
+:class:`~sim.ops.Field`, which says where to look, and yielding it reads it.  Objects are interned: the same
+struct and name are the same Python object, in every run.
+
+Addresses are virtual page numbers (``vpn``, 4 KiB units), so the kernel's shifts by PAGE_SHIFT vanish.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable
+from typing import Any, ClassVar, NamedTuple, overload
+
+from sim.locks import FREE_RWSEM, LockKind
+from sim.ops import Field
+
+MMAP_SEM = LockKind("rwsem", sleeps=True, rank=10)
+TABLE_LOCK = LockKind("page lock", sleeps=True, rank=15)
+PAGE_LOCK = LockKind("page lock", sleeps=True, rank=20)
+ANON_VMA_MUTEX = LockKind("mutex", sleeps=True, rank=40)
+ANON_VMA_RWSEM = LockKind("rwsem", sleeps=True, rank=40)
+PAGE_TABLE_LOCK = LockKind("spinlock", sleeps=False, rank=50)
+PTL = LockKind("spinlock", sleeps=False, rank=60)
+
+PTRS_PER_PTE = 512
+VM_WRITE, VM_GROWSDOWN = 0x2, 0x100
+
+
+class Pte(NamedTuple):
+    """A page-table entry that is not none (``pte_none`` is Python's None).
+
+    Attributes:
+        kind: ``present``, ``prot_none`` (a NUMA hint, numa/core form) or ``migration``.
+        page: the frame it names.
+        write: writable, or for a migration entry: was writable.
+        dirty: written through since it was made.
+    """
+
+    kind: str
+    page: Any
+    write: bool = True
+    dirty: bool = False
+
+
+class TlbEntry(NamedTuple):
+    """What a CPU remembers of a present PTE: the frame, and whether a write may go straight through."""
+
+    page: Any
+    write: bool
+    dirty: bool
+
+
+class IpiRequest(NamedTuple):
+    """One request in a CPU's queue: who waits for it, and what to drop from the TLB."""
+
+    sender: Any
+    mm: Any
+    vpn: int
+
+
+class declare:
+    """A field of a struct: its default, its guard, and how it behaves as a lock.
+
+    The guard is prose for people (and names for the lens): which lock a writer holds, or ``const`` (never
+    written after set-up; reading it is no step), ``atomic``, ``cpu`` (this CPU's own), ``task`` (this task's
+    own) or ``ghost`` (kept by the machine for its checks; the kernel has no such field).
+    """
+
+    def __init__(self, default: Any = None, *, guard: str, lock: LockKind | None = None, outlives: bool = False) -> None:
+        self.default = default
+        self.guard = guard
+        self.lock = lock
+        self.outlives = outlives  # may be touched after the object was freed (a frame's reference count)
+
+    def __set_name__(self, owner: type[Struct], name: str) -> None:
+        self.name = name
+
+    def field(self, ref: Struct, key: Hashable = None) -> Field:
+        """The place of this field in *ref*."""
+        mortal = ref.mortal and not self.outlives and self.guard != "const"
+        life = ref.life if mortal else None
+        return Field(ref, self.name, key, default=self.default, guard=self.guard, lock=self.lock, life=life)
+
+    @overload
+    def __get__(self, ref: None, owner: type[Struct]) -> declare: ...
+    @overload
+    def __get__(self, ref: Struct, owner: type[Struct]) -> Field: ...
+    def __get__(self, ref: Struct | None, owner: type[Struct]) -> declare | Field:
+        if ref is None:
+            return self
+        field = self.field(ref)
+        ref.__dict__[self.name] = field  # found there next time, before this method
+        return field
+
+
+class Slots(dict[Hashable, Field]):
+    """The slots of a field that is a table: ``table.pte[3]``."""
+
+    def __init__(self, ref: Struct, declared: table) -> None:
+        super().__init__()
+        self._ref = ref
+        self._declared = declared
+
+    def __missing__(self, key: Hashable) -> Field:
+        field = self[key] = self._declared.field(self._ref, key)
+        return field
+
+
+class table(declare):
+    """A field with many slots, each a field of its own."""
+
+    @overload
+    def __get__(self, ref: None, owner: type[Struct]) -> table: ...
+    @overload
+    def __get__(self, ref: Struct, owner: type[Struct]) -> Slots: ...
+    def __get__(self, ref: Struct | None, owner: type[Struct]) -> table | Slots:  # type: ignore[override]  # a table of fields, not a field
+        if ref is None:
+            return self
+        slots = ref.__dict__[self.name] = Slots(ref, self)
+        return slots
+
+
+class Struct:
+    """An object in memory: a name and its fields.  ``Page("f3") is Page("f3")``."""
+
+    #: Whether the object can be freed; then touching it afterwards is a bug event.
+    mortal: ClassVar[bool] = False
+    #: How objects of this kind are named when a task allocates one: ``kmigr.f1``.
+    short: ClassVar[str] = "it"
+    #: True from the moment it is freed.
+    life = declare(False, guard="ghost", outlives=True)
+
+    _all: ClassVar[dict[str, Struct]]
+    name: str
+
+    def __init_subclass__(cls) -> None:
+        cls._all = {}
+
+    def __new__(cls, name: str) -> Struct:
+        found = cls._all.get(name)
+        if found is None:
+            found = cls._all[name] = super().__new__(cls)
+            found.name = name
+        return found
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name,)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        near = difflib.get_close_matches(name, self.fields(), n=3, cutoff=0.3) or self.fields()
+        raise AttributeError(f"struct {type(self).__name__} has no field '{name}'; nearest: {', '.join(near)}")
+
+    @classmethod
+    def fields(cls) -> list[str]:
+        """The names of the declared fields, in order of declaration."""
+        return [name for base in reversed(cls.__mro__) for name, it in vars(base).items() if isinstance(it, declare)]
+
+
+class Page(Struct):
+    """A frame and its ``struct page``.  include/linux/mm_types.h:40 (v3.7)"""
+
+    short = "f"
+    mortal = True
+    node = declare(0, guard="const")
+    PG_locked = declare(None, guard="itself", lock=PAGE_LOCK)
+    PG_lru = declare(True, guard="atomic")
+    mapping = declare(None, guard="PG_locked")
+    index = declare(0, guard="PG_locked")
+    _mapcount = declare(-1, guard="ptl")
+    _count = declare(0, guard="atomic", outlives=True)
+    #: The user's data: (virtual page, number of the write) of the last write that is in this frame, or None.
+    data = declare(None, guard="PTE")
+    #: How many PTEs name this frame as a migration entry, and as a mapping.
+    migration_ptes = declare(0, guard="ghost", outlives=True)
+    present_ptes = declare(0, guard="ghost", outlives=True)
+    #: References from outside the model's page tables, such as get_user_pages: the page is pinned.
+    pins = declare(0, guard="ghost", outlives=True)
+
+
+class PageTable(Struct):
+    """A page of 512 PTEs with its split lock.  include/linux/mm_types.h:107 (v3.7)"""
+
+    short = "pt"
+    PG_locked = declare(None, guard="itself", lock=TABLE_LOCK)
+    ptl = declare(None, guard="itself", lock=PTL)
+    pte = table(None, guard="ptl")
+
+
+class Mm(Struct):
+    """An address space.  include/linux/mm_types.h:311 (v3.7)"""
+
+    short = "mm"
+    mmap_sem = declare(FREE_RWSEM, guard="itself", lock=MMAP_SEM)
+    page_table_lock = declare(None, guard="itself", lock=PAGE_TABLE_LOCK)
+    #: The VMAs, in order of address.
+    mmap = declare((), guard="mmap_sem")
+    pmd = table(None, guard="page_table_lock")
+    #: The CPUs that may hold TLB entries of this address space, in order.
+    cpu_vm_mask = declare((), guard="atomic")
+    #: Per virtual page the number of the last write any thread made: what every later read must see.
+    shadow = table(0, guard="ghost")
+
+
+class Vma(Struct):
+    """A range of virtual pages, [vm_start, vm_end).  include/linux/mm_types.h:226 (v3.7)"""
+
+    short = "vma"
+    mortal = True
+    vm_mm = declare(None, guard="mmap_sem")
+    vm_start = declare(0, guard="mmap_sem write, or read + anon_vma lock for a stack")
+    vm_end = declare(0, guard="mmap_sem write")
+    vm_pgoff = declare(0, guard="mmap_sem write, or read + anon_vma lock for a stack")
+    vm_flags = declare(VM_WRITE, guard="mmap_sem write")
+    anon_vma = declare(None, guard="page_table_lock")
+    anon_vma_chain = declare((), guard="mmap_sem + page_table_lock")
+
+
+class AnonVma(Struct):
+    """What the anonymous pages of a family of VMAs point to.  include/linux/rmap.h:27 (v3.7)"""
+
+    short = "av"
+    mortal = True
+    #: The oldest anon_vma of the family; only its lock is ever taken.
+    root = declare(None, guard="set once")
+    mutex = declare(None, guard="itself", lock=ANON_VMA_MUTEX)
+    rwsem = declare(FREE_RWSEM, guard="itself", lock=ANON_VMA_RWSEM)
+    refcount = declare(0, guard="atomic")
+    rb_root = declare(None, guard="root anon_vma lock")
+
+
+class AnonVmaChain(Struct):
+    """The link of one VMA to one anon_vma, a node of its interval tree.  include/linux/rmap.h:60 (v3.7)"""
+
+    short = "avc"
+    mortal = True
+    vma = declare(None, guard="set once")
+    anon_vma = declare(None, guard="set once")
+    rb_left = declare(None, guard="root anon_vma lock")
+    rb_right = declare(None, guard="root anon_vma lock")
+    rb_parent = declare(None, guard="root anon_vma lock")
+    rb_color = declare("red", guard="root anon_vma lock")
+    rb_subtree_last = declare(0, guard="root anon_vma lock")
+
+
+class Cpu(Struct):
+    """A CPU: its TLB and its queue of interrupt requests.  kernel/smp.c:27 (v3.7)"""
+
+    short = "cpu"
+    node = declare(0, guard="const")
+    #: Slots are (mm, vpn); a slot holds a :class:`TlbEntry` or None.
+    tlb = table(None, guard="cpu")
+    call_single_queue = declare((), guard="atomic")
+    #: How many CPUs have not yet answered this CPU's request.
+    csd_pending = declare(0, guard="atomic")
+
+
+class Task(Struct):
+    """A thread, or a CPU's interrupt handler."""
+
+    short = "t"
+    #: The locks it holds, as (lock, mode), in the order in which it took them.
+    held = declare((), guard="task")
+    #: How many objects it has allocated.
+    allocs = declare(0, guard="task")
+
+
+#: Every struct by its name.
+STRUCTS: dict[str, type[Struct]] = {
+    it.__name__: it for it in (Page, PageTable, Mm, Vma, AnonVma, AnonVmaChain, Cpu, Task)
+}

@@ -1,0 +1,83 @@
+"""The calls that kernel code makes, by kernel name.
+
+Thin: each yields one operation of :mod:`sim.ops`; how the lock behaves stands in :mod:`sim.locks`.
+Field arguments are lock fields: ``mm.mmap_sem``, ``page.PG_locked``, ``table.ptl``.
+"""
+
+from __future__ import annotations
+
+from sim.ops import SHARED, Acquire, Field, Kernel, Release, TryAcquire, Until
+from sim.structs import Page
+
+
+def mutex_lock(lock: Field) -> Kernel:
+    """Take a mutex; sleep until it can be had.  kernel/mutex.c:83 (v3.7)"""
+    yield Acquire(lock)
+
+
+def mutex_trylock(lock: Field) -> Kernel:
+    """Take a mutex if it is free; answer whether.  kernel/mutex.c:464 (v3.7)"""
+    ok = yield TryAcquire(lock)
+    return ok
+
+
+def mutex_unlock(lock: Field) -> Kernel:
+    """Release a mutex.  kernel/mutex.c:110 (v3.7)"""
+    yield Release(lock)
+
+
+def down_read(lock: Field) -> Kernel:
+    """Take a rwsem with other readers; sleep behind a writer, also behind one that queues.  kernel/rwsem.c:18 (v3.7)"""
+    yield Acquire(lock, SHARED)
+
+
+def down_read_trylock(lock: Field) -> Kernel:
+    """Take a rwsem for reading if no writer holds or awaits it; answer whether.  kernel/rwsem.c:31 (v3.7)"""
+    ok = yield TryAcquire(lock, SHARED)
+    return ok
+
+
+def up_read(lock: Field) -> Kernel:
+    """Release a rwsem held for reading.  kernel/rwsem.c:72 (v3.7)"""
+    yield Release(lock, SHARED)
+
+
+def down_write(lock: Field) -> Kernel:
+    """Take a rwsem alone.  kernel/rwsem.c:45 (v3.7)"""
+    yield Acquire(lock)
+
+
+def up_write(lock: Field) -> Kernel:
+    """Release a rwsem held for writing.  kernel/rwsem.c:84 (v3.7)"""
+    yield Release(lock)
+
+
+def spin_lock(lock: Field) -> Kernel:
+    """Take a spinlock; the CPU is busy until it can be had.  include/linux/spinlock.h:283 (v3.7)"""
+    yield Acquire(lock)
+
+
+def spin_unlock(lock: Field) -> Kernel:
+    """Release a spinlock.  include/linux/spinlock.h:323 (v3.7)"""
+    yield Release(lock)
+
+
+def lock_page(page: Page) -> Kernel:
+    """Take PG_locked, sleeping.  include/linux/pagemap.h:332 (v3.7)"""
+    yield Acquire(page.PG_locked)
+
+
+def trylock_page(page: Page) -> Kernel:
+    """Take PG_locked if it is clear; answer whether.  include/linux/pagemap.h:324 (v3.7)"""
+    ok = yield TryAcquire(page.PG_locked)
+    return ok
+
+
+def unlock_page(page: Page) -> Kernel:
+    """Clear PG_locked and wake who waits for it.  mm/filemap.c:588 (v3.7)"""
+    yield Release(page.PG_locked)
+
+
+def wait_on_page_locked(page: Page) -> Kernel:
+    """Sleep until PG_locked is clear, without taking it.  include/linux/pagemap.h:385 (v3.7)"""
+    yield Until(page.PG_locked, None, sleeps=True)

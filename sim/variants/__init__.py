@@ -1,0 +1,95 @@
+"""Variants of locking and TLB discipline: one file each.
+
+Drop a file here and everything finds it.  A variant's first docstring line is its title in menus; ``BASE``
+names the variant that it changes, ``VERDICTS`` states what it claims, world by world, and each function
+bears the name of a seam (:data:`sim.context.SEAMS`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import FunctionType, MappingProxyType, ModuleType
+from typing import Any
+
+from sim.context import SEAMS
+from sim.errors import BadVariant, UnknownName
+from sim.ops import KernelFunction
+
+VERDICTS = ("safe", "unsafe", "undecided")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A way of locking and flushing.
+
+    Attributes:
+        name: how commands and run names call it.
+        title: one line for menus.
+        seams: the function for each name in :data:`sim.context.SEAMS`.
+        verdicts: what it claims of each world: ``safe``, ``unsafe`` or ``undecided``.
+        base: the variant that it changes, or "" for one that stands alone.
+        guarded: whether it is a reader's own, so that its code is watched.
+    """
+
+    name: str
+    title: str
+    seams: Mapping[str, KernelFunction]
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
+    guarded: bool = False
+
+    def __repr__(self) -> str:
+        return f"Variant({self.name})"
+
+    def changed(self, name: str, title: str = "", **seams: Callable[..., Any]) -> Variant:
+        """This variant with other functions: ``mutex_v37.changed("mine", rmap_walk_anon_lock=my_lock)``.
+
+        Raises:
+            BadVariant: if a name is no seam, naming the nearest; or if *name* is no single word.
+        """
+        if not name.isidentifier():
+            raise BadVariant(f"'{name}' cannot name a variant: use letters, digits and underscores")
+        for seam in seams:
+            if seam not in SEAMS:
+                raise BadVariant(str(UnknownName("seam", seam, SEAMS)))
+        return Variant(name, title or name, {**self.seams, **seams}, {}, self.name, guarded=True)
+
+
+def names() -> tuple[str, ...]:
+    """The variants that come with the project, in the order of their files."""
+    return tuple(sorted(it.name for it in pkgutil.iter_modules(__path__)))
+
+
+@cache
+def find(name: str) -> Variant:
+    """The variant called *name*.
+
+    Raises:
+        UnknownName: naming the nearest ones.
+        BadVariant: if its file is not as it must be, naming the remedy.
+    """
+    if name not in names():
+        raise UnknownName("variant", name, names())
+    return load(importlib.import_module(f"{__name__}.{name}"))
+
+
+def load(module: ModuleType) -> Variant:
+    """The variant that *module* describes."""
+    name = module.__name__.rpartition(".")[2]
+    title = (module.__doc__ or "").partition("\n")[0].strip()
+    if not title:
+        raise BadVariant(f"variant {name} has no title: give its file a docstring")
+    base = getattr(module, "BASE", "")
+    seams = dict(find(base).seams) if base else {}
+    functions = {it: f for it, f in vars(module).items() if isinstance(f, FunctionType) and not it.startswith("_")}
+    seams.update((it, function) for it, function in functions.items() if it in SEAMS)
+    for it, function in functions.items():
+        if function.__module__ == module.__name__ and function not in seams.values():
+            raise BadVariant(f"variant {name}: {UnknownName('seam', it, SEAMS)}")
+    if missing := sorted(set(SEAMS) - set(seams)):
+        raise BadVariant(f"variant {name} does not say what {missing[0]} is: define it, or name a BASE")
+    return Variant(name, title, MappingProxyType(seams), getattr(module, "VERDICTS", {}), base)

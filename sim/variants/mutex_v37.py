@@ -1,0 +1,45 @@
+"""Linux 3.7: one mutex for both walks, one TLB flush per PTE"""
+
+from __future__ import annotations
+
+from sim.context import Context
+from sim.kernel.migrate import migrate_pages
+from sim.kernel.pgtable_generic import ptep_clear_flush
+from sim.kernel.rmap import page_lock_anon_vma, page_unlock_anon_vma
+from sim.ops import Kernel
+from sim.structs import AnonVma
+from sim.sync import mutex_lock, mutex_trylock, mutex_unlock
+
+__all__ = ["migrate_pages", "page_lock_anon_vma", "page_unlock_anon_vma", "ptep_clear_flush"]
+
+VERDICTS = {
+    "one_page": "safe",
+    "two_migrators": "safe",
+    "stack_grows": "safe",
+    "numa_only": "safe",
+    "numa02": "safe",
+    "move_pages": "safe",
+}
+
+
+def anon_vma_lock(k: Context, anon_vma: AnonVma) -> Kernel:
+    """Take the root's mutex; 3.7 knows one mode only.  include/linux/rmap.h:121 (v3.7)"""
+    root = yield anon_vma.root
+    yield from mutex_lock(root.mutex)
+
+
+def anon_vma_unlock(k: Context, anon_vma: AnonVma) -> Kernel:
+    """Give it back.  include/linux/rmap.h:126 (v3.7)"""
+    root = yield anon_vma.root
+    yield from mutex_unlock(root.mutex)
+
+
+def anon_vma_trylock_read(k: Context, anon_vma: AnonVma) -> Kernel:
+    """The trylock inside ``page_lock_anon_vma``.  mm/rmap.c:460 (v3.7)"""
+    root = yield anon_vma.root
+    ok = yield from mutex_trylock(root.mutex)
+    return ok
+
+
+anon_vma_lock_write = anon_vma_lock_read = rmap_walk_anon_lock = anon_vma_lock
+anon_vma_unlock_write = anon_vma_unlock_read = rmap_walk_anon_unlock = anon_vma_unlock

@@ -1,0 +1,28 @@
+"""The RFC of 1 December 2012: no lock around the remap walk"""
+
+from __future__ import annotations
+
+from sim.context import Context
+from sim.ops import Kernel
+from sim.structs import AnonVma
+
+BASE = "mutex_v37"
+
+VERDICTS = {
+    "one_page": "safe",
+    "two_migrators": "safe",
+    "stack_grows": "unsafe",
+    "numa_only": "safe",
+    "numa02": "safe",
+    "move_pages": "safe",
+}
+
+
+def rmap_walk_anon_lock(k: Context, anon_vma: AnonVma) -> Kernel:
+    """Nothing: "all callers are holding the mmap_sem".  mm/rmap.c:1707 (v3.7), removed by the patch."""
+    yield from ()
+
+
+def rmap_walk_anon_unlock(k: Context, anon_vma: AnonVma) -> Kernel:
+    """Nothing.  mm/rmap.c:1715 (v3.7), removed by the patch."""
+    yield from ()

@@ -1,0 +1,264 @@
+"""The scenarios: starting memories and tasks, one function each.
+
+A world states what happens in it, which parameters it takes and within which bounds, and what it leaves out.
+Virtual pages are numbered from the start of the first mapped region.  ``check`` gives the smaller parameters
+that the checker uses unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sim.context import Context
+from sim.errors import BadParameter, UnknownName
+from sim.kernel.migrate import sys_move_pages
+from sim.ops import Kernel
+from sim.setup import Builder, Setup, TaskInfo
+from sim.structs import PTRS_PER_PTE
+from sim.user import numa02_thread, spinner, user_read, user_write
+
+__all__ = ["WORLDS", "Setup", "TaskInfo", "World", "world"]
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of a world: its default, its bounds (both allowed), and what it means."""
+
+    default: int
+    low: int
+    high: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A scenario.
+
+    Attributes:
+        name: how commands and run names call it.
+        title: one sentence.
+        doc: what happens in it, and what it leaves out.
+        params: its parameters by name.
+        check: the parameters that the checker uses unless told otherwise.
+        build: makes the builder, given every parameter.
+    """
+
+    name: str
+    title: str
+    doc: str
+    params: Mapping[str, Param]
+    check: Mapping[str, int]
+    build: Callable[..., Builder]
+
+    def setup(self, params: Mapping[str, int] | None = None) -> Setup:
+        """Where a run starts.
+
+        Raises:
+            UnknownName: for a parameter that the world does not have.
+            BadParameter: for a value outside its bounds.
+        """
+        values = self.values(params or {})
+        return self.build(**values).finish(self.name, values)
+
+    def values(self, params: Mapping[str, int]) -> dict[str, int]:
+        """*params* with the defaults filled in, checked."""
+        for name, value in params.items():
+            if name not in self.params:
+                raise UnknownName(f"parameter of world {self.name}", name, self.params)
+            _check(self, name, value)
+        return {name: params.get(name, it.default) for name, it in self.params.items()}
+
+    def small(self, params: Mapping[str, int] | None = None) -> dict[str, int]:
+        """The checker's parameters, with *params* over them."""
+        return self.values({**self.check, **(params or {})})
+
+
+def _check(it: World, name: str, value: Any) -> None:
+    param = it.params[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not param.low <= value <= param.high:
+        raise BadParameter(f"{name}={value} is not allowed in {it.name}: {param.low} to {param.high} ({param.text})")
+
+
+#: Every world by name.
+WORLDS: dict[str, World] = {}
+
+
+def world(check: Mapping[str, int] | None = None, **params: Param) -> Callable[[Callable[..., Builder]], World]:
+    """Make a function of a builder's parameters a world.  Its docstring's first line is the title."""
+
+    def make(build: Callable[..., Builder]) -> World:
+        doc = inspect.cleandoc(build.__doc__ or "")
+        it = World(build.__name__, doc.partition("\n")[0], doc, params, dict(check or {}), build)
+        WORLDS[it.name] = it
+        return it
+
+    return make
+
+
+def find(name: str) -> World:
+    """The world called *name*.
+
+    Raises:
+        UnknownName: naming the nearest ones.
+    """
+    if name not in WORLDS:
+        raise UnknownName("world", name, WORLDS)
+    return WORLDS[name]
+
+
+_PASSES = Param(10, 1, 10, "how often migrate_pages tries a page; 10 in the kernel, mm/migrate.c:972 (v3.7)")
+
+
+def _mover(k: Context, *, vpns: tuple[int, ...], node: int, passes: int) -> Kernel:
+    yield from sys_move_pages(k, k.mm, vpns, node, passes)
+
+
+def _writer(k: Context, *, vpn: int, rounds: int) -> Kernel:
+    while rounds:
+        yield from user_write(k, vpn)
+        yield from user_read(k, vpn)
+        rounds -= 1
+
+
+@world(
+    check={"passes": 2},
+    rounds=Param(2, 1, 8, "how often the worker writes the page and reads it back"),
+    passes=_PASSES,
+)
+def one_page(rounds: int, passes: int) -> Builder:
+    """One page moves from node 0 to node 1 while another thread of the process uses it.
+
+    migrator (CPU 0, node 0) calls move_pages for page 0; worker (CPU 1, node 1) writes it and reads it back.
+    Left out: the LRU's lock, per-CPU pagevecs, and any other process.
+    """
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    heap = b.vma(mm, "heap", 0, 8)
+    b.page(heap, 0, node=0, written=1)
+    move = partial(_mover, vpns=(0,), node=1, passes=passes)
+    b.task("migrator", cpu0, mm, move, "moves page 0 to node 1")
+    b.task("worker", cpu1, mm, partial(_writer, vpn=0, rounds=rounds), "writes page 0 and reads it back")
+    return b
+
+
+@world(
+    check={"passes": 2},
+    pages=Param(2, 1, 64, "pages in all; the migrators take turns, and with one page both want it"),
+    passes=_PASSES,
+)
+def two_migrators(pages: int, passes: int) -> Builder:
+    """Two threads of one process move pages of the same VMA to the other node, each its own.
+
+    The pages hang on one anon_vma, so both need the same lock.  With ``pages=1`` both move the same page.
+    """
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    heap = b.vma(mm, "heap", 0, pages)
+    for vpn in range(pages):
+        b.page(heap, vpn, node=0, written=1)
+    for number, cpu in enumerate((cpu0, cpu1)):
+        vpns = tuple(range(pages))[number::2] or (0,)
+        move = partial(_mover, vpns=vpns, node=1, passes=passes)
+        b.task(f"migrator-{number + 1}", cpu, mm, move, f"moves {_pages(vpns)} to node 1")
+    return b
+
+
+def _pages(vpns: tuple[int, ...]) -> str:
+    return f"page {vpns[0]}" if len(vpns) == 1 else f"{len(vpns)} pages"
+
+
+@world(
+    check={"passes": 2},
+    passes=_PASSES,
+)
+def stack_grows(passes: int) -> Builder:
+    """A worker moves a page of the main thread's stack while the stack grows.
+
+    Both hold mmap_sem, and both only for reading: main faults below its stack (expand_stack), worker calls
+    move_pages.  Nothing is forked and nobody else is there.
+    """
+    top = 2 * PTRS_PER_PTE - 8
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    stack = b.vma(mm, "stack", top, top + 1, grows_down=True)
+    b.page(stack, top, node=0, written=1)
+    b.task("main", cpu0, mm, partial(user_write, vpn=top - 1), "writes below its stack, so that it grows")
+    move = partial(_mover, vpns=(top,), node=1, passes=passes)
+    b.task("worker", cpu1, mm, move, "moves the stack's page to node 1")
+    return b
+
+
+@world(
+    check={"threads": 2, "pages": 1},
+    threads=Param(2, 1, 64, "workers, each on a CPU of its own"),
+    pages=Param(2, 1, 512, "pages of each worker"),
+)
+def numa_only(threads: int, pages: int) -> Builder:
+    """Workers fault on their own misplaced pages and move them to their own node; nothing else happens.
+
+    Each worker's pages lie in a 2 MiB range of their own and are marked PROT_NONE (numa/core).
+    """
+    return _numa(threads, pages, nodes=2)
+
+
+@world(
+    check={"threads": 2, "pages": 1, "nodes": 2},
+    threads=Param(32, 1, 64, "worker threads, each on a CPU of its own"),
+    pages=Param(512, 1, 512, "4 KiB pages of each thread's slice; 512 are 2 MiB"),
+    nodes=Param(4, 2, 8, "NUMA nodes; the threads are spread over them evenly"),
+)
+def numa02(threads: int, pages: int, nodes: int) -> Builder:
+    """The numa02 benchmark with 4 KiB pages: each thread writes its slice of one region that lies on the wrong node.
+
+    One process, one VMA, so one anon_vma and one lock.  Every slice was first touched on the node after its
+    thread's and is marked PROT_NONE, as numa/core's scanner leaves it.  One round of the benchmark's many; the
+    scanner itself and the THP case are left out.
+    """
+    return _numa(threads, pages, nodes)
+
+
+def _numa(threads: int, pages: int, nodes: int) -> Builder:
+    b = Builder(nodes=nodes)
+    mm = b.mm()
+    heap = b.vma(mm, "heap", 0, threads * PTRS_PER_PTE)
+    for number in range(threads):
+        node = number * nodes // threads
+        first = number * PTRS_PER_PTE
+        for vpn in range(first, first + pages):
+            b.page(heap, vpn, node=(node + 1) % nodes, kind="prot_none", written=1)
+        body = partial(numa02_thread, vpns=tuple(range(first, first + pages)))
+        name = f"worker-{number + 1}"
+        b.task(name, b.cpu(number, node), mm, body, f"writes its {_pages(tuple(range(pages)))} on node {node}")
+    return b
+
+
+@world(
+    check={"pages": 2, "spinners": 1, "passes": 2},
+    pages=Param(4, 1, 4096, "pages that the one call moves"),
+    spinners=Param(0, 0, 31, "threads of the process that spin on CPUs of their own"),
+    pinned=Param(0, 0, 4096, "how many of the pages are pinned, so that they cannot move; at most pages"),
+    passes=_PASSES,
+)
+def move_pages(pages: int, spinners: int, pinned: int, passes: int) -> Builder:
+    """One move_pages call moves N pages to node 1 while K threads of the process spin on other CPUs.
+
+    The spinners touch none of the pages, but their CPUs are in mm_cpumask, so every flush interrupts them.
+    Pinned pages have a reference from get_user_pages: each attempt unmaps them and puts them back.
+    """
+    if pinned > pages:
+        raise BadParameter(f"pinned={pinned} is not allowed in move_pages: 0 to {pages} (pages={pages})")
+    b = Builder()
+    mm = b.mm()
+    heap = b.vma(mm, "heap", 0, pages)
+    for vpn in range(pages):
+        b.page(heap, vpn, node=0, written=1, pins=int(vpn < pinned))
+    move = partial(_mover, vpns=tuple(range(pages)), node=1, passes=passes)
+    b.task("mover", b.cpu(0, 0), mm, move, f"moves {pages} pages to node 1")
+    for number in range(1, spinners + 1):
+        cpu = b.cpu(number, number % 2)
+        b.task(f"spinner-{number}", cpu, mm, spinner, "keeps its CPU busy", daemon=True)
+    return b
