@@ -1,0 +1,59 @@
+"""Pictures of a trace.
+
+=================  ========================================================================================
+scene.py           one still picture as data: panels, and marks with stable ids
+theme.py           colours by name, colour-blind safe, light and dark
+layout.py          where everything stands
+moments.py         a trace, one moment after another
+names.py           what things are called; readings.py what it means to read or write a field
+explain.py         one English sentence an event
+lenses/            from memory to marks, one file a struct
+lanes.py           what each thread held and waited for, over the whole run
+film.py            a trace becomes a film: scenes, sentences, lanes, source lines
+chrome.py          what a still shows around the machine; a player has text of its own for it
+renderers/         text (terminal), mpl (PNG, SVG), html (one offline file)
+player/            the moving picture, in JavaScript
+charts.py          curves, profile bars and lanes with matplotlib
+=================  ========================================================================================
+
+A notebook needs four names: :func:`play`, :func:`still`, :func:`text` and :func:`film`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sim.trace import Trace
+
+__all__ = ["film", "play", "still", "text"]
+
+
+def film(trace: Trace, title: str = "") -> dict[str, Any]:
+    """The film of *trace* as JSON values."""
+    from vizlib.film import film as make
+
+    return make(trace, title)
+
+
+def text(trace: Trace, step: int | None = None) -> str:
+    """A picture of *trace* after *step* (its last one if none is given) as plain text."""
+    from vizlib.renderers.text import render
+
+    return render(trace, step)
+
+
+def still(trace: Trace, step: int | None = None, mode: str = "light") -> Figure:
+    """A picture of *trace* after *step* (its last one if none is given) as a matplotlib figure."""
+    from vizlib.renderers.mpl import render
+
+    return render(trace, step, "dark" if mode == "dark" else "light")
+
+
+def play(trace: Trace, **options: Any) -> Any:
+    """The player of *trace* as a widget for JupyterLab."""
+    from vizlib.player.widget import Player
+
+    return Player(film(trace), **options)

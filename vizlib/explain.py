@@ -1,0 +1,383 @@
+"""One English sentence an event.
+
+An exhaustive match over :mod:`sim.ops`: a new operation is missed by the type checker until it has a sentence here.
+The call stack says what the operation is for, the memory after it says what it did to others.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never, cast
+
+from sim.locks import Rwsem, holders
+from sim.ops import (
+    SHARED,
+    Acquire,
+    Add,
+    AddUnless,
+    Alloc,
+    Bug,
+    Choose,
+    CopyPage,
+    Field,
+    Free,
+    HandleIpi,
+    Invlpg,
+    Point,
+    Release,
+    SendIpi,
+    TryAcquire,
+    Until,
+    UserRead,
+    UserWrite,
+    Walk,
+    Write,
+    Xchg,
+)
+from vizlib import readings
+from vizlib.moments import Actor, Moment, cpu_name
+from vizlib.names import (
+    cpus,
+    frame_name,
+    held_page,
+    listed,
+    lock_name,
+    page_and_frame,
+    page_name,
+    struct_name,
+    vpn_of,
+)
+
+#: Every operation that a coroutine may yield; spelt out, because that is what makes the match below exhaustive.
+AnyOp = (
+    Field | Write | Xchg | Add | AddUnless | Acquire | TryAcquire | Release | Until | Alloc | Free | CopyPage
+    | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi | Choose | Bug | Point
+)  # fmt: skip
+
+#: What a struct is called when one is made or freed.
+KINDS = {
+    "Page": "frame",
+    "AnonVmaChain": "anon_vma_chain",
+    "AnonVma": "anon_vma",
+    "Vma": "VMA",
+    "PageTable": "page table",
+    "Mm": "address space",
+}
+
+#: Which walk a lock is taken for, by a function on the stack.
+PURPOSES = {
+    "page_lock_anon_vma": "for the unmap walk",
+    "page_unlock_anon_vma": "after the unmap walk",
+    "rmap_walk_anon": "for the remap walk",
+    "expand_downwards": "to grow the stack",
+    "anon_vma_prepare": "to link a VMA",
+    "migration_entry_wait": "to look at the migration entry",
+    "do_anonymous_page": "to map a new page",
+    "remove_migration_pte": "to replace the migration entry",
+    "try_to_unmap_one": "to unmap the page",
+    "follow_page": "to look the page up",
+    "do_numa_page": "to look at the NUMA hints",
+    "do_page_fault": "to handle the fault",
+    "__do_page_fault": "to handle the fault",
+    "do_move_page_to_node_array": "so that the VMAs stay",
+}
+
+
+def sentence(moment: Moment) -> str:
+    """What the step did, with the name of who did it; step 0 says who can begin."""
+    event, actor = moment.event, moment.actor
+    if event is None or actor is None:
+        ready = [it.name for it in moment.run.actors if it.kind != "handler" and moment.can_run(it)]
+        return f"Nothing has happened yet. {listed(ready)} can run."
+    text = f"{_subject(actor)} {_does(cast(AnyOp, event.op), moment)}."
+    if event.violation is not None and not isinstance(event.op, Bug):
+        return f"{text[:-1]} — {event.violation.kind}: {event.violation.sentence}."
+    return text
+
+
+def _subject(actor: Actor) -> str:
+    return f"{cpu_name(actor.cpu)}'s interrupt handler ({actor.name})" if actor.kind == "handler" else actor.name
+
+
+def _does(op: AnyOp, moment: Moment) -> str:
+    """What *op* did, without the subject."""
+    assert moment.event is not None
+    answer = moment.event.answer
+    match op:
+        case Field():
+            return readings.read(moment, op, moment.get(op) if answer is None else answer)
+        case Write(field, new):
+            return readings.write(moment, field, new)
+        case Xchg(field, new):
+            return _exchange(moment, field, new, answer)
+        case Add(field, delta):
+            return readings.counted(moment, field, delta, moment.get(field))
+        case AddUnless(field, delta, unless):
+            if answer:
+                return readings.counted(moment, field, delta, moment.get(field))
+            return f"does not count {field} up, because it is {unless} already: nobody may use {field.ref} any more"
+        case Acquire(lock, mode):
+            return _acquire(moment, lock, mode)
+        case TryAcquire(lock, mode):
+            verb = "takes" if answer else "cannot take"
+            by = "" if answer else f", held by {_holders(moment, lock)}, and does not wait for it"
+            return f"{verb} {lock_name(lock, moment)}{_mode(lock, mode)}{_purpose(moment) if answer else ''}{by}"
+        case Release(lock, mode):
+            return _release(moment, lock)
+        case Until(field, _, _):
+            return _until(moment, field)
+        case Alloc(struct, init):
+            node = dict(init).get("node")
+            kind = KINDS.get(struct.__name__, struct.__name__)
+            return f"gets a new {kind} {answer}" + (f" on node {node}, still empty" if node is not None else "")
+        case Free(ref):
+            return f"frees {KINDS.get(struct_name(ref), 'object')} {ref}: from now on nobody may touch it"
+        case CopyPage(dst, src):
+            return _copy(moment, dst, src)
+        case UserRead(vpn):
+            return _user(moment, vpn, "reads")
+        case UserWrite(vpn):
+            return _user(moment, vpn, "writes")
+        case Walk(vpn, write):
+            return _walk(moment, vpn, write)
+        case Invlpg(_, vpn):
+            return f"drops {page_name(vpn)} from its own TLB ({_cpu(moment)})" + _others(moment, op.mm, vpn)
+        case SendIpi(mm, vpn):
+            return _send(moment, mm, vpn)
+        case HandleIpi():
+            return _handle(moment)
+        case Choose(_, what):
+            return f"decides {what}: {moment.event.choice}"
+        case Bug():
+            violation = moment.event.violation
+            return f"stops the machine (BUG): {violation.sentence if violation else op.sentence}"
+        case Point(name):
+            return f"passes the tracepoint {name}"
+        case _:
+            assert_never(op)
+
+
+def _cpu(moment: Moment) -> str:
+    return "" if moment.actor is None else cpu_name(moment.actor.cpu)
+
+
+def _exchange(moment: Moment, field: Field, new: Any, old: Any) -> str:
+    if field.base == "pte":
+        vpn = vpn_of(field, moment)
+        page = page_name(vpn)
+        if new is not None:
+            return readings.write(moment, field, new)
+        slot = moment.run.tables.get(field.ref)
+        mm = slot.ref if slot is not None else None
+        still = _remember(moment, mm, vpn)
+        held = f"; {cpus(still)} may still use what {'it remembers' if len(still) == 1 else 'they remember'}"
+        return f"clears the PTE of {page} in one atomic step" + (held if still else "; no TLB holds it")
+    if field.base == "PG_lru":
+        page = page_and_frame(field.ref, moment)
+        return f"takes {page} off the LRU list" if old else f"finds {page} off the LRU list: somebody else moves it"
+    return readings.write(moment, field, new)
+
+
+def _remember(moment: Moment, mm: Any, vpn: int | None) -> list[Any]:
+    """The CPUs whose TLB holds a page."""
+    found = dict.fromkeys(it.cpu for it in moment.run.actors if moment.get(it.cpu.tlb[mm, vpn]) is not None)
+    return list(found)
+
+
+def _others(moment: Moment, mm: Any, vpn: int) -> str:
+    still = _remember(moment, mm, vpn)
+    return f"; {cpus(still)} still remember{'s' if len(still) == 1 else ''} it" if still else ""
+
+
+def _mode(lock: Field, mode: str) -> str:
+    if lock.lock is not None and lock.lock.name == "rwsem":
+        return " to read, beside other readers," if mode == SHARED else " to write, alone,"
+    return ""
+
+
+def _purpose(moment: Moment) -> str:
+    for function in reversed(moment.functions):
+        if function in PURPOSES:
+            return f" {PURPOSES[function]}"
+    return ""
+
+
+def _holders(moment: Moment, lock: Field) -> str:
+    return listed(it for it in holders(moment.get(lock)) if moment.event is None or it is not moment.event.task)
+
+
+def _acquire(moment: Moment, lock: Field, mode: str) -> str:
+    assert moment.event is not None
+    name = f"{lock_name(lock, moment)}{_mode(lock, mode)}"
+    if moment.event.outcome == "bug":
+        return f"wants {name}"
+    if moment.event.outcome == "blocked":
+        now: Rwsem = moment.get(lock)
+        ahead = _holders(moment, lock) if holders(now) else listed(task for task, _ in now.queue[:-1])
+        return f"wants {name.rstrip(',')}; {ahead} has it, so it queues and sleeps"
+    waited = lock not in moment.changed
+    return f"{'wakes up with' if waited else 'takes'} {name}{_purpose(moment)}".rstrip(",")
+
+
+def _release(moment: Moment, lock: Field) -> str:
+    assert moment.event is not None
+    waiting = [it for it in moment.run.actors if _wants(moment, it, lock)]
+    text = f"releases {lock_name(lock, moment)}"
+    if not waiting:
+        return text
+    names = listed(it.name for it in waiting)
+    return f"{text}, which {names} {'has' if len(waiting) == 1 else 'have'} been waiting for"
+
+
+def _wants(moment: Moment, actor: Actor, lock: Field) -> bool:
+    op = moment.pending.get(actor.task)
+    if moment.event is not None and actor.task is moment.event.task:
+        return False
+    if isinstance(op, Acquire):
+        return op.lock is lock and (lock in moment.changed)
+    return isinstance(op, Until) and op.field is lock
+
+
+def _until(moment: Moment, field: Field) -> str:
+    if field.base == "csd_pending":
+        return "sees that every CPU has answered: no TLB holds the old translation any more"
+    if field.lock is not None:
+        return f"sees that {lock_name(field, moment)} is free, and goes on without taking it"
+    return f"sees that {field} is {moment.get(field)} and goes on"
+
+
+def _copy(moment: Moment, dst: Any, src: Any) -> str:
+    what = held_page(src, moment) or "an empty page"
+    here, there = moment.get(src.node), moment.get(dst.node)
+    return f"copies the 4 KiB of {what} from {frame_name(src)} on node {here} to {frame_name(dst)} on node {there}"
+
+
+def _entry(moment: Moment, vpn: int) -> tuple[Any, bool]:
+    """This CPU's TLB entry for a page, and whether the page table no longer says the same."""
+    actor = moment.actor
+    assert actor is not None
+    entry = moment.get(actor.cpu.tlb[actor.mm, vpn])
+    table = moment.get(actor.mm.pmd[vpn // 512])
+    pte = None if table is None else moment.get(table.pte[vpn % 512])
+    stale = entry is not None and (pte is None or pte.kind != "present" or pte.page is not entry.page)
+    return entry, stale
+
+
+def _user(moment: Moment, vpn: int, verb: str) -> str:
+    assert moment.event is not None
+    entry, stale = _entry(moment, vpn)
+    page = page_name(vpn)
+    if moment.event.answer is False:
+        if entry is None:
+            return f"wants to {verb[:-1]} {page}, but the TLB of {_cpu(moment)} does not have it: a TLB miss"
+        return f"wants to {verb[:-1]} {page}, but its TLB entry is not yet marked dirty: the page table is walked again"
+    if entry is None:
+        return f"{verb} {page}"
+    where = f"{frame_name(entry.page)} on node {moment.get(entry.page.node)}"
+    if stale:
+        return f"{verb} {page} through a STALE TLB entry: straight into {where}, whatever the page table says now"
+    return f"{verb} {page}, in {where}, through its TLB"
+
+
+def _walk(moment: Moment, vpn: int, write: bool) -> str:
+    assert moment.event is not None
+    page = page_name(vpn)
+    verb = f"has the hardware of {_cpu(moment)} walk the page table for {page}"
+    match moment.event.answer:
+        case None:
+            entry, _ = _entry(moment, vpn)
+            where = frame_name(entry.page) if entry is not None else "its frame"
+            return f"{verb}: the TLB remembers {where}{', dirty' if write else ''} from now on"
+        case "none":
+            return f"{verb}: nothing is mapped there, a page fault"
+        case "prot_none":
+            return f"{verb}: a NUMA hint, a page fault on purpose"
+        case "migration":
+            return f"{verb}: a migration entry, a page fault"
+        case other:
+            return f"{verb}: {other}, a page fault"
+
+
+def _send(moment: Moment, mm: Any, vpn: int) -> str:
+    targets = [it.ref for it in moment.changed if it.base == "call_single_queue"]
+    if not targets:
+        return f"finds no other CPU that runs {mm}: no interrupt is needed"
+    still = _remember(moment, mm, vpn)
+    stale = f"; until then {cpus(still)} can use the stale entry" if still else ""
+    return f"sends an interrupt to {cpus(targets)}: drop {page_name(vpn)}! It now waits for every answer{stale}"
+
+
+def _handle(moment: Moment) -> str:
+    senders = [cpu_name(it.ref) for it in moment.changed if it.base == "csd_pending"]
+    keys: list[Any] = [it.key for it in moment.changed if it.base == "tlb"]
+    dropped = f"drops {page_name(keys[0][1])} from the TLB" if keys else "has nothing to drop"
+    return f"takes the interrupt, {dropped} and answers {listed(senders)}"
+
+
+# --- who could run, and who not ------------------------------------------------------------------------------------
+
+
+def why_blocked(actor: Actor, moment: Moment) -> str:
+    """Why *actor* cannot run, without its name in front."""
+    field = moment.waits_for(actor)
+    if field is None:
+        return "has finished" if moment.finished(actor) else "can run"
+    if field.base == "csd_pending":
+        late = [it.ref for it in moment.run.queues if any(request.sender is actor.cpu for request in moment.get(it))]
+        return f"spins until {cpus(late)} answer{'s' if len(late) == 1 else ''}" if late else "spins"
+    if field.base == "call_single_queue":
+        return "has no interrupt to handle"
+    if field.lock is None:
+        return f"waits for {field}"
+    by = _others_holding(moment, field, actor)
+    verb = "sleeps" if field.lock.sleeps else "spins"
+    return f"{verb}: {lock_name(field, moment).removeprefix('the ')} is held by {by}"
+
+
+def _others_holding(moment: Moment, lock: Field, actor: Actor) -> str:
+    value = moment.get(lock)
+    them = [it for it in holders(value) if it is not actor.task]
+    if not them and isinstance(value, Rwsem):
+        them = [task for task, _ in value.queue if task is not actor.task]
+    return listed(them)
+
+
+def intent(actor: Actor, moment: Moment) -> str:
+    """What *actor* would do next, in a few words."""
+    op = cast("AnyOp | None", moment.pending.get(actor.task))
+    match op:
+        case None:
+            return "has finished"
+        case Acquire(lock, _) | TryAcquire(lock, _):
+            return f"take {lock_name(lock, moment).removeprefix('the ')}"
+        case Release(lock, _):
+            return f"release {lock_name(lock, moment).removeprefix('the ')}"
+        case Write(field, _) | Xchg(field, _) | Add(field, _) | AddUnless(field, _, _):
+            return f"change {field}"
+        case Field():
+            return f"read {op}"
+        case CopyPage(dst, src):
+            return f"copy {src} to {dst}"
+        case UserRead(vpn):
+            return f"read {page_name(vpn)}"
+        case UserWrite(vpn):
+            return f"write {page_name(vpn)}"
+        case Walk(vpn, _):
+            return f"walk the page table for {page_name(vpn)}"
+        case Invlpg(_, vpn):
+            return f"drop {page_name(vpn)} from its own TLB"
+        case SendIpi(_, vpn):
+            return f"interrupt the others: drop {page_name(vpn)}"
+        case HandleIpi():
+            return "take the interrupt"
+        case Alloc(struct, _):
+            return f"get a new {KINDS.get(struct.__name__, 'object')}"
+        case Free(ref):
+            return f"free {ref}"
+        case Until(field, _, _):
+            return "go on, all have answered" if field.base == "csd_pending" else f"go on, {field.ref} is free"
+        case Choose(_, what):
+            return f"decide {what}"
+        case Bug() | Point():
+            return "stop the machine"
+        case _:
+            assert_never(op)

@@ -1,0 +1,35 @@
+"""From memory to marks: one file a struct, and the only place where vizlib meets :mod:`sim.structs`.
+
+A lens is made once a film.  It looks at the whole run, keeps a fixed place for everything that it will ever show, and
+is then asked for its marks after every step.  What does not fit is counted in a note, never dropped in silence.
+
+===============  ==========================================================================================
+cpu.py           CPUs with their TLB entries; a stale entry is dashed
+ipi.py           interrupt requests on their way, as arrows between CPUs
+pte.py           the page table; arrows to the frames
+page.py          frames on their nodes; the user's page, which travels
+anon_vma.py      the reverse map's ellipse; avc.py its diamond; vma.py its box; reverse_map.py joins them
+task.py          threads: what each is doing, and on which line (data: a player writes it as text)
+lock.py          locks: who holds, who waits (data as well)
+key.py           what the glyphs mean
+===============  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from vizlib.layout import Places
+from vizlib.moments import Moment, Run
+from vizlib.scene import Mark
+
+
+class Lens(Protocol):
+    """What draws one part of the machine."""
+
+    def __init__(self, run: Run, places: Places) -> None:
+        """Keep places for all that the run will show."""
+
+    def marks(self, moment: Moment) -> Iterator[Mark]:
+        """What to draw after a step."""

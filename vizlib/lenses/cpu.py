@@ -1,0 +1,163 @@
+"""CPUs and their TLBs: which translations each remembers, and which of them are stale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sim.invariants import pte_of
+from sim.ops import HandleIpi, Invlpg
+from sim.structs import Cpu, TlbEntry
+from vizlib.layout import TITLE, Box, Places, rows
+from vizlib.moments import Actor, Moment, Run, cpu_name
+from vizlib.names import listed, page_name
+from vizlib.scene import Mark, Text
+
+MOST = 8
+SLOT_WIDTH, SLOT_HEIGHT, SLOT_GAP = 40, 20, 4
+HEIGHT = TITLE + 66
+
+
+class CpuLens:
+    """CPUs with a thread on them, at most :data:`MOST`."""
+
+    def __init__(self, run: Run, places: Places) -> None:
+        self.run = run
+        self.places = places
+        threads = [it for it in run.actors if it.kind != "handler"]
+        everybody = sorted({it.cpu for it in threads}, key=_number)
+        self.cpus = everybody[:MOST]
+        self.hidden = len(everybody) - len(self.cpus)
+        self.threads: dict[Cpu, list[Actor]] = {cpu: [it for it in threads if it.cpu is cpu] for cpu in self.cpus}
+        across = -(-len(self.cpus) // rows(len(self.cpus), 4)) if self.cpus else 1
+        for at in range(0, len(self.cpus), across):
+            part = self.cpus[at : at + across]
+            notes = [f"node {run.first.get(cpu.node, 0)}" for cpu in part]
+            places.row([f"cpu:{cpu}" for cpu in part], [cpu_name(cpu) for cpu in part], notes, HEIGHT, 12)
+        self.slots: dict[tuple[Cpu, Any], Box] = {}
+        self.order: dict[Cpu, list[Any]] = {cpu: [] for cpu in self.cpus}
+        self.room = 0
+        for cpu in self.cpus:
+            panel = places.panels[f"cpu:{cpu}"]
+            places.put(f"cpu:{cpu}", panel.id, Box(0, 0, panel.w, panel.h))
+            self.room = int((panel.w - 42) // (SLOT_WIDTH + SLOT_GAP))
+        for field in run.ever:
+            if field.base == "tlb" and field.ref in self.order:
+                keys = self.order[field.ref]
+                x = 36 + (len(keys) % self.room) * (SLOT_WIDTH + SLOT_GAP)
+                self.slots[field.ref, field.key] = Box(x, TITLE + 22, SLOT_WIDTH, SLOT_HEIGHT)
+                keys.append(field.key)
+
+    def marks(self, moment: Moment) -> Iterator[Mark]:
+        """The CPUs, their TLB entries, and what each CPU is busy with."""
+        for cpu in self.cpus:
+            yield self._cpu(cpu, moment)
+            for slot in range(self.room):
+                yield self._empty(cpu, slot)
+            yield from self._entries(cpu, moment)
+
+    def _cpu(self, cpu: Cpu, moment: Moment) -> Mark:
+        box = self.places.boxes[f"cpu:{cpu}"]
+        on = self.threads[cpu][0]
+        asleep = moment.finished(on) or (moment.waits_for(on) is not None and not _busy(on, moment))
+        words, ink = _status(cpu, moment)
+        text = [
+            Text(on.name, 10, TITLE + 13, 11.5, 700, ink=on.colour),
+            Text("idle" if asleep else "", box.w - 10, TITLE + 13, 10.5, style="italic", anchor="end", ink="muted"),
+            Text("TLB", 10, TITLE + 36, 9.5, 700, ink="muted"),
+        ]
+        if words:
+            text.append(Text(words, 10, TITLE + 58, 10, 600 if ink != "muted" else 400, ink=ink))
+        handles = moment.event is not None and isinstance(moment.event.op, HandleIpi)
+        acts = handles and moment.actor is not None and moment.actor.cpu is cpu
+        return Mark(
+            f"cpu:{cpu}",
+            f"cpu:{cpu}",
+            "rect",
+            *box,
+            text=tuple(it for it in text if it.s),
+            stroke=on.colour if acts else "none",
+            bold=acts,
+            say=f"{cpu_name(cpu)}, {on.name}{', idle' if asleep else ''}{': ' + words if words else ''}",
+        )
+
+    def _empty(self, cpu: Cpu, slot: int) -> Mark:
+        box = Box(36 + slot * (SLOT_WIDTH + SLOT_GAP), TITLE + 22, SLOT_WIDTH, SLOT_HEIGHT)
+        return Mark(f"tlb:{cpu}:slot{slot}", f"cpu:{cpu}", "rect", *box, fill="paper", stroke="edge", radius=4)
+
+    def _entries(self, cpu: Cpu, moment: Moment) -> Iterator[Mark]:
+        shown: dict[Box, Mark] = {}
+        for key in self.order[cpu]:
+            entry = moment.get(cpu.tlb[key])
+            if entry is not None:
+                box = self.slots[cpu, key]
+                shown[box] = self._entry(cpu, key, entry, box, moment)
+        yield from shown.values()
+
+    def _entry(self, cpu: Cpu, key: Any, entry: TlbEntry, box: Box, moment: Moment) -> Mark:
+        mm, vpn = key
+        stale = is_stale(mm, vpn, entry, moment)
+        touched = cpu.tlb[key] in moment.named
+        ink = moment.actor.colour if touched and moment.actor else "bad" if stale else "muted"
+        state = "stale" if stale else "dirty" if entry.dirty else "clean"
+        page = page_name(vpn)
+        return Mark(
+            f"tlb:{cpu}:{mm}:{vpn}",
+            f"cpu:{cpu}",
+            "rect",
+            *box,
+            text=(
+                Text(page, box.middle, box.y + (9.5 if stale else 14), 9.5 if stale else 11, 700, anchor="middle"),
+                *((Text("stale", box.middle, box.y + 17.5, 8.5, 700, anchor="middle", ink="bad"),) if stale else ()),
+            ),
+            fill="card" if stale else "well",
+            stroke=ink,
+            dashed=stale,
+            bold=touched or stale,
+            radius=4,
+            face=state,
+            tip=f"{cpu_name(cpu)} remembers that {page} is in frame {entry.page}"
+            + (", which is no longer what the page table says" if stale else ""),
+            say=f"TLB of {cpu_name(cpu)}: {page} → {entry.page}, {state}",
+            layer=1,
+        )
+
+
+def _number(cpu: Cpu) -> tuple[int, str]:
+    digits = "".join(it for it in cpu.name if it.isdigit())
+    return int(digits or 0), cpu.name
+
+
+def _busy(actor: Actor, moment: Moment) -> bool:
+    """Whether a blocked thread keeps its CPU: it spins for a spinlock, or for answers to its interrupt."""
+    field = moment.waits_for(actor)
+    if field is None or field.lock is not None:
+        return field is not None and field.lock is not None and not field.lock.sleeps
+    return not getattr(moment.pending.get(actor.task), "sleeps", False)
+
+
+def is_stale(mm: Any, vpn: int, entry: TlbEntry, moment: Moment) -> bool:
+    """Whether *entry* says what the page table no longer says."""
+    pte = pte_of(moment.memory, mm, vpn)  # type: ignore[arg-type]  # only read
+    return pte is None or pte.kind != "present" or pte.page is not entry.page
+
+
+def _status(cpu: Cpu, moment: Moment) -> tuple[str, str]:
+    """What *cpu* is busy with, and the colour of the words."""
+    requests = moment.get(cpu.call_single_queue)
+    if requests:
+        pages = listed(page_name(it.vpn) for it in requests)
+        return f"interrupt pending: drop {pages}", "bad"
+    waiting = moment.get(cpu.csd_pending)
+    if waiting:
+        return f"waits for {waiting} answer{'s' if waiting > 1 else ''}", "wash-edge"
+    event = moment.event
+    if event is None or moment.actor is None or moment.actor.cpu is not cpu:
+        return "", "muted"
+    if isinstance(event.op, HandleIpi):
+        keys = [it.key for it in moment.changed if it.base == "tlb" and isinstance(it.key, tuple)]
+        dropped = f"dropped {page_name(keys[0][1])}, " if keys else ""
+        return f"{dropped}answered", "good"
+    if isinstance(event.op, Invlpg):
+        return f"dropped {page_name(event.op.vpn)} itself", "muted"
+    return "", "muted"

@@ -1,0 +1,252 @@
+"""Frames on their nodes, and the user's page in them: the one thing in the picture that travels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sim.ops import Alloc, CopyPage
+from sim.structs import Mm, Page, Pte
+from vizlib.layout import TITLE, Box, Places, grid, rows
+from vizlib.lenses.pte import pages_in_play, ptes
+from vizlib.moments import Moment, Run, cpu_name
+from vizlib.names import page_name
+from vizlib.scene import Mark, Text
+
+ACROSS = 4
+MOST_ROWS = 2
+HEIGHT, GAP = 60, 6
+TOKEN_HEIGHT = 21
+
+
+class PageLens:
+    """Frames in slots of their node.  A new frame takes the first free slot, and keeps it until it is freed."""
+
+    def __init__(self, run: Run, places: Places) -> None:
+        self.run = run
+        self.places = places
+        self.frames: list[Page] = []
+        self.empty: list[tuple[str, str]] = []
+        self.ptes = ptes(run)
+        self.copies = _copies(run)
+        births = _births(run)
+        nodes = range(1 + max((node for node, *_ in births.values()), default=0))
+        nodes = range(max(len(nodes), 1 + max(run.first.get(it.cpu.node, 0) for it in run.actors)))
+        across = ACROSS if len(nodes) <= 4 else 2
+        slots, hidden = _slots(births, run)
+        deepest = max((slot for slot in slots.values()), default=0) + 1
+        shown_rows = min(MOST_ROWS if len(nodes) <= 2 else 1, max(1, rows(deepest, across)))
+        self.room = across * shown_rows
+        beside = 2 if len(nodes) <= 4 else 4
+        cpus: dict[int, list[Any]] = {}
+        for actor in run.actors:
+            its = cpus.setdefault(run.first.get(actor.cpu.node, 0), [])
+            if actor.cpu not in its:
+                its.append(actor.cpu)
+        for at in range(0, len(nodes), beside):
+            part = nodes[at : at + beside]
+            notes = []
+            for node in part:
+                more = sum(1 for page, slot in slots.items() if births[page][0] == node and slot >= self.room)
+                more += hidden.get(node, 0)
+                names = ", ".join(cpu_name(it) for it in cpus.get(node, [])[:4]) or "no CPU in use"
+                notes.append(f"{more} more not shown" if more else names)
+            titles = [f"Node {node}" for node in part]
+            height = TITLE + shown_rows * (HEIGHT + GAP) + 4
+            places.row([f"node:{node}" for node in part], titles, notes, height, 12)
+        for node in nodes:
+            panel = f"node:{node}"
+            area = Box(8, TITLE + 2, places.panels[panel].w - 16, 0)
+            boxes = grid(area, self.room, across, HEIGHT, GAP)
+            for number, box in enumerate(boxes):
+                self.empty.append((places_name(node, number), panel))
+                places.put(places_name(node, number), panel, box)
+            for page, slot in slots.items():
+                if births[page][0] == node and slot < self.room:
+                    places.put(f"page:{page}", panel, boxes[slot])
+                    self.frames.append(page)
+        shown = {it for it in self.frames}
+        self.tokens = [
+            page for page in self.ptes if any(it is not None and it.page in shown for it in run.ever[self.ptes[page]])
+        ]
+        self.in_play = set(pages_in_play(run)[:3])
+
+    def marks(self, moment: Moment) -> Iterator[Mark]:
+        """Slots, frames, the pages in them, and the copy from one to the other."""
+        for name, panel in self.empty:
+            yield Mark(name, panel, "rect", *self.places.boxes[name], fill="paper", stroke="edge", radius=6)
+        where = {page: self._where(*page, moment) for page in self.tokens}
+        for page in self.frames:
+            if exists(page, moment):
+                yield self._frame(page, where, moment)
+        for (mm, vpn), frame in where.items():
+            if frame is not None and f"page:{frame}" in self.places.boxes:
+                yield self._token(mm, vpn, frame, moment)
+                if (mm, vpn) in self.in_play:
+                    yield from self._copy(mm, vpn, frame, moment)
+
+    def _where(self, mm: Mm, vpn: int, moment: Moment) -> Page | None:
+        """The frame in which the page is now: what the PTE says, and while it migrates the newest copy."""
+        pte: Pte | None = moment.get(self.ptes[mm, vpn])
+        if pte is not None and pte.kind != "migration":
+            found: Page = pte.page
+            return found
+        copies = [it for it in self.run.frames if exists(it, moment) and (moment.get(it.data) or (None,))[0] == vpn]
+        if copies:
+            return copies[-1]
+        return None if pte is None else pte.page  # never written: no frame says whose it is
+
+    def _frame(self, page: Page, where: dict[Any, Page | None], moment: Moment) -> Mark:
+        name = f"page:{page}"
+        box = self.places.boxes[name]
+        data = moment.get(page.data)
+        holder = moment.get(page.PG_locked)
+        lives_here = [key for key, frame in where.items() if frame is page]
+        copied_away = data is not None and not lives_here
+        empty = data is None and not lives_here
+        actor = moment.actor
+        touched = page in moment.objects and actor is not None
+        locker = moment.run.actor.get(holder)
+        text = [Text(_short(page), box.x + 5, box.y + 12, 9.5, ink="muted", mono=True)]
+        if copied_away:
+            text.append(Text(f"old {page_name(data[0])}", box.middle, box.y + 30, 10.5, 600, "italic", "middle", "muted"))
+        elif empty:
+            text.append(Text("empty", box.middle, box.y + 30, 10.5, 400, "italic", "middle", "muted"))
+        if data is not None:
+            text.append(Text(f"write {data[1]}", box.middle, box.y + 46, 9, anchor="middle", ink="muted"))
+        if holder is not None:
+            ink = locker.colour if locker else "ink"
+            text.append(Text("locked", box.middle, box.y + 56, 9, 700, anchor="middle", ink=ink))
+        contents = page_name(lives_here[0][1]) if lives_here else f"old {page_name(data[0])}" if data else "empty"
+        return Mark(
+            name,
+            self.places.panel_of[name],
+            "rect",
+            *box,
+            text=tuple(text),
+            fill="well",
+            stroke=actor.colour if touched and actor else locker.colour if locker else "muted",
+            bold=touched or holder is not None,
+            dotted=empty,
+            dashed=copied_away,
+            radius=6,
+            face="empty" if empty else "old" if copied_away else "full",
+            tip=f"frame {page} on node {_node(page, moment)}: {contents}"
+            + (f"; its page lock is held by {holder}" if holder else ""),
+            say=f"frame {page}: {contents}{f', write {data[1]}' if data else ''}{f', locked by {holder}' if holder else ''}",
+            layer=1,
+        )
+
+    def _token(self, mm: Mm, vpn: int, frame: Page, moment: Moment) -> Mark:
+        box = self.places.boxes[f"page:{frame}"]
+        name = page_name(vpn)
+        return Mark(
+            f"token:{mm}:{vpn}",
+            self.places.panel_of[f"page:{frame}"],
+            "token",
+            box.x + 8,
+            box.y + 15,
+            box.w - 16,
+            TOKEN_HEIGHT,
+            text=(Text(name, box.middle, box.y + 30, 13 if len(name) < 4 else 11, 700, anchor="middle", ink="page-edge"),),
+            fill="page",
+            stroke="page-edge",
+            bold=(mm, vpn) in self.in_play,
+            radius=6,
+            tip=f"the user's page {name} of {mm}: its data is in frame {frame}",
+            say=f"{name} is in frame {frame} on node {_node(frame, moment)}",
+            layer=5,
+        )
+
+    def _copy(self, mm: Mm, vpn: int, frame: Page, moment: Moment) -> Iterator[Mark]:
+        """Where the page will be copied to, from the moment it is unmapped; the copy itself is drawn solid."""
+        coming = next(((at, dst, src) for at, dst, src in self.copies.get(vpn, []) if at >= moment.step), None)
+        if coming is None:
+            return
+        at, dst, src = coming
+        pte: Pte | None = moment.get(self.ptes[mm, vpn])
+        now = at == moment.step
+        if not now and (not exists(dst, moment) or (pte is not None and pte.kind != "migration")):
+            return
+        ends = (f"page:{src}", f"page:{dst}")
+        start, end = (self.places.on_plane(it) for it in ends)
+        if start is None or end is None:
+            return
+        high = min(start.y, end.y) - 12
+        colour = moment.actor.colour if now and moment.actor else "good"
+        words = "copies 4 KiB" if now else "to be copied" if pte is not None else "no copy before the flush"
+        yield Mark(
+            f"copy:{mm}:{vpn}",
+            "machine",
+            "arrow",
+            points=((start.middle, start.y), ((start.middle + end.middle) / 2, high - 14), (end.middle, end.y)),
+            text=(Text(words, (start.middle + end.middle) / 2, high + 1, 10.5, 700, "italic", "middle", colour),),
+            stroke=colour,
+            dotted=not now,
+            bold=True,
+            ends=ends,
+            layer=4,
+            say=f"{page_name(vpn)}: {words}, from frame {src} to frame {dst}",
+        )
+
+
+def places_name(node: int, slot: int) -> str:
+    """The id of an empty slot."""
+    return f"slot:node{node}:{slot}"
+
+
+def exists(page: Page, moment: Moment) -> bool:
+    """Whether *page* is in use: allocated, and not freed."""
+    return not moment.get(page.life) and moment.get(page._count) > 0
+
+
+def _short(page: Page) -> str:
+    """A frame's name, short enough for its box."""
+    return page.name if len(page.name) <= 9 else "…" + page.name[-8:]
+
+
+def _node(page: Page, moment: Moment) -> int:
+    return int(moment.get(page.node))
+
+
+def _births(run: Run) -> dict[Page, tuple[int, int, int]]:
+    """For each frame its node and the steps between which it exists."""
+    births = {page: (int(run.first.get(page.node, 0)), 0, run.length) for page in run.frames if page._count in run.first}
+    for step, event in enumerate(run.events, 1):
+        if isinstance(event.op, Alloc) and isinstance(event.answer, Page):
+            births[event.answer] = (int(dict(event.op.init).get("node", 0) or 0), step, run.length)  # type: ignore[call-overload]  # a node is a number
+        for change in event.changes:
+            if change.field.base == "life" and isinstance(change.field.ref, Page) and change.field.ref in births:
+                node, first, _ = births[change.field.ref]
+                births[change.field.ref] = (node, first, step)
+    return births
+
+
+def _slots(births: dict[Page, tuple[int, int, int]], run: Run) -> tuple[dict[Page, int], dict[int, int]]:
+    """A slot for each frame, first those that the run touches; and how many of each node have none."""
+    used: dict[int, list[list[tuple[int, int]]]] = {}
+    slots: dict[Page, int] = {}
+    active = {it.ref for it in run.touched}
+    for page, (node, born, dies) in sorted(births.items(), key=lambda it: (it[1][1], it[0] not in active)):
+        lives = used.setdefault(node, [])
+        for slot, spans in enumerate(lives):
+            if all(dies < first or born > last for first, last in spans):
+                break
+        else:
+            slot = len(lives)
+            lives.append([])
+        lives[slot].append((born, dies))
+        slots[page] = slot
+    return slots, {}
+
+
+def _copies(run: Run) -> dict[int, list[tuple[int, Page, Page]]]:
+    """For each virtual page the copies of it: step, to, from."""
+    copies: dict[int, list[tuple[int, Page, Page]]] = {}
+    for step, event in enumerate(run.events, 1):
+        if isinstance(event.op, CopyPage):
+            assert isinstance(event.op.dst, Page) and isinstance(event.op.src, Page)
+            for change in event.changes:
+                if change.field is event.op.dst.data and change.new is not None:
+                    copies.setdefault(change.new[0], []).append((step, event.op.dst, event.op.src))
+    return copies

@@ -1,0 +1,144 @@
+"""The reverse map: from a frame through its anon_vma and the AVCs of its interval tree to the VMAs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sim.structs import AnonVma, AnonVmaChain, Page, Struct, Vma
+from vizlib.layout import TITLE, Box, Places, generations
+from vizlib.lenses import anon_vma, avc, vma
+from vizlib.lenses.page import exists
+from vizlib.lenses.pte import pages_in_play, ptes
+from vizlib.moments import Moment, Run
+from vizlib.names import held_page
+from vizlib.scene import Mark, Panel, Text
+
+WIDTH = 352
+ROW = 50
+MOST_PAGES = 2
+MOST_ROWS = 4
+SIZES = {Page: (64.0, 36.0), AnonVma: (78.0, 40.0), AnonVmaChain: (52.0, 36.0), Vma: (92.0, 42.0)}
+
+
+class ReverseMapLens:
+    """The graph of the pages in play.  Its columns are the graph's topological generations."""
+
+    def __init__(self, run: Run, places: Places) -> None:
+        self.run = run
+        self.places = places
+        nodes: dict[Struct, None] = dict.fromkeys(_frames(run))
+        for struct in (AnonVma, AnonVmaChain, Vma):
+            its = dict.fromkeys(it.ref for it in run.ever if type(it.ref) is struct)
+            nodes.update(dict.fromkeys(list(its)[:MOST_ROWS]))
+        self.nodes = list(nodes)
+        edges = []
+        for field, values in run.ever.items():
+            if field.ref in nodes and field.base in ("mapping", "vma"):
+                edges += [(field.ref, it) for it in values if it in nodes]
+            elif field.ref in nodes and field.base == "anon_vma" and type(field.ref) is AnonVmaChain:
+                edges += [(it, field.ref) for it in values if it in nodes]
+        columns = [it for it in generations(dict.fromkeys(edges), self.nodes) if it]
+        height = TITLE + max(len(it) for it in columns) * ROW + 10 if columns else TITLE + ROW
+        y = places.bottom + 12
+        hidden = sum(1 for it in dict.fromkeys(it.ref for it in run.ever if type(it.ref) is Vma)) - MOST_ROWS
+        note = f"{hidden} more VMAs not shown" if hidden > 0 else "frame → anon_vma → AVC → VMA"
+        places.panel(Panel("rmap", "Reverse map", 0, y, WIDTH, height, inside="machine", note=note, frame=True))
+        area = Box(8, TITLE, WIDTH - 16 - 92, height - TITLE - 8)
+        for column, at in enumerate(columns):
+            pitch = area.h / len(at)
+            for row, node in enumerate(at):
+                w, h = SIZES[type(node)]
+                x = 8 + (0, 90, 188, 252)[min(column, 3)] if len(columns) == 4 else area.x + column * 84
+                places.put(f"rm:{_id(node)}", "rmap", Box(x, area.y + pitch * (row + 0.5) - h / 2, w, h))
+
+    def marks(self, moment: Moment) -> Iterator[Mark]:
+        """The objects that exist now, and the pointers between them."""
+        shown: list[Struct] = [it for it in self.nodes if self._exists(it, moment)]
+        for node in shown:
+            name = f"rm:{_id(node)}"
+            box = self.places.boxes[name]
+            match node:
+                case Page():
+                    yield self._page(node, name, box, moment)
+                case AnonVma():
+                    yield anon_vma.mark(node, name, box, moment)
+                case AnonVmaChain():
+                    yield avc.mark(node, name, box, moment)
+                case Vma():
+                    yield vma.mark(node, name, box, moment)
+        for start, end, word in self._pointers(shown, moment):
+            if end in shown:
+                yield self._arrow(start, end, word, moment)
+
+    def _exists(self, node: Struct, moment: Moment) -> bool:
+        if isinstance(node, Page):
+            return exists(node, moment)
+        return not moment.get(node.life) and any(it.ref is node for it in moment.memory if it.base != "life")
+
+    def _pointers(self, shown: list[Struct], moment: Moment) -> Iterator[tuple[Struct, Struct, str]]:
+        for node in shown:
+            if isinstance(node, Page) and moment.get(node.mapping) is not None:
+                yield node, moment.get(node.mapping), "mapping"
+            elif isinstance(node, AnonVma):
+                for link, above in avc.in_tree(node, moment).items():
+                    yield above, link, "rb"
+            elif isinstance(node, AnonVmaChain) and moment.get(node.vma) is not None:
+                yield node, moment.get(node.vma), "vma"
+
+    def _page(self, page: Page, name: str, box: Box, moment: Moment) -> Mark:
+        actor = moment.actor
+        touched = page in moment.objects and actor is not None
+        held = held_page(page, moment)
+        count = moment.get(page._mapcount) + 1
+        return Mark(
+            name,
+            "rmap",
+            "rect",
+            *box,
+            text=(
+                Text(held or "frame", box.x + 6, box.y + 14, 11, 700, ink="page-edge" if held else "muted"),
+                Text(page.name[-7:], box.right - 5, box.y + 14, 9, anchor="end", ink="muted", mono=True),
+                Text(f"{count} mapping{'' if count == 1 else 's'}", box.x + 6, box.y + 28, 9, ink="muted"),
+            ),
+            fill="page" if held else "well",
+            stroke=actor.colour if touched and actor else "page-edge" if held else "muted",
+            bold=touched,
+            radius=5,
+            tip=f"frame {page}: mapcount {count}, {moment.get(page._count)} references, index {moment.get(page.index)}",
+            say=f"frame {page}{f' with {held}' if held else ''}: {count} mappings, {moment.get(page._count)} references",
+            layer=1,
+        )
+
+    def _arrow(self, start: Struct, end: Struct, word: str, moment: Moment) -> Mark:
+        one, other = (self.places.boxes[f"rm:{_id(it)}"] for it in (start, end))
+        sideways = one.right < other.x
+        points = (
+            ((one.right, one.centre), (other.x, other.centre))
+            if sideways
+            else ((one.middle, one.bottom), (other.middle, other.y))
+        )
+        fresh = any(it.ref is start and moment.get(it) is end for it in moment.changed)
+        return Mark(
+            f"rm:{_id(start)}>{_id(end)}",
+            "rmap",
+            "arrow",
+            points=points,
+            stroke=moment.actor.colour if fresh and moment.actor else "ink",
+            bold=fresh,
+            layer=3,
+            say=f"{start} → {end}" if word != "rb" else f"{start} → {end} in the interval tree",
+        )
+
+
+def _id(node: Struct) -> str:
+    return f"page:{node}" if isinstance(node, Page) else node.name
+
+
+def _frames(run: Run) -> list[Page]:
+    """The frames of the pages in play: at most :data:`MOST_PAGES` pages, each with the frames that it is in."""
+    slots = ptes(run)
+    found: dict[Page, None] = {}
+    for page in pages_in_play(run)[:MOST_PAGES]:
+        its = dict.fromkeys(it.page for it in run.ever[slots[page]] if it is not None)
+        found.update(dict.fromkeys(list(its)[:2]))
+    return list(found)[:MOST_ROWS]

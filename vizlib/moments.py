@@ -1,0 +1,296 @@
+"""A trace, one moment after another: what a lens and a sentence are told.
+
+A :class:`Run` knows a trace as a whole (its tasks and their colours, when each task is next seen, which fields are
+ever touched); a :class:`Moment` is the state after one step.  Both only read the trace.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sim.ops import Acquire, CopyPage, Field, Free, HandleIpi, Op, Release, TryAcquire, Until
+from vizlib import theme
+
+if TYPE_CHECKING:
+    from sim.machine import Event, Frame
+    from sim.trace import Trace
+
+#: The source file of user code: whoever stands there is not in the kernel.
+USER_CODE = "sim/user.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A task as the picture knows it.
+
+    Attributes:
+        task: the task.
+        name: its name.
+        letter: how a schedule calls it.
+        cpu: the CPU it is pinned to.
+        kind: ``thread``, ``spinner`` (never finishes) or ``handler`` (a CPU's interrupt handler).
+        colour: the name of its colour.
+        title: what it is, in a few words.
+    """
+
+    task: Any
+    name: str
+    letter: str
+    cpu: Any
+    mm: Any
+    kind: str
+    colour: str
+    title: str
+
+    @property
+    def cpu_name(self) -> str:
+        """The CPU in English: ``CPU 0``."""
+        return cpu_name(self.cpu)
+
+
+def cpu_name(cpu: Any) -> str:
+    """A CPU in English: ``CPU 0``."""
+    return str(cpu).replace("cpu", "CPU ")
+
+
+
+class Run:
+    """A trace as a whole."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.events: tuple[Event, ...] = tuple(trace.events)
+        self.first: Mapping[Field, Any] = trace.memory_at(0)
+        self._seen: dict[Any, list[int]] = {}
+        for at, event in enumerate(self.events):
+            self._seen.setdefault(event.task, []).append(at)
+        self.actors = self._actors()
+        self.actor = {it.task: it for it in self.actors}
+
+    def _actors(self) -> tuple[Actor, ...]:
+        actors = []
+        threads = 0
+        for number, info in enumerate(self.trace.tasks):
+            kind = "thread" if not info.daemon else "handler" if self._handles_ipis(number) else "spinner"
+            if kind == "handler":
+                colour = next((it.colour for it in actors if it.cpu is info.cpu), "task7")
+            else:
+                colour = theme.task_colour(threads)
+                threads += 1
+            actors.append(
+                Actor(info.task, str(info.task), info.letter, info.cpu, info.mm, kind, colour, info.title)
+            )
+        return tuple(actors)
+
+    def _handles_ipis(self, number: int) -> bool:
+        info = self.trace.tasks[number]
+        return isinstance(self.op_at(info.task, 0), HandleIpi) or str(info.task).startswith("ipi@")
+
+    @property
+    def length(self) -> int:
+        """How many steps there are."""
+        return len(self.events)
+
+    @cached_property
+    def last_stacks(self) -> dict[Any, tuple[Frame, ...]]:
+        """Where each task stands at the end, if the trace knows."""
+        tasks = [info.task for info in self.trace.tasks]
+        return dict(zip(tasks, getattr(self.trace, "last_stacks", None) or [()] * len(tasks), strict=True))
+
+    @cached_property
+    def _last_ops(self) -> dict[Any, Op | None]:
+        tasks = [info.task for info in self.trace.tasks]
+        return dict(zip(tasks, getattr(self.trace, "pending", None) or [None] * len(tasks), strict=True))
+
+    def next_event(self, task: Any, step: int) -> int | None:
+        """The index of the first event of *task* after *step*, or None."""
+        seen = self._seen.get(task, [])
+        at = bisect_left(seen, step)
+        return seen[at] if at < len(seen) else None
+
+    def op_at(self, task: Any, step: int) -> Op | None:
+        """What *task* would do next after *step*, or None if it has finished."""
+        at = self.next_event(task, step)
+        return self._last_ops.get(task) if at is None else self.events[at].op
+
+    def stack_of_event(self, at: int) -> tuple[Frame, ...]:
+        """The call stack of the event with index *at*; empty if the trace holds none."""
+        stacks = self.trace.stacks
+        return () if stacks is None or stacks[at] is None else tuple(stacks[at])
+
+    def stack_at(self, task: Any, step: int) -> tuple[Frame, ...]:
+        """Where *task* stands after *step*: the call stack of its next operation."""
+        at = self.next_event(task, step)
+        return self.last_stacks.get(task) or () if at is None else self.stack_of_event(at)
+
+    @cached_property
+    def touched(self) -> frozenset[Field]:
+        """Every field that any event of the trace names or changes."""
+        found: set[Field] = set()
+        for event in self.events:
+            found.update(fields_of(event.op))
+            found.update(change.field for change in event.changes)
+        return frozenset(found)
+
+    @cached_property
+    def ever(self) -> dict[Field, list[Any]]:
+        """Every value that each field has in this run, in order; only fields that are not at their default."""
+        values: dict[Field, list[Any]] = {field: [value] for field, value in self.first.items()}
+        for event in self.events:
+            for change in event.changes:
+                values.setdefault(change.field, [change.old]).append(change.new)
+        return values
+
+    @cached_property
+    def tables(self) -> dict[Any, Field]:
+        """For each page table the slot (``mm.pmd[1]``) that points to it."""
+        return {
+            table: slot
+            for slot, values in self.ever.items()
+            if slot.base == "pmd"
+            for table in values
+            if table is not None
+        }
+
+    @cached_property
+    def frames(self) -> tuple[Any, ...]:
+        """Every frame of the run, in the order in which they come into it."""
+        found = dict.fromkeys(it.ref for it in self.ever if it.base == "_count")
+        return tuple(found)
+
+    @cached_property
+    def locked(self) -> frozenset[Field]:
+        """The locks that the run takes, tries, or waits for."""
+        ops = [it.op for it in self.events] + [it for it in self._last_ops.values() if it is not None]
+        found = {op.lock for op in ops if isinstance(op, (Acquire, TryAcquire))}
+        return frozenset(found | {op.field for op in ops if isinstance(op, Until) and op.field.lock is not None})
+
+    @cached_property
+    def queues(self) -> tuple[Field, ...]:
+        """The CPUs' queues of interrupt requests, as far as the run uses them."""
+        return tuple(it for it in self.ever if it.base == "call_single_queue")
+
+    def moments(self) -> Iterator[Moment]:
+        """The state after each step, from 0 on.  Use one before you ask for the next: the memory is shared."""
+        memory = dict(self.first)
+        pending = {it.task: self.op_at(it.task, 0) for it in self.actors}
+        yield Moment(self, 0, memory, pending, None)
+        for step, event in enumerate(self.events, 1):
+            for field, _, new in event.changes:
+                memory[field] = new
+            pending[event.task] = self.op_at(event.task, step)
+            yield Moment(self, step, memory, pending, event)
+
+    def moment(self, step: int) -> Moment:
+        """The state after *step*."""
+        for it in self.moments():
+            if it.step == step:
+                return it
+        raise IndexError(f"step {step} is not between 0 and {self.length}")
+
+
+class Moment:
+    """The state after one step, and the step that led there."""
+
+    def __init__(
+        self, run: Run, step: int, memory: Mapping[Field, Any], pending: Mapping[Any, Op | None], event: Event | None
+    ) -> None:
+        self.run = run
+        self.step = step
+        self.memory = memory
+        self.pending = pending
+        self.event = event
+
+    def get(self, field: Field) -> Any:
+        """The value of *field* now."""
+        return self.memory.get(field, field.default)
+
+    @property
+    def actor(self) -> Actor | None:
+        """Who did the step."""
+        return None if self.event is None else self.run.actor[self.event.task]
+
+    @cached_property
+    def stack(self) -> tuple[Frame, ...]:
+        """The call stack of the step, outermost first."""
+        return () if self.event is None else self.run.stack_of_event(self.step - 1)
+
+    @cached_property
+    def functions(self) -> tuple[str, ...]:
+        """The functions on that stack, outermost first."""
+        return tuple(frame.function for frame in self.stack)
+
+    @cached_property
+    def changed(self) -> dict[Field, Any]:
+        """The fields that the step changed, with their old values."""
+        return {} if self.event is None else {change.field: change.old for change in self.event.changes}
+
+    @cached_property
+    def named(self) -> frozenset[Any]:
+        """What the step was about: the fields it named or changed, and the objects it named as a whole."""
+        if self.event is None:
+            return frozenset()
+        return frozenset((*fields_of(self.event.op), *objects_of(self.event.op), *self.changed))
+
+    @cached_property
+    def objects(self) -> frozenset[Any]:
+        """The objects whose fields the step named or changed."""
+        return frozenset(it.ref if isinstance(it, Field) else it for it in self.named)
+
+    @cached_property
+    def runnable(self) -> frozenset[str]:
+        """The names of the tasks that can make a step now."""
+        return frozenset(self.run.trace.runnable[self.step])
+
+    def can_run(self, actor: Actor) -> bool:
+        """Whether *actor* can make a step now."""
+        return actor.name in self.runnable
+
+    def finished(self, actor: Actor) -> bool:
+        """Whether *actor* has nothing left to do."""
+        return actor.kind == "thread" and self.pending.get(actor.task) is None and not self.can_run(actor)
+
+    def waits_for(self, actor: Actor) -> Field | None:
+        """The field that keeps *actor* from running, or None if it can run or has finished."""
+        op = self.pending.get(actor.task)
+        if op is None or self.can_run(actor):
+            return None
+        match op:
+            case Acquire(lock, _):
+                return lock
+            case Until(field, _, _):
+                return field
+            case HandleIpi():
+                queue: Field = actor.cpu.call_single_queue
+                return queue
+        return None
+
+    def stack_of(self, actor: Actor) -> tuple[Frame, ...]:
+        """Who did the step: the lines that ran.  Anybody else: the lines on which it stands."""
+        if self.event is not None and actor.task is self.event.task:
+            return self.stack
+        return self.run.stack_at(actor.task, self.step)
+
+
+def fields_of(op: Op) -> tuple[Field, ...]:
+    """The fields that *op* names."""
+    if isinstance(op, Field):
+        return (op,)
+    if isinstance(op, (Acquire, TryAcquire, Release)):
+        return (op.lock,)
+    field = getattr(op, "field", None)
+    return (field,) if isinstance(field, Field) else ()
+
+
+def objects_of(op: Op) -> tuple[Any, ...]:
+    """The objects that *op* names as a whole."""
+    match op:
+        case CopyPage(dst, src):
+            return (dst, src)
+        case Free(ref):
+            return (ref,)
+    return ()

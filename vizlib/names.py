@@ -1,0 +1,184 @@
+"""What things are called in English: locks, frames, pages, fields and their values.
+
+Names objects by what they are, not by their class, so that nothing here needs :mod:`sim.structs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sim.locks import Rwsem
+from sim.ops import SHARED, Field
+from vizlib.moments import Moment, cpu_name
+
+PTES_PER_TABLE = 512
+
+
+def page_name(vpn: Any) -> str:
+    """A virtual page: ``p5``."""
+    return f"p{vpn}"
+
+
+def frame_name(page: Any) -> str:
+    """A frame: ``frame f5``."""
+    return f"frame {page}"
+
+
+def struct_name(ref: Any) -> str:
+    """The kernel's name of the object's struct."""
+    return type(ref).__name__
+
+
+def vpn_of(field: Field, moment: Moment) -> int | None:
+    """The virtual page of a PTE field, or None if no page table of the run holds it."""
+    if field.base != "pte":
+        return None
+    slot: Any = moment.run.tables.get(field.ref)
+    key: Any = field.key
+    return int(key) if slot is None else int(slot.key) * PTES_PER_TABLE + int(key)
+
+
+def held_page(page: Any, moment: Moment) -> str | None:
+    """The user's page whose data is in *page*, or None."""
+    data = moment.get(page.data)
+    return None if data is None else page_name(data[0])
+
+
+def page_and_frame(page: Any, moment: Moment) -> str:
+    """A frame with the page that is in it: ``p2 (frame f2)``."""
+    held = held_page(page, moment)
+    return frame_name(page) if held is None else f"{held} ({frame_name(page)})"
+
+
+def lock_name(lock: Field, moment: Moment | None = None) -> str:
+    """A lock with its article: ``the anon_vma lock of A_heap``."""
+    match struct_name(lock.ref), lock.base:
+        case "Mm", "mmap_sem":
+            return f"mmap_sem of {lock.ref}"
+        case "Mm", "page_table_lock":
+            return f"the page_table_lock of {lock.ref}"
+        case "PageTable", "PG_locked":
+            return f"the lock of page table {lock.ref}"
+        case "PageTable", "ptl":
+            return f"the page-table lock of {lock.ref}"
+        case "Page", "PG_locked":
+            held = None if moment is None else held_page(lock.ref, moment)
+            return f"the page lock of {lock.ref}" + (f" ({held})" if held else "")
+        case "AnonVma", _:
+            return f"the anon_vma lock of {lock.ref}"
+    return f"{lock.name} of {lock.ref}"
+
+
+def listed(names: Iterable[Any], last: str = "and") -> str:
+    """Names in a sentence: ``a, b and c``."""
+    words = [str(it) for it in names]
+    if len(words) > 1:
+        return f"{', '.join(words[:-1])} {last} {words[-1]}"
+    return words[0] if words else "nobody"
+
+
+def cpus(them: Iterable[Any]) -> str:
+    """CPUs in a sentence."""
+    return listed(cpu_name(it) for it in them)
+
+
+def pte_value(pte: Any) -> str:
+    """A PTE in a few words."""
+    if pte is None:
+        return "none"
+    if pte.kind == "migration":
+        return f"migration entry → {pte.page}"
+    if pte.kind == "prot_none":
+        return f"NUMA hint → {pte.page}"
+    return f"→ {pte.page}" + ("" if pte.write else ", read-only") + (", dirty" if pte.dirty else "")
+
+
+def value(field: Field, it: Any) -> str:
+    """A field's value in a few words."""
+    if field.base == "pte":
+        return pte_value(it)
+    if field.base == "_mapcount":
+        return str(it + 1)
+    if isinstance(it, Rwsem):
+        return _rwsem(it)
+    if field.lock is not None:
+        return "free" if it is None else f"held by {it}"
+    if field.base == "tlb":
+        return "nothing" if it is None else f"→ {it.page}" + (", dirty" if it.dirty else "")
+    if field.base == "data":
+        return "empty" if it is None else f"{page_name(it[0])}, write {it[1]}"
+    if field.base == "call_single_queue":
+        return "no request" if not it else f"drop {listed(page_name(request.vpn) for request in it)}"
+    if field.base == "cpu_vm_mask":
+        return cpus(it) if it else "no CPU"
+    if field.base == "life":
+        return "freed" if it else "alive"
+    if field.base in ("vm_start", "vm_end"):
+        return page_name(it)
+    if isinstance(it, tuple):
+        return listed(it) if it else "nothing"
+    if isinstance(it, bool):
+        return "yes" if it else "no"
+    return "nothing" if it is None else str(it)
+
+
+def _rwsem(it: Rwsem) -> str:
+    parts = []
+    if it.writer is not None:
+        parts.append(f"written by {it.writer}")
+    if it.readers:
+        parts.append(f"read by {listed(it.readers)}")
+    if it.queue:
+        waiting = listed(f"{task}{' (read)' if mode == SHARED else ' (write)'}" for task, mode in it.queue)
+        parts.append(f"queue: {waiting}")
+    return "; ".join(parts) or "free"
+
+
+#: What a field is called when it has changed; ``{ref}`` is the object.
+FIELDS: dict[tuple[str, str], str] = {
+    ("Page", "mapping"): "anon_vma of frame {ref}",
+    ("Page", "index"): "place in the VMA of frame {ref}",
+    ("Page", "_mapcount"): "PTEs that map frame {ref}",
+    ("Page", "_count"): "references to frame {ref}",
+    ("Page", "data"): "contents of frame {ref}",
+    ("Page", "PG_lru"): "frame {ref} on the LRU list",
+    ("Page", "life"): "frame {ref}",
+    ("Cpu", "csd_pending"): "answers that {ref} waits for",
+    ("Cpu", "call_single_queue"): "requests to {ref}",
+    ("Mm", "mmap"): "VMAs of {ref}",
+    ("Mm", "cpu_vm_mask"): "CPUs that may hold TLB entries of {ref}",
+    ("Vma", "vm_start"): "start of VMA {ref}",
+    ("Vma", "vm_end"): "end of VMA {ref}",
+    ("Vma", "vm_pgoff"): "page offset of VMA {ref}",
+    ("Vma", "anon_vma"): "anon_vma of VMA {ref}",
+    ("AnonVma", "refcount"): "references to anon_vma {ref}",
+    ("AnonVma", "rb_root"): "top of the interval tree of {ref}",
+    ("AnonVmaChain", "rb_left"): "left child of AVC {ref}",
+    ("AnonVmaChain", "rb_right"): "right child of AVC {ref}",
+    ("AnonVmaChain", "rb_parent"): "parent of AVC {ref}",
+    ("AnonVmaChain", "rb_color"): "colour of AVC {ref}",
+    ("AnonVmaChain", "rb_subtree_last"): "last page below AVC {ref}",
+    ("AnonVmaChain", "vma"): "VMA of AVC {ref}",
+    ("AnonVmaChain", "anon_vma"): "anon_vma of AVC {ref}",
+}
+
+#: Fields that the machine keeps for itself: changes of these are not shown.
+GHOSTS = frozenset({"held", "allocs", "migration_ptes", "present_ptes", "shadow", "pins"})
+
+
+def field_name(field: Field, moment: Moment) -> str:
+    """What *field* is called when it has changed."""
+    if field.lock is not None:
+        name = lock_name(field, moment)
+        return name.removeprefix("the ")
+    if field.base == "pte":
+        vpn = vpn_of(field, moment)
+        return f"PTE of {page_name(vpn)}"
+    if field.base == "tlb" and isinstance(field.key, tuple):
+        return f"TLB of {cpu_name(field.ref)}, {page_name(field.key[1])}"
+    if field.base == "pmd":
+        return f"page table {field.key} of {field.ref}"
+    ref = cpu_name(field.ref) if struct_name(field.ref) == "Cpu" else str(field.ref)
+    pattern = FIELDS.get((struct_name(field.ref), field.base), f"{field.name} of {{ref}}")
+    return pattern.format(ref=ref)

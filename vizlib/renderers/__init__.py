@@ -1,0 +1,1 @@
+"""From scenes and films to files: text, matplotlib, one offline HTML file."""
