@@ -158,9 +158,7 @@ def _worlds(_: argparse.Namespace) -> Answer:
     lines = []
     for it in WORLDS.values():
         lines.append(f"{it.name}: {it.title}")
-        lines += [
-            f"    {name}={p.default}  ({p.low} to {p.high})  {p.text}" for name, p in it.params.items()
-        ]
+        lines += [f"    {name}={p.default}  ({p.low} to {p.high})  {p.text}" for name, p in it.params.items()]
     return Answer(data, "\n".join(lines))
 
 
@@ -187,8 +185,8 @@ def _run(options: argparse.Namespace) -> Answer:
     }
     lines = [
         f"{result.world} under {result.variant} (simulated; locks by {result.policy}, seed {result.seed})",
-        f"  {result.pages_migrated:,} pages of 4 KiB moved in {result.elapsed_ns / 1e6:,.3f} ms:"
-        f" {result.pages_per_second:,.0f} pages/s",
+        f"  {result.pages_migrated:,} pages of 4 KiB moved in {result.elapsed_ns / 1e6:,.3f} ms",
+        f"  {result.pages_per_second:,.0f} pages/s",
         *(f"  {name:22} {count:>12,}" for name, count in result.counts.items()),
     ]
     if result.violation is not None:
@@ -268,11 +266,16 @@ def _verdict_json(it: Any) -> dict[str, Any]:
 
 def _verdict_text(it: Any) -> str:
     how = "complete search" if it.complete else "search not complete"
-    lines = [f"{it.world} under {it.variant}: {it.verdict} ({how}, {it.states:,} states, {it.transitions:,} transitions)"]
+    lines = [
+        f"{it.world} under {it.variant}: {it.verdict} ({how}, {it.states:,} states, {it.transitions:,} transitions)"
+    ]
     if it.verdict == "safe":
         lines.append("  no violation in any schedule of this world (sequentially consistent memory)")
     for v in it.violations:
-        lines += [f"  {v.kind} after {v.steps} steps: {v.sentence}", f'  replay with: python -m sim replay "{v.run_name}"']
+        lines += [
+            f"  {v.kind} after {v.steps} steps: {v.sentence}",
+            f'  replay with: python -m sim replay "{v.run_name}"',
+        ]
     return "\n".join(lines)
 
 
@@ -321,7 +324,9 @@ def _luck(options: argparse.Namespace) -> Answer:
     progress = _progress(f"{world.name}: runs")
     params = world.small(_params(options, world))
     try:
-        found = luck(world, variants.find(options.variant), params, runs=options.runs, seed=options.seed, progress=progress)
+        found = luck(
+            world, variants.find(options.variant), params, runs=options.runs, seed=options.seed, progress=progress
+        )
     finally:
         _done(progress)
     return Answer(found.to_json(), str(found))

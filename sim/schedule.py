@@ -46,7 +46,9 @@ def parse_schedule(text: str) -> list[Turn]:
     while at < len(text):
         found = _TOKEN.match(text, at)
         if not found:
-            raise BadSchedule(f"the schedule cannot be read at character {at + 1}, '{text[at : at + 8]}': letters, counts")
+            raise BadSchedule(
+                f"the schedule cannot be read at character {at + 1}, '{text[at : at + 8]}': letters, counts"
+            )
         code, count, choice = found.groups()
         if count == "0":
             raise BadSchedule(f"the schedule says '{found[0]}' at character {at + 1}: a count starts at 1")

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable
-from typing import Any, ClassVar, NamedTuple, overload
+from typing import Any, ClassVar, NamedTuple, Self, overload
 
 from sim.locks import FREE_RWSEM, LockKind
 from sim.ops import Field
@@ -77,7 +77,9 @@ class declare:
     own) or ``ghost`` (kept by the machine for its checks; the kernel has no such field).
     """
 
-    def __init__(self, default: Any = None, *, guard: str, lock: LockKind | None = None, outlives: bool = False) -> None:
+    def __init__(
+        self, default: Any = None, *, guard: str, lock: LockKind | None = None, outlives: bool = False
+    ) -> None:
         self.default = default
         self.guard = guard
         self.lock = lock
@@ -120,11 +122,11 @@ class Slots(dict[Hashable, Field]):
 class table(declare):
     """A field with many slots, each a field of its own."""
 
-    @overload
+    @overload  # type: ignore[override]  # a table of fields, not a field
     def __get__(self, ref: None, owner: type[Struct]) -> table: ...
     @overload
     def __get__(self, ref: Struct, owner: type[Struct]) -> Slots: ...
-    def __get__(self, ref: Struct | None, owner: type[Struct]) -> table | Slots:  # type: ignore[override]  # a table of fields, not a field
+    def __get__(self, ref: Struct | None, owner: type[Struct]) -> table | Slots:
         if ref is None:
             return self
         slots = ref.__dict__[self.name] = Slots(ref, self)
@@ -147,12 +149,13 @@ class Struct:
     def __init_subclass__(cls) -> None:
         cls._all = {}
 
-    def __new__(cls, name: str) -> Struct:
+    def __new__(cls, name: str) -> Self:
+        """The one object of this struct called *name*."""
         found = cls._all.get(name)
         if found is None:
             found = cls._all[name] = super().__new__(cls)
             found.name = name
-        return found
+        return found  # type: ignore[return-value]  # each struct has a table of its own
 
     def __repr__(self) -> str:
         return self.name

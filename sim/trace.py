@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,7 +225,8 @@ def encode_op(op: ops.Op) -> list[Any]:
     """An operation as JSON: its name and its parts."""
     if isinstance(op, ops.Field):
         return ["Field", encode_field(op)]
-    return [type(op).__name__, *(encode(getattr(op, name)) for name in type(op).__slots__)]
+    names: tuple[str, ...] = type(op).__slots__
+    return [type(op).__name__, *(encode(getattr(op, name)) for name in names)]
 
 
 def decode_op(data: list[Any]) -> ops.Op:
@@ -255,7 +256,7 @@ def _event(data: Mapping[str, Any]) -> Event:
     changes = tuple(Change(decode_field(it), decode(old), decode(new)) for it, old, new in data["changes"])
     return Event(
         data["step"],
-        structs.Task(data["task"]),  # type: ignore[arg-type]  # interning returns the class asked for
+        structs.Task(data["task"]),
         decode_op(data["op"]),
         data["choice"],
         decode(data["answer"]),
@@ -268,7 +269,11 @@ def _event(data: Mapping[str, Any]) -> Event:
 
 def violation_json(it: Violation | None) -> dict[str, Any] | None:
     """A violation as JSON values."""
-    return it and {"kind": it.kind, "sentence": it.sentence, "culprits": [encode(ref) for ref in it.culprits]}
+    return (
+        it
+        if it is None
+        else {"kind": it.kind, "sentence": it.sentence, "culprits": [encode(ref) for ref in it.culprits]}
+    )
 
 
 def _violation(data: Mapping[str, Any] | None) -> Violation | None:
@@ -285,9 +290,7 @@ def _task_json(info: TaskInfo) -> list[Any]:
 
 def _task(data: list[Any]) -> TaskInfo:
     name, letter, cpu, node, mm, daemon, title = data
-    refs: Iterable[Any] = (structs.Task(name), structs.Cpu(cpu), structs.Mm(mm))
-    task, its_cpu, its_mm = refs
-    return TaskInfo(task, letter, its_cpu, node, its_mm, daemon, title, _no_body)
+    return TaskInfo(structs.Task(name), letter, structs.Cpu(cpu), node, structs.Mm(mm), daemon, title, _no_body)
 
 
 def _no_body(_: Any) -> Any:

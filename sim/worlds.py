@@ -222,17 +222,25 @@ def numa02(threads: int, pages: int, nodes: int) -> Builder:
 
 
 def _numa(threads: int, pages: int, nodes: int) -> Builder:
+    """Threads and their slices, each in a 2 MiB range of its own, all in one VMA.
+
+    The first slice stands at the end of its range and the last at the start, so that with two threads the VMA
+    has no more pages than are used.
+    """
     b = Builder(nodes=nodes)
     mm = b.mm()
-    heap = b.vma(mm, "heap", 0, threads * PTRS_PER_PTE)
-    for number in range(threads):
+    starts = [number * PTRS_PER_PTE for number in range(threads)]
+    if threads > 1:
+        starts[0] = PTRS_PER_PTE - pages
+    heap = b.vma(mm, "heap", starts[0], starts[-1] + pages)
+    for number, first in enumerate(starts):
         node = number * nodes // threads
-        first = number * PTRS_PER_PTE
-        for vpn in range(first, first + pages):
+        vpns = tuple(range(first, first + pages))
+        for vpn in vpns:
             b.page(heap, vpn, node=(node + 1) % nodes, kind="prot_none", written=1)
-        body = partial(numa02_thread, vpns=tuple(range(first, first + pages)))
-        name = f"worker-{number + 1}"
-        b.task(name, b.cpu(number, node), mm, body, f"writes its {_pages(tuple(range(pages)))} on node {node}")
+        body = partial(numa02_thread, vpns=vpns)
+        cpu = b.cpu(number, node)
+        b.task(f"worker-{number + 1}", cpu, mm, body, f"writes its {_pages(vpns)} on node {node}")
     return b
 
 

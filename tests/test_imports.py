@@ -19,7 +19,7 @@ PACKAGES = ("sim", "vizlib", "course")
 ORDER = (
     *("sim.errors", "sim.ops", "sim.locks", "sim.structs", "sim.sync", "sim.context", "sim.guard"),
     *("sim.kernel", "sim.user", "sim.variants", "sim.setup", "sim.worlds", "sim.schedule", "sim.invariants"),
-    *("sim.machine", "sim.trace", "sim.engines", "sim.analysis", "sim.ftrace"),
+    *("sim.interpreter", "sim.machine", "sim.trace", "sim.engines", "sim.analysis", "sim.ftrace", "sim.bench"),
     *("sim", "sim.cli", "sim.__main__"),
     *("vizlib.scene", "vizlib.theme", "vizlib.moments", "vizlib.names", "vizlib.readings"),
     *(

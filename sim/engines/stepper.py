@@ -62,7 +62,9 @@ class Stepper:
                 return info.task
         known = [f"{info.letter} = {info.task}" for info in self.setup.tasks]
         if isinstance(name, int):
-            raise BadSchedule(f"step {self.machine.steps + 1}: there is no task number {name}; there are {', '.join(known)}")
+            raise BadSchedule(
+                f"step {self.machine.steps + 1}: there is no task number {name}; there are {', '.join(known)}"
+            )
         raise UnknownName("task", str(name), known)
 
     def step(self, task: str | int | Task, choice: int = 0) -> Event:
@@ -84,7 +86,9 @@ class Stepper:
         for turn in turns:
             op = self.machine.pending(self.task(turn.task)) if turn.choice is not None else None
             if turn.choice is not None and not isinstance(op, Choose):
-                raise BadSchedule(f"step {self.machine.steps + 1}: choice .{turn.choice}, but there is nothing to decide")
+                raise BadSchedule(
+                    f"step {self.machine.steps + 1}: choice .{turn.choice}, but there is nothing to decide"
+                )
             self.step(turn.task, turn.choice or 0)
         return self
 
@@ -173,4 +177,4 @@ def replay(name: str, variants: Mapping[str, Variant] | None = None) -> Trace:
     """
     run = parse_run_name(name)
     variant = (variants or {}).get(run.variant) or find_variant(run.variant)
-    return Stepper(run.world.name, variant, **run.params).play(run.turns).trace
+    return Stepper(run.world.name, variant, "", **run.params).play(run.turns).trace

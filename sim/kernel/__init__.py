@@ -4,27 +4,29 @@ A file here is the kernel file of the same name; a function has its kernel name,
 place where the kernel defines it.  The files of this folder are Linux 3.7; a subfolder holds only what differs in
 another tree.
 
-=======================  ===============================================  ========================================
-file                     kernel file                                      what it is about
-=======================  ===============================================  ========================================
-fork.py                  kernel/fork.c                                    a child gets copies of its parent's VMAs
-interval_tree.py         mm/interval_tree.c, lib/rbtree.c                 the tree of VMAs in an anon_vma
-memory.py                mm/memory.c, arch/x86/mm/fault.c                 page faults, zapping, copying page tables
-migrate.py               mm/migrate.c                                     moving a page to another frame
-mmap.py                  mm/mmap.c                                        VMAs: finding, splitting, growing, removing
-page_alloc.py            mm/page_alloc.c                                  frames come and go
-pagemap.py               include/linux/pagemap.h                          where a page stands in its VMA
-pgtable.py               arch/x86/include/asm/pgtable.h                   looking at one PTE; pure functions
-pgtable_generic.py       mm/pgtable-generic.c                             clearing a PTE and flushing it
-rmap.py                  mm/rmap.c                                        from a page to the PTEs that name it
-smp.py                   kernel/smp.c                                     asking other CPUs and waiting for them
-swap.py                  mm/swap.c                                        references to a page
-swapops.py               include/linux/swapops.h                          migration entries
-tlb.py                   arch/x86/mm/tlb.c                                flushing one page from every TLB
-vmscan.py                mm/vmscan.c                                      taking a page off the LRU and back
-numacore/                numa/core v18 (mails of 30 November 2012)        NUMA faults as the seed's tree had them
-v38/                     Linux 3.8                                        what 3.8 does differently
-=======================  ===============================================  ========================================
+======================  ==============================  ===========================================
+file                    kernel file                     what it is about
+======================  ==============================  ===========================================
+fault.py                arch/x86/mm/fault.c             a page fault, from the hardware to its VMA
+interval_tree.py        mm/interval_tree.c              the tree of VMAs in an anon_vma
+memory.py               mm/memory.c                     what a page fault does below the VMA
+migrate.py              mm/migrate.c                    moving a page to another frame
+mmap.py                 mm/mmap.c                       VMAs: finding one, growing a stack
+page_alloc.py           mm/page_alloc.c                 frames come and go
+pagemap.py              include/linux/pagemap.h         where a page stands in its VMA
+pgtable.py              arch/x86/include/asm/pgtable.h  looking at one PTE; pure functions
+pgtable_generic.py      mm/pgtable-generic.c            clearing a PTE and flushing it
+rbtree.py               lib/rbtree.c                    the red-black tree below the interval tree
+rmap.py                 mm/rmap.c                       from a page to the PTEs that name it
+smp.py                  kernel/smp.c                    asking other CPUs and waiting for them
+swap.py                 mm/swap.c                       references to a page
+swapops.py              include/linux/swapops.h         migration entries
+tlb.py                  arch/x86/mm/tlb.c               flushing one page from every TLB
+vmscan.py               mm/vmscan.c                     taking a page off the LRU and back
+numacore/memory.py      mm/memory.c of numa/core v18    a NUMA fault serves 2 MB
+numacore/migrate.py     mm/migrate.c of numa/core v18   moving a page that the wrong node uses
+v38/pgtable_generic.py  mm/pgtable-generic.c of 3.8     a flush only where a TLB may hold the entry
+======================  ==============================  ===========================================
 
 Of a kernel function only what touches shared state is here, and only for anonymous 4 KiB pages without swap:
 no file pages, huge pages, KSM, memory cgroups, mlock or statistics.  Addresses are virtual page numbers.
