@@ -1,0 +1,83 @@
+// The locks in lock order, each at its place for the whole film: who holds it, who waits for it.
+
+import { html, setAttribute, setText, svg } from "./dom.js";
+
+const MOST_TALL = 6; // more locks than this get one line each
+
+export class Locks {
+  /** @param {import("./film.js").Timeline} timeline */
+  constructor(timeline) {
+    const { film } = timeline;
+    this.tasks = new Map(film.tasks.map((task) => [task.id, task]));
+    const seen = new Map(timeline.locks);
+    for (const patches of timeline.patches) {
+      for (const { map, id, after } of patches) if (map === timeline.locks && after && !seen.has(id)) seen.set(id, after);
+    }
+    const order = [...seen].sort(([, a], [, b]) => a.rank - b.rank);
+    this.rows = new Map(order.map(([id, lock]) => [id, new Row(id, lock, this.tasks)]));
+    this.list = html("ul", { class: "rmw-locklist", "data-tall": String(order.length <= MOST_TALL) },
+      ...[...this.rows.values()].map((row) => row.el));
+    this.el = html("section", { class: "rmw-locks", "aria-label": "Locks" },
+      html("h3", {}, "Locks ", html("small", {}, "outer to inner")), this.list);
+  }
+
+  /** @param {import("./film.js").Timeline} timeline @param {Set<string>} changed */
+  show(timeline, changed) {
+    for (const [id, row] of this.rows) row.show(timeline.locks.get(id), changed.has(id));
+  }
+}
+
+/** A task's name in its colour. */
+export function chip(task, id, more = "") {
+  return html("span", { class: `rmw-chip ${more}`, style: `--task: var(--rw-${task?.colour ?? "muted"})` }, task?.title ?? id);
+}
+
+class Row {
+  constructor(id, lock, tasks) {
+    this.tasks = tasks;
+    this.who = html("div", { class: "rmw-who" });
+    const [kind] = lock.kind.split(" · ");
+    this.icon = html("span", { class: "rmw-padlock", "aria-hidden": "true" }, padlock());
+    this.el = html("li", { class: "rmw-lock", "data-lock": id }, this.icon,
+      html("div", { class: "rmw-lockname" }, html("b", {}, lock.title), html("small", { title: lock.kind }, kind)), this.who);
+    this.lock = undefined;
+  }
+
+  show(lock, changed) {
+    setAttribute(this.el, "data-changed", changed);
+    if (lock === this.lock && this.who.childNodes.length > 0) return;
+    this.lock = lock;
+    setAttribute(this.el, "data-held", String((lock?.holders.length ?? 0) > 0));
+    setAttribute(this.el, "data-absent", lock === undefined);
+    this.who.replaceChildren(...this.#words(lock));
+  }
+
+  #words(lock) {
+    if (!lock) return [html("span", {}, "not there")];
+    if (lock.holders.length + lock.waiters.length === 0) return [html("span", {}, lock.note || "free")];
+    const out = [];
+    for (const mode of new Set(lock.holders.map((it) => it.mode))) {
+      const holders = lock.holders.filter((it) => it.mode === mode);
+      out.push(html("span", {}, mode ? (mode === "read" ? "read by " : "written by ") : "held by "), ...this.#chips(holders, "", holders[0].mode));
+    }
+    if (lock.waiters.length > 0) out.push(html("span", {}, "waiting "), ...this.#chips(lock.waiters, "rmw-waits", lock.holders[0]?.mode));
+    return out;
+  }
+
+  #chips(holds, more, mode) {
+    const most = 4;
+    const out = holds.slice(0, most).map((it) => {
+      const one = chip(this.tasks.get(it.task), it.task, more);
+      if (more && it.mode && it.mode !== mode) one.append(html("small", {}, ` ${it.mode}`));
+      return one;
+    });
+    if (holds.length > most) out.push(html("span", {}, `+${holds.length - most}`));
+    return out;
+  }
+}
+
+function padlock() {
+  return svg("svg", { viewBox: "0 0 16 18", width: 16, height: 18 },
+    svg("path", { class: "rmw-shackle", d: "M4.2 8V5.4a3.8 3.8 0 0 1 7.6 0V8" }),
+    svg("rect", { class: "rmw-body", x: 1.5, y: 8, width: 13, height: 9.5, rx: 2 }));
+}

@@ -1,0 +1,181 @@
+// The machine's picture: marks joined to actors by their ids; a step moves those that it moves, and no others.
+
+import { Actor } from "./actor.js";
+import { html, setAttribute, svg } from "./dom.js";
+import { drawPanel, machinePanels, narrowFlow, wideFlow } from "./flow.js";
+import { lerp } from "./glyphs.js";
+
+/** @typedef {import("./film.js").Mark} Mark */
+
+const LAYERS = 10;
+
+export class Stage {
+  /** @param {any} film @param {(id: string) => void} onChoose called when the reader clicks a mark */
+  constructor(film, onChoose) {
+    this.film = film;
+    /** @type {Map<string, Actor>} */
+    this.actors = new Map();
+    /** @type {Set<Actor>} */
+    this.moving = new Set();
+    this.progress = 1;
+    this.duration = 1;
+    this.wide = wideFlow(film);
+    this.narrow = narrowFlow(film);
+    this.flow = this.wide;
+    /** @type {Map<string, Mark>} */
+    this.shown = new Map();
+    /** @type {Set<string>} */
+    this.ringed = new Set();
+    this.frames = svg("g");
+    this.layers = Array.from({ length: LAYERS }, () => svg("g"));
+    this.svg = svg("svg", { role: "img", class: "rmw-machine" }, this.frames, ...this.layers);
+    this.el = html("div", { class: "rmw-stage" }, this.svg);
+    this.svg.addEventListener("click", (event) => {
+      const id = event.target.closest?.("[data-mark]")?.dataset.mark;
+      if (id) onChoose(id);
+    });
+    this.#placePanels();
+  }
+
+  /** Lay the panels out for a narrow or a wide page. */
+  reflow(narrow) {
+    const flow = narrow ? this.narrow : this.wide;
+    if (flow === this.flow) return;
+    this.finish();
+    this.flow = flow;
+    this.#placePanels();
+    for (const actor of this.actors.values()) {
+      actor.redraw(actor.mark, this.#points(actor.mark));
+      actor.aim(this.#place(actor.mark));
+      actor.arrive();
+    }
+  }
+
+  /**
+   * Show a state.
+   * @param {Map<string, Mark>} marks
+   * @param {{duration: number, changed: Set<string>}} options how long motion takes (0: none), and what gets a ring
+   */
+  show(marks, { duration, changed }) {
+    this.finish();
+    this.duration = duration;
+    this.progress = 0;
+    for (const [id, actor] of this.actors) if (!marks.has(id)) this.#leave(actor);
+    for (const [id, mark] of marks) {
+      if (!this.actors.has(id)) this.#enter(id, mark);
+      else if (this.shown.get(id) !== mark) this.#change(id, mark);
+    }
+    this.shown = new Map(marks);
+    for (const id of this.ringed) this.actors.get(id)?.g.classList.remove("rmw-changed");
+    for (const id of changed) this.actors.get(id)?.g.classList.add("rmw-changed");
+    this.ringed = changed;
+    if (duration > 0) this.#draw();
+    else this.finish();
+  }
+
+  /** Time has passed. @param {number} elapsed milliseconds */
+  tick(elapsed) {
+    if (this.moving.size === 0) return;
+    this.progress += elapsed / this.duration;
+    if (this.progress >= 1) this.finish();
+    else this.#draw();
+  }
+
+  /** Put everything where it goes. */
+  finish() {
+    for (const actor of this.moving) {
+      actor.arrive();
+      actor.g.classList.remove("rmw-flying");
+      if (!actor.leaving) continue;
+      actor.g.remove();
+      this.actors.delete(actor.id);
+    }
+    this.moving.clear();
+  }
+
+  /** Say what the picture shows to those who do not see it. */
+  label(text) {
+    setAttribute(this.svg, "aria-label", text);
+  }
+
+  #draw() {
+    const t = this.progress;
+    const eased = t < 0.5 ? 4 * t * t * t : 1 - (-2 * t + 2) ** 3 / 2;
+    for (const actor of this.moving) actor.move(t, eased);
+  }
+
+  #enter(id, mark) {
+    const actor = new Actor(id);
+    this.actors.set(id, actor);
+    actor.redraw(mark, this.#points(mark));
+    actor.place = { ...this.#place(mark), o: 0 };
+    this.#layer(mark).append(actor.g);
+    if (mark.shape === "arrow" && this.duration > 0) {
+      actor.runner = svg("circle", { class: "rmw-runner", r: 4.5, style: `fill: var(--rw-${mark.stroke})` });
+      this.layers[LAYERS - 1].append(actor.runner);
+    }
+    this.#send(actor, mark);
+  }
+
+  #change(id, mark) {
+    const actor = /** @type {Actor} */ (this.actors.get(id));
+    const points = this.#points(mark);
+    actor.turns = this.duration > 0 && mark.face !== "" && mark.face !== actor.mark.face;
+    if (actor.turns) actor.hidden = { mark, points };
+    else if (differs(actor.mark, mark)) actor.redraw(mark, points);
+    else actor.mark = mark;
+    if (actor.g.parentNode !== this.#layer(mark)) this.#layer(mark).append(actor.g);
+    this.#send(actor, mark);
+    if (actor.travels && mark.shape === "token") actor.g.classList.add("rmw-flying");
+  }
+
+  #leave(actor) {
+    actor.leaving = true;
+    actor.aim({ ...actor.place, o: 0 });
+    this.moving.add(actor);
+  }
+
+  #send(actor, mark) {
+    if (actor.aim(this.#place(mark))) this.moving.add(actor);
+    else actor.arrive();
+  }
+
+  #layer(mark) {
+    return this.layers[Math.max(0, Math.min(LAYERS - 1, mark.layer))];
+  }
+
+  #placePanels() {
+    const { w, h, at } = this.flow;
+    setAttribute(this.svg, "viewBox", `-2 -2 ${w + 4} ${h + 4}`);
+    this.frames.replaceChildren(...machinePanels(this.film).map((panel) => drawPanel(panel, at.get(panel.id) ?? [0, 0])));
+  }
+
+  /** Where a mark belongs in the plane. */
+  #place(mark) {
+    const [x, y] = this.flow.at.get(mark.panel) ?? [0, 0];
+    return { x: x + mark.x, y: y + mark.y, w: mark.w, h: mark.h, o: 1 };
+  }
+
+  /** An arrow's points from its corner; its ends go along when the panels of the marks they touch are moved. */
+  #points(mark) {
+    const points = mark.points.map(([x, y]) => [x - mark.x, y - mark.y]);
+    if (mark.ends.length < 2 || this.flow === this.wide) return points;
+    const shift = (panel) => this.flow.shift.get(panel) ?? [0, 0];
+    const own = shift(mark.panel);
+    const [from, to] = mark.ends.map((id) => shift((this.actors.get(id)?.mark ?? this.film.first[id])?.panel));
+    return points.map(([x, y], i) => {
+      const t = i / (points.length - 1);
+      return [x + lerp(from[0], to[0], t) - own[0], y + lerp(from[1], to[1], t) - own[1]];
+    });
+  }
+}
+
+/** Whether two marks look different, wherever they stand. */
+function differs(a, b) {
+  for (const key of ["shape", "w", "h", "fill", "stroke", "dashed", "dotted", "bold", "tip", "say", "radius", "face", "panel"]) {
+    if (a[key] !== b[key]) return true;
+  }
+  if (a.shape === "arrow") return true;
+  const line = (mark) => JSON.stringify(mark.text.map((it) => ({ ...it, x: it.x - mark.x, y: it.y - mark.y })));
+  return line(a) !== line(b);
+}

@@ -1,0 +1,69 @@
+// The whole run in words.  A lesson can be followed from here alone.
+
+import { html, setAttribute } from "./dom.js";
+
+/**
+ * What one place in the film says, as lines: the sentence, what changed, who could run and who cannot.
+ * @param {import("./film.js").Timeline} timeline
+ * @param {number} place
+ */
+export function linesOf(timeline, place) {
+  const step = timeline.steps[place];
+  const titles = new Map(timeline.film.tasks.map((task) => [task.id, task.title ?? task.id]));
+  const name = (id) => titles.get(id) ?? id;
+  const { next, blocked, done } = timeline.standing[place];
+  const lines = [step.sentence];
+  if (step.changed.length > 0) {
+    lines.push(`Changed: ${step.changed.map((it) => `${it.what}: ${it.from} → ${it.to}`).join("; ")}.`);
+  }
+  if (next.length > 0) lines.push(`Could run next: ${next.map((it) => `${name(it.task)} (${it.why ?? it.what ?? ""})`).join(", ")}.`);
+  const cannot = [...blocked.map((it) => `${name(it.task)} (${it.why})`), ...done.map((task) => `${name(task)} (has finished)`)];
+  if (cannot.length > 0) lines.push(`Cannot run: ${cannot.join(", ")}.`);
+  const { violation } = timeline.film;
+  if (violation && violation.step === place && !step.sentence.includes(violation.sentence)) lines.push(`Violation: ${violation.sentence}`);
+  return lines;
+}
+
+export class Transcript {
+  /** @param {import("./film.js").Timeline} timeline @param {(place: number) => void} onSeek */
+  constructor(timeline, onSeek) {
+    this.timeline = timeline;
+    this.onSeek = onSeek;
+    this.list = html("ol", { start: 0 });
+    this.el = html("section", { class: "rmw-transcript", "aria-label": "The run in words", hidden: true }, html("h3", {}, "The run in words"), this.list);
+    /** @type {any[]} */
+    this.items = [];
+  }
+
+  get open() {
+    return !this.el.hidden;
+  }
+
+  toggle(open = !this.open) {
+    this.el.hidden = !open;
+    if (open) this.show(this.timeline.place);
+    return open;
+  }
+
+  /** @param {number} place */
+  show(place) {
+    if (!this.open) return;
+    if (this.items.length === 0) this.#write();
+    if (this.current) setAttribute(this.current, "aria-current", null);
+    this.current = this.items[place];
+    setAttribute(this.current, "aria-current", "step");
+    const { offsetTop, offsetHeight } = this.current;
+    const { scrollTop, clientHeight } = this.list;
+    if (offsetTop < scrollTop || offsetTop + offsetHeight > scrollTop + clientHeight) this.list.scrollTop = offsetTop - clientHeight / 3;
+  }
+
+  #write() {
+    const colours = new Map(this.timeline.film.tasks.map((task) => [task.id, task.colour]));
+    this.items = this.timeline.steps.map((step, place) => {
+      const [sentence, ...more] = linesOf(this.timeline, place);
+      return html("li", { "data-place": place, style: `--task: var(--rw-${colours.get(step.task) ?? "muted"})` },
+        html("button", { type: "button", onclick: () => this.onSeek(place) }, `${place}`), html("p", {}, sentence, ...more.map((line) => html("small", {}, line))));
+    });
+    this.list.replaceChildren(...this.items);
+  }
+}

@@ -1,0 +1,64 @@
+"""The player as a widget: a film in JupyterLab, played in the browser.
+
+The film crosses to the browser once; from then on only the step does, when the reader stops.  What each mark means,
+when things move and how they look stands in the modules beside this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anywidget
+import traitlets
+
+from vizlib import theme
+from vizlib.player import bundle
+
+
+class Player(anywidget.AnyWidget):
+    """Plays a film.
+
+    Attributes:
+        film: what :func:`vizlib.film.film` made of a trace.
+        step: the step that is shown; 0 is the state after set-up.  None until the reader sees the first decision.
+            It follows the reader when they step or pause, not while the film plays, and setting it moves the picture.
+        playing: whether it plays; it opens paused.
+        speed: 1 leaves time to read each sentence.
+        theme: ``auto`` follows JupyterLab; ``light`` or ``dark`` do not.
+        prediction: what the reader predicted; it stands beside what changed.
+    """
+
+    _esm = bundle.script()
+    _css = theme.css() + bundle.style()
+
+    film = traitlets.Dict().tag(sync=True)
+    step = traitlets.Int(None, allow_none=True).tag(sync=True)
+    playing = traitlets.Bool(False).tag(sync=True)
+    speed = traitlets.Float(1.0).tag(sync=True)
+    theme = traitlets.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
+    prediction = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, film: Mapping[str, Any], **traits: Any) -> None:
+        super().__init__(film=dict(film), **traits)
+
+    @property
+    def steps(self) -> int:
+        """How many steps the film has."""
+        return len(self.film["steps"])
+
+    @traitlets.validate("step")
+    def _inside(self, proposal: Mapping[str, Any]) -> int | None:
+        step = proposal["value"]
+        return step if step is None else max(0, min(self.steps, step))
+
+    def __repr__(self) -> str:
+        return f"Player({self.steps} steps)"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """What a notebook stores: the widget, and a text that is the same in every run."""
+        found = super()._repr_mimebundle_(**options)
+        data = found[0] if isinstance(found, tuple) else found
+        if data is not None:
+            data["text/plain"] = repr(self)
+        return found
