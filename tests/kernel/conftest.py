@@ -24,6 +24,7 @@ from sim import variants
 from sim.context import Context
 from sim.interpreter import execute
 from sim.invariants import Violation
+from sim.kernel.vmscan import isolate_lru_page
 from sim.machine import Event, Machine, advance
 from sim.ops import Acquire, Field, Kernel, Op, TryAcquire
 from sim.setup import Builder, Setup
@@ -97,6 +98,16 @@ class Bench(Builder):
             self.results[name] = yield from function(k)
 
         self.task(name, (self.cpu0, self.cpu1)[cpu], mm or self.p, body, name)
+
+    def migrator(self, page: Any, passes: int = 10, **mode: str) -> None:
+        """A task that isolates a page and hands it to migrate_pages, for node 1: no mmap_sem, no follow_page."""
+
+        def body(k: Context) -> Kernel:
+            yield from isolate_lru_page(k, page)
+            failed = yield from k.migrate_pages((page,), 1, passes, **mode)
+            return failed
+
+        self.spawn("migrator", body)
 
     def relative(self, name: str, vma: Any, *vpns: int) -> Any:
         """A process that was forked from P: its VMA shares the anon_vma of *vma* and maps the same frames."""
