@@ -9,6 +9,7 @@ names.py           what things are called; readings.py what it means to read or 
 explain.py         one English sentence an event
 lenses/            from memory to marks, one file a struct
 lanes.py           what each thread held and waited for, over the whole run
+sources.py         source lines of our coroutines, each function once
 film.py            a trace becomes a film: scenes, sentences, lanes, source lines
 chrome.py          what a still shows around the machine; a player has text of its own for it
 renderers/         text (terminal), mpl (PNG, SVG), html (one offline file)

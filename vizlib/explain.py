@@ -63,22 +63,32 @@ KINDS = {
     "Mm": "address space",
 }
 
-#: Which walk a lock is taken for, by a function on the stack.
-PURPOSES = {
-    "page_lock_anon_vma": "for the unmap walk",
-    "page_unlock_anon_vma": "after the unmap walk",
-    "rmap_walk_anon": "for the remap walk",
-    "expand_downwards": "to grow the stack",
-    "anon_vma_prepare": "to link a VMA",
-    "migration_entry_wait": "to look at the migration entry",
-    "do_anonymous_page": "to map a new page",
-    "remove_migration_pte": "to replace the migration entry",
-    "try_to_unmap_one": "to unmap the page",
-    "follow_page": "to look the page up",
-    "do_numa_page": "to look at the NUMA hints",
-    "do_page_fault": "to handle the fault",
-    "__do_page_fault": "to handle the fault",
-    "do_move_page_to_node_array": "so that the VMAs stay",
+#: What a lock is taken for: by the name of the lock, then by the innermost of these functions on the stack.
+PURPOSES: dict[str, dict[str, str]] = {
+    "mmap_sem": {
+        "__do_page_fault": "to handle the fault: no VMA may go away meanwhile",
+        "do_move_page_to_node_array": "so that no VMA goes away meanwhile",
+    },
+    "PG_locked": {
+        "move_to_new_page": "until the copy is mapped",
+        "__unmap_and_move": "for the whole move: who meets a migration entry waits for it",
+        "do_numa_page": "so that one thread at a time looks at these NUMA hints",
+    },
+    "anon_vma": {
+        "try_to_unmap_anon": "for the unmap walk",
+        "rmap_walk_anon": "for the remap walk",
+        "expand_downwards": "to change the VMA and its tree",
+        "anon_vma_prepare": "to link a VMA",
+    },
+    "page_table_lock": {"anon_vma_prepare": "to set the VMA's anon_vma", "__pte_alloc": "to add a page table"},
+    "ptl": {
+        "migration_entry_wait": "to look at the migration entry again",
+        "do_anonymous_page": "to map a new page",
+        "remove_migration_pte": "to replace the migration entry",
+        "try_to_unmap_one": "to unmap the page",
+        "follow_page": "to look the page up",
+        "do_numa_page": "to look at the NUMA hints",
+    },
 }
 
 
@@ -120,7 +130,7 @@ def _does(op: AnyOp, moment: Moment) -> str:
         case TryAcquire(lock, mode):
             verb = "takes" if answer else "cannot take"
             by = "" if answer else f", held by {_holders(moment, lock)}, and does not wait for it"
-            return f"{verb} {lock_name(lock, moment)}{_mode(lock, mode)}{_purpose(moment) if answer else ''}{by}"
+            return f"{verb} {lock_name(lock, moment)}{_mode(lock, mode)}{_purpose(moment, lock) if answer else ''}{by}"
         case Release(lock, mode):
             return _release(moment, lock)
         case Until(field, _, _):
@@ -194,10 +204,11 @@ def _mode(lock: Field, mode: str) -> str:
     return ""
 
 
-def _purpose(moment: Moment) -> str:
+def _purpose(moment: Moment, lock: Field) -> str:
+    known = PURPOSES.get("anon_vma" if struct_name(lock.ref) == "AnonVma" else lock.base, {})
     for function in reversed(moment.functions):
-        if function in PURPOSES:
-            return f" {PURPOSES[function]}"
+        if function in known:
+            return f" {known[function]}"
     return ""
 
 
@@ -215,7 +226,7 @@ def _acquire(moment: Moment, lock: Field, mode: str) -> str:
         ahead = _holders(moment, lock) if holders(now) else listed(task for task, _ in now.queue[:-1])
         return f"wants {name.rstrip(',')}; {ahead} has it, so it queues and sleeps"
     waited = lock not in moment.changed
-    return f"{'wakes up with' if waited else 'takes'} {name}{_purpose(moment)}".rstrip(",")
+    return f"{'wakes up with' if waited else 'takes'} {name}{_purpose(moment, lock)}".rstrip(",")
 
 
 def _release(moment: Moment, lock: Field) -> str:
@@ -311,73 +322,3 @@ def _handle(moment: Moment) -> str:
     keys: list[Any] = [it.key for it in moment.changed if it.base == "tlb"]
     dropped = f"drops {page_name(keys[0][1])} from the TLB" if keys else "has nothing to drop"
     return f"takes the interrupt, {dropped} and answers {listed(senders)}"
-
-
-# --- who could run, and who not ------------------------------------------------------------------------------------
-
-
-def why_blocked(actor: Actor, moment: Moment) -> str:
-    """Why *actor* cannot run, without its name in front."""
-    field = moment.waits_for(actor)
-    if field is None:
-        return "has finished" if moment.finished(actor) else "can run"
-    if field.base == "csd_pending":
-        late = [it.ref for it in moment.run.queues if any(request.sender is actor.cpu for request in moment.get(it))]
-        return f"spins until {cpus(late)} answer{'s' if len(late) == 1 else ''}" if late else "spins"
-    if field.base == "call_single_queue":
-        return "has no interrupt to handle"
-    if field.lock is None:
-        return f"waits for {field}"
-    by = _others_holding(moment, field, actor)
-    verb = "sleeps" if field.lock.sleeps else "spins"
-    return f"{verb}: {lock_name(field, moment).removeprefix('the ')} is held by {by}"
-
-
-def _others_holding(moment: Moment, lock: Field, actor: Actor) -> str:
-    value = moment.get(lock)
-    them = [it for it in holders(value) if it is not actor.task]
-    if not them and isinstance(value, Rwsem):
-        them = [task for task, _ in value.queue if task is not actor.task]
-    return listed(them)
-
-
-def intent(actor: Actor, moment: Moment) -> str:
-    """What *actor* would do next, in a few words."""
-    op = cast("AnyOp | None", moment.pending.get(actor.task))
-    match op:
-        case None:
-            return "has finished"
-        case Acquire(lock, _) | TryAcquire(lock, _):
-            return f"take {lock_name(lock, moment).removeprefix('the ')}"
-        case Release(lock, _):
-            return f"release {lock_name(lock, moment).removeprefix('the ')}"
-        case Write(field, _) | Xchg(field, _) | Add(field, _) | AddUnless(field, _, _):
-            return f"change {field}"
-        case Field():
-            return f"read {op}"
-        case CopyPage(dst, src):
-            return f"copy {src} to {dst}"
-        case UserRead(vpn):
-            return f"read {page_name(vpn)}"
-        case UserWrite(vpn):
-            return f"write {page_name(vpn)}"
-        case Walk(vpn, _):
-            return f"walk the page table for {page_name(vpn)}"
-        case Invlpg(_, vpn):
-            return f"drop {page_name(vpn)} from its own TLB"
-        case SendIpi(_, vpn):
-            return f"interrupt the others: drop {page_name(vpn)}"
-        case HandleIpi():
-            return "take the interrupt"
-        case Alloc(struct, _):
-            return f"get a new {KINDS.get(struct.__name__, 'object')}"
-        case Free(ref):
-            return f"free {ref}"
-        case Until(field, _, _):
-            return "go on, all have answered" if field.base == "csd_pending" else f"go on, {field.ref} is free"
-        case Choose(_, what):
-            return f"decide {what}"
-        case Bug() | Point():
-            return "stop the machine"
-        case _:
-            assert_never(op)

@@ -7,19 +7,16 @@ texts and source files are kept once.  :func:`stills` gives the same as whole sc
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.ops import Acquire, AddUnless, Choose, CopyPage, HandleIpi, Release, TryAcquire, Until
 from sim.worlds import WORLDS
 from vizlib import layout
-from vizlib.explain import intent, sentence, why_blocked
+from vizlib.explain import sentence
 from vizlib.lanes import arrows, lanes
 from vizlib.lenses.cpu import CpuLens
 from vizlib.lenses.ipi import IpiLens
@@ -31,10 +28,11 @@ from vizlib.lenses.reverse_map import ReverseMapLens
 from vizlib.lenses.task import Thread, threads
 from vizlib.moments import Moment, Run
 from vizlib.names import GHOSTS, field_name, page_name, value, vpn_of
-from vizlib.scene import Json, Mark, Panel, difference, mark_to_json, panel_to_json, scene, text_to_json
+from vizlib.scene import Json, Mark, Panel, difference, panel_to_json, scene
+from vizlib.sources import Sources
+from vizlib.waiting import intent, why_blocked
 
 if TYPE_CHECKING:
-    from sim.machine import Frame
     from sim.trace import Trace
 
 FORMAT, VERSION = "rmapwalk-film", 1
@@ -204,39 +202,6 @@ def is_decision(moment: Moment, before: Still | None) -> bool:
 # --- the film ------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Sources:
-    """The functions that the film's stacks name, whole, each once; and texts, each once."""
-
-    functions: list[Json] = field(default_factory=list)
-    texts: list[list[Json]] = field(default_factory=list)
-    _functions: dict[tuple[str, str], int] = field(default_factory=dict)
-    _texts: dict[Any, int] = field(default_factory=dict)
-
-    def stack(self, frames: tuple[Frame, ...]) -> list[list[int]]:
-        """A call stack as [function, line] pairs."""
-        return [[self._function(frame.function, frame.file, frame.line), frame.line] for frame in frames]
-
-    def _function(self, function: str, file: str, line: int) -> int:
-        if (function, file) not in self._functions:
-            self._functions[function, file] = len(self.functions)
-            self.functions.append(source(function, file, line))
-        return self._functions[function, file]
-
-    def mark(self, mark: Mark) -> Json:
-        """A mark whose texts are a number."""
-        return self.interned(mark_to_json(mark), mark)
-
-    def interned(self, data: Json, mark: Mark) -> Json:
-        """*data*, which describes *mark* or a change of it, with its texts as a number."""
-        if "text" in data:
-            number = self._texts.setdefault(mark.text, len(self.texts))
-            if number == len(self.texts):
-                self.texts.append([text_to_json(it) for it in mark.text])
-            data = {**data, "text": number}
-        return data
-
-
 def film(trace: Trace, title: str = "") -> Json:
     """The film of *trace*."""
     run = Run(trace)
@@ -345,6 +310,13 @@ def _step(before: Still, shot: Still, sources: Sources) -> Json:
         step["counts"] = counts
     if shot.flags:
         step["flags"] = list(shot.flags)
+    step |= _people(before, shot, sources)
+    return step
+
+
+def _people(before: Still, shot: Still, sources: Sources) -> Json:
+    """What changed for threads and locks."""
+    step: Json = {}
     threads_changed = {
         name: _partial(_thread(before.threads[name], sources), _thread(it, sources))
         for name, it in shot.threads.items()
@@ -377,52 +349,8 @@ def _thread(it: Thread, sources: Sources) -> Json:
 
 def _lock(it: Lock) -> Json:
     data = it._asdict()
-    return {**data, "holders": [dict(h._asdict()) for h in it.holders], "waiters": [dict(h._asdict()) for h in it.waiters]}
-
-
-# --- source lines --------------------------------------------------------------------------------------------------
-
-_ROOT = Path(__file__).resolve().parent.parent
-_CITATION = re.compile(r"\b((?:arch|fs|include|kernel|lib|mm)/[\w./-]+\.[ch]:\d+ \(v[\d.]+\))")
-
-
-def source(function: str, file: str, line: int) -> Json:
-    """A function of the project: its lines, and the kernel lines that its docstring cites.
-
-    The docstring itself is left out: what it says is for who opens the file.
-    """
-    found = _functions(file).get((function, line)) or next(
-        (it for (name, _), it in _functions(file).items() if name == function), None
-    )
-    if found is None:
-        return {"function": function, "file": file, "kernel": "", "first": line, "lines": []}
-    return {"function": function, "file": file, **found}
-
-
-@cache
-def _functions(file: str) -> dict[tuple[str, int], Json]:
-    """The functions of a file by name and line; empty for one that is not ours (a notebook cell)."""
-    path = _ROOT / file
-    if not path.is_file():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    found: dict[tuple[str, int], Json] = {}
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
-            data = _excerpt(node, lines)
-            for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                found[node.name, number] = data
-    return found
-
-
-def _excerpt(node: ast.FunctionDef, lines: list[str]) -> Json:
-    doc = ast.get_docstring(node) or ""
-    cited = _CITATION.findall(doc)
-    last = node.end_lineno or node.lineno
-    body = [it.rstrip() for it in lines[node.lineno - 1 : last]]
-    if doc and node.body[0].end_lineno is not None:
-        start, end = node.body[0].lineno - node.lineno, node.body[0].end_lineno - node.lineno
-        body[start : end + 1] = [""] * (end + 1 - start)
-    indent = len(body[0]) - len(body[0].lstrip())
-    return {"kernel": cited[-1] if cited else "", "first": node.lineno, "lines": [it[indent:] for it in body]}
+    return {
+        **data,
+        "holders": [dict(h._asdict()) for h in it.holders],
+        "waiters": [dict(h._asdict()) for h in it.waiters],
+    }

@@ -28,8 +28,8 @@ TITLE = 20
 #: The first line of the columns.
 TOP = 84
 NEXT_HEIGHT = 104
-CHANGED_HEIGHT = 150
-COUNTS_HEIGHT = 76
+CHANGED_HEIGHT = 118
+COUNTS_HEIGHT = 68
 SENTENCE_HEIGHT = 64
 LANE_HEIGHT = 27
 GAP = 14
@@ -155,7 +155,7 @@ class Places:
         return box._replace(x=box.x + panel.x, y=box.y + panel.y)
 
 
-def stage(threads: int, plane: float, locks: float, lanes: int) -> tuple[Panel, ...]:
+def stage(threads: float, plane: float, locks: float, lanes: int) -> tuple[Panel, ...]:
     """The panels of a still whose columns need these heights, with so many *lanes*.
 
     A page with text of its own (the player) lays the panels out anew and takes from here the machine alone.
@@ -192,8 +192,8 @@ def spread(values: Mapping[Node, float], room: int) -> list[Node]:
 
 #: A still's thread cards: up to three are shown with their stack, more with less, eight at most.
 FULL_CARDS, MOST_CARDS, MOST_LANES = 3, 8, 8
-FULL_CARD, SMALL_CARD, CARD_GAP = 176, 66, 10
-LOCK_CARD, LOCK_GAP = 58, 8
+FULL_CARD, SMALL_CARD, CARD_GAP = 176, 74, 8
+LOCK_CARD, LOCK_GAP = 56, 8
 
 
 def threads_height(number: int) -> float:

@@ -7,7 +7,7 @@ ever touched); a :class:`Moment` is the state after one step.  Both only read th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The source file of user code: whoever stands there is not in the kernel.
 USER_CODE = "sim/user.py"
+#: Calls such as spin_lock, one operation each: the line that calls one says more than the one line in it.
+THIN = "sim/sync.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,6 @@ def cpu_name(cpu: Any) -> str:
     return str(cpu).replace("cpu", "CPU ")
 
 
-
 class Run:
     """A trace as a whole."""
 
@@ -72,7 +73,7 @@ class Run:
         self.actor = {it.task: it for it in self.actors}
 
     def _actors(self) -> tuple[Actor, ...]:
-        actors = []
+        actors: list[Actor] = []
         threads = 0
         for number, info in enumerate(self.trace.tasks):
             kind = "thread" if not info.daemon else "handler" if self._handles_ipis(number) else "spinner"
@@ -81,9 +82,7 @@ class Run:
             else:
                 colour = theme.task_colour(threads)
                 threads += 1
-            actors.append(
-                Actor(info.task, str(info.task), info.letter, info.cpu, info.mm, kind, colour, info.title)
-            )
+            actors.append(Actor(info.task, str(info.task), info.letter, info.cpu, info.mm, kind, colour, info.title))
         return tuple(actors)
 
     def _handles_ipis(self, number: int) -> bool:
@@ -120,12 +119,12 @@ class Run:
     def stack_of_event(self, at: int) -> tuple[Frame, ...]:
         """The call stack of the event with index *at*; empty if the trace holds none."""
         stacks = self.trace.stacks
-        return () if stacks is None or stacks[at] is None else tuple(stacks[at])
+        return kernel_frames(stacks[at]) if at < len(stacks) else ()
 
     def stack_at(self, task: Any, step: int) -> tuple[Frame, ...]:
         """Where *task* stands after *step*: the call stack of its next operation."""
         at = self.next_event(task, step)
-        return self.last_stacks.get(task) or () if at is None else self.stack_of_event(at)
+        return kernel_frames(self.last_stacks.get(task) or ()) if at is None else self.stack_of_event(at)
 
     @cached_property
     def touched(self) -> frozenset[Field]:
@@ -180,8 +179,7 @@ class Run:
         pending = {it.task: self.op_at(it.task, 0) for it in self.actors}
         yield Moment(self, 0, memory, pending, None)
         for step, event in enumerate(self.events, 1):
-            for field, _, new in event.changes:
-                memory[field] = new
+            memory.update((change.field, change.new) for change in event.changes)
             pending[event.task] = self.op_at(event.task, step)
             yield Moment(self, step, memory, pending, event)
 
@@ -274,6 +272,11 @@ class Moment:
         if self.event is not None and actor.task is self.event.task:
             return self.stack
         return self.run.stack_at(actor.task, self.step)
+
+
+def kernel_frames(stack: Sequence[Frame]) -> tuple[Frame, ...]:
+    """*stack* without the calls that are one operation each."""
+    return tuple(frame for frame in stack if frame.file != THIN)
 
 
 def fields_of(op: Op) -> tuple[Field, ...]:

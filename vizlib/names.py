@@ -25,6 +25,13 @@ def frame_name(page: Any) -> str:
     return f"frame {page}"
 
 
+def short_frame(page: Any) -> str:
+    """A frame's name for a small box: ``m…r.f1`` is migrator.f1."""
+    name = str(page)
+    owner, dot, number = name.partition(".")
+    return f"{owner[0]}…{owner[-1]}.{number}" if dot and len(name) > 8 else name
+
+
 def struct_name(ref: Any) -> str:
     """The kernel's name of the object's struct."""
     return type(ref).__name__

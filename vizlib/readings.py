@@ -148,7 +148,9 @@ READS: dict[tuple[str, str], Phrase] = {
     ("AnonVmaChain", "rb_left"): _child("left"),
     ("AnonVmaChain", "rb_right"): _child("right"),
     ("AnonVmaChain", "rb_parent"): _parent,
-    ("AnonVmaChain", "rb_subtree_last"): lambda _, f, it: f"reads how far the subtree of {f.ref} reaches: to offset {it}",
+    ("AnonVmaChain", "rb_subtree_last"): lambda _, f, it: (
+        f"reads how far the subtree of {f.ref} reaches: to offset {it}"
+    ),
     ("AnonVmaChain", "vma"): lambda _, f, it: f"follows {f.ref} to VMA {it}",
     ("AnonVmaChain", "anon_vma"): lambda _, f, it: f"follows {f.ref} to anon_vma {it}",
     ("Mm", "mmap"): lambda _, f, it: f"lists the VMAs of {f.ref}: {listed(it) if it else 'none'}",
@@ -158,7 +160,9 @@ READS: dict[tuple[str, str], Phrase] = {
     ("Vma", "vm_end"): _end,
     ("Vma", "vm_pgoff"): lambda _, f, it: f"reads the page offset at which VMA {f.ref} starts: {it}",
     ("Vma", "vm_mm"): lambda _, f, it: f"asks whose VMA {f.ref} is: of {it}",
-    ("Vma", "anon_vma"): lambda _, f, it: f"asks for the anon_vma of VMA {f.ref}: {it if it is not None else 'none yet'}",
+    ("Vma", "anon_vma"): lambda _, f, it: (
+        f"asks for the anon_vma of VMA {f.ref}: {it if it is not None else 'none yet'}"
+    ),
     ("Vma", "anon_vma_chain"): lambda _, f, it: f"lists the AVCs of VMA {f.ref}: {listed(it) if it else 'none'}",
 }
 
@@ -264,7 +268,9 @@ def counted(moment: Moment, field: Field, delta: int, new: int) -> str:
             page = held_page(ref, moment)
             what = frame_name(ref) + (f" ({page})" if page else "")
             verb = "one PTE more maps" if delta > 0 else "one PTE less maps"
-            return f"counts: {verb} {what}, {new + 1 or 'none'} in all" if new >= 0 else f"counts: no PTE maps {what} now"
+            return (
+                f"counts: {verb} {what}, {new + 1 or 'none'} in all" if new >= 0 else f"counts: no PTE maps {what} now"
+            )
         case "Page", "_count":
             what = frame_name(ref)
             verb = "takes a reference to" if delta > 0 else "drops a reference to"
@@ -272,9 +278,9 @@ def counted(moment: Moment, field: Field, delta: int, new: int) -> str:
         case "AnonVma", "refcount":
             verb = "pins" if delta > 0 else "unpins"
             return f"{verb} anon_vma {ref}: {_times(new, 'reference')}"
-    return f"{'adds' if delta >= 0 else 'takes'} {abs(delta)} {'to' if delta >= 0 else 'from'} " + (
-        f"{field_name(field, moment)}: {value(field, new)}"
-    )
+    name = field_name(field, moment)
+    verb = f"adds {delta} to" if delta >= 0 else f"takes {-delta} from"
+    return f"{verb} {name}: {value(field, new)}"
 
 
 def _times(number: int, what: str) -> str:

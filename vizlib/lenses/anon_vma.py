@@ -26,9 +26,16 @@ def mark(anon_vma: AnonVma, name: str, box: Box, moment: Moment) -> Mark:
         *box,
         text=(
             Text(short, box.middle, box.centre - 1, 10.5, 700, anchor="middle"),
-            Text("locked" if held else f"refs {moment.get(anon_vma.refcount)}", box.middle, box.centre + 11, 9,
-                 700 if held else 400, anchor="middle", ink=holder.colour if holder else "muted"),
-        ),  # fmt: skip
+            Text(
+                "locked" if held else f"refs {moment.get(anon_vma.refcount)}",
+                box.middle,
+                box.centre + 11,
+                9,
+                700 if held else 400,
+                anchor="middle",
+                ink=holder.colour if holder else "muted",
+            ),
+        ),
         fill="well",
         stroke=stroke,
         bold=touched or bool(held),

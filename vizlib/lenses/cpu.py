@@ -101,13 +101,14 @@ class CpuLens:
         ink = moment.actor.colour if touched and moment.actor else "bad" if stale else "muted"
         state = "stale" if stale else "dirty" if entry.dirty else "clean"
         page = page_name(vpn)
+        size = 9.5 if stale or len(page) > 4 else 11
         return Mark(
             f"tlb:{cpu}:{mm}:{vpn}",
             f"cpu:{cpu}",
             "rect",
             *box,
             text=(
-                Text(page, box.middle, box.y + (9.5 if stale else 14), 9.5 if stale else 11, 700, anchor="middle"),
+                Text(page, box.middle, box.y + (9.5 if stale else 14), size, 700, anchor="middle"),
                 *((Text("stale", box.middle, box.y + 17.5, 8.5, 700, anchor="middle", ink="bad"),) if stale else ()),
             ),
             fill="card" if stale else "well",

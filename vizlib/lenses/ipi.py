@@ -39,7 +39,7 @@ class IpiLens:
                     "machine",
                     "arrow",
                     points=((one.middle, one.bottom), (middle, low), (other.middle, other.bottom)),
-                    text=(Text(words, middle, low - DEPTH + 14, 10.5, 700, "italic", "middle", ink),),
+                    text=(Text(words, middle, low - 2 * DEPTH + 13, 10.5, 700, "italic", "middle", ink),),
                     stroke=ink,
                     dashed=True,
                     bold=True,

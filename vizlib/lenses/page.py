@@ -10,7 +10,7 @@ from sim.structs import Mm, Page, Pte
 from vizlib.layout import TITLE, Box, Places, grid, rows
 from vizlib.lenses.pte import pages_in_play, ptes
 from vizlib.moments import Moment, Run, cpu_name
-from vizlib.names import page_name
+from vizlib.names import page_name, short_frame
 from vizlib.scene import Mark, Text
 
 ACROSS = 4
@@ -29,11 +29,11 @@ class PageLens:
         self.empty: list[tuple[str, str]] = []
         self.ptes = ptes(run)
         self.copies = _copies(run)
-        births = _births(run)
+        births = lifetimes(run)
         nodes = range(1 + max((node for node, *_ in births.values()), default=0))
         nodes = range(max(len(nodes), 1 + max(run.first.get(it.cpu.node, 0) for it in run.actors)))
         across = ACROSS if len(nodes) <= 4 else 2
-        slots, hidden = _slots(births, run)
+        slots = _slots(births, run)
         deepest = max((slot for slot in slots.values()), default=0) + 1
         shown_rows = min(MOST_ROWS if len(nodes) <= 2 else 1, max(1, rows(deepest, across)))
         self.room = across * shown_rows
@@ -48,7 +48,6 @@ class PageLens:
             notes = []
             for node in part:
                 more = sum(1 for page, slot in slots.items() if births[page][0] == node and slot >= self.room)
-                more += hidden.get(node, 0)
                 names = ", ".join(cpu_name(it) for it in cpus.get(node, [])[:4]) or "no CPU in use"
                 notes.append(f"{more} more not shown" if more else names)
             titles = [f"Node {node}" for node in part]
@@ -65,7 +64,7 @@ class PageLens:
                 if births[page][0] == node and slot < self.room:
                     places.put(f"page:{page}", panel, boxes[slot])
                     self.frames.append(page)
-        shown = {it for it in self.frames}
+        shown = set(self.frames)
         self.tokens = [
             page for page in self.ptes if any(it is not None and it.page in shown for it in run.ever[self.ptes[page]])
         ]
@@ -89,12 +88,16 @@ class PageLens:
         """The frame in which the page is now: what the PTE says, and while it migrates the newest copy."""
         pte: Pte | None = moment.get(self.ptes[mm, vpn])
         if pte is not None and pte.kind != "migration":
-            found: Page = pte.page
-            return found
+            mapped: Page = pte.page
+            return mapped
         copies = [it for it in self.run.frames if exists(it, moment) and (moment.get(it.data) or (None,))[0] == vpn]
         if copies:
-            return copies[-1]
-        return None if pte is None else pte.page  # never written: no frame says whose it is
+            newest: Page = copies[-1]
+            return newest
+        if pte is None:
+            return None
+        old: Page = pte.page  # never written: no frame says whose it is
+        return old
 
     def _frame(self, page: Page, where: dict[Any, Page | None], moment: Moment) -> Mark:
         name = f"page:{page}"
@@ -107,9 +110,11 @@ class PageLens:
         actor = moment.actor
         touched = page in moment.objects and actor is not None
         locker = moment.run.actor.get(holder)
-        text = [Text(_short(page), box.x + 5, box.y + 12, 9.5, ink="muted", mono=True)]
+        text = [Text(short_frame(page), box.x + 5, box.y + 12, 9.5, ink="muted", mono=True)]
         if copied_away:
-            text.append(Text(f"old {page_name(data[0])}", box.middle, box.y + 30, 10.5, 600, "italic", "middle", "muted"))
+            text.append(
+                Text(f"old {page_name(data[0])}", box.middle, box.y + 30, 10.5, 600, "italic", "middle", "muted")
+            )
         elif empty:
             text.append(Text("empty", box.middle, box.y + 30, 10.5, 400, "italic", "middle", "muted"))
         if data is not None:
@@ -133,7 +138,9 @@ class PageLens:
             face="empty" if empty else "old" if copied_away else "full",
             tip=f"frame {page} on node {_node(page, moment)}: {contents}"
             + (f"; its page lock is held by {holder}" if holder else ""),
-            say=f"frame {page}: {contents}{f', write {data[1]}' if data else ''}{f', locked by {holder}' if holder else ''}",
+            say=f"frame {page}: {contents}"
+            + (f", write {data[1]}" if data else "")
+            + (f", locked by {holder}" if holder else ""),
             layer=1,
         )
 
@@ -148,7 +155,9 @@ class PageLens:
             box.y + 15,
             box.w - 16,
             TOKEN_HEIGHT,
-            text=(Text(name, box.middle, box.y + 30, 13 if len(name) < 4 else 11, 700, anchor="middle", ink="page-edge"),),
+            text=(
+                Text(name, box.middle, box.y + 30, 13 if len(name) < 4 else 11, 700, anchor="middle", ink="page-edge"),
+            ),
             fill="page",
             stroke="page-edge",
             bold=(mm, vpn) in self.in_play,
@@ -172,15 +181,15 @@ class PageLens:
         start, end = (self.places.on_plane(it) for it in ends)
         if start is None or end is None:
             return
-        high = min(start.y, end.y) - 12
+        high = min(start.y, end.y) - 27
         colour = moment.actor.colour if now and moment.actor else "good"
         words = "copies 4 KiB" if now else "to be copied" if pte is not None else "no copy before the flush"
         yield Mark(
             f"copy:{mm}:{vpn}",
             "machine",
             "arrow",
-            points=((start.middle, start.y), ((start.middle + end.middle) / 2, high - 14), (end.middle, end.y)),
-            text=(Text(words, (start.middle + end.middle) / 2, high + 1, 10.5, 700, "italic", "middle", colour),),
+            points=((start.middle, start.y), ((start.middle + end.middle) / 2, high - 22), (end.middle, end.y)),
+            text=(Text(words, (start.middle + end.middle) / 2, high - 1, 10.5, 700, "italic", "middle", colour),),
             stroke=colour,
             dotted=not now,
             bold=True,
@@ -200,44 +209,49 @@ def exists(page: Page, moment: Moment) -> bool:
     return not moment.get(page.life) and moment.get(page._count) > 0
 
 
-def _short(page: Page) -> str:
-    """A frame's name, short enough for its box."""
-    return page.name if len(page.name) <= 9 else "…" + page.name[-8:]
-
-
 def _node(page: Page, moment: Moment) -> int:
     return int(moment.get(page.node))
 
 
-def _births(run: Run) -> dict[Page, tuple[int, int, int]]:
+def lifetimes(run: Run) -> dict[Page, tuple[int, int, int]]:
     """For each frame its node and the steps between which it exists."""
-    births = {page: (int(run.first.get(page.node, 0)), 0, run.length) for page in run.frames if page._count in run.first}
+    births = {
+        page: (int(run.first.get(page.node, 0)), 0, run.length) for page in run.frames if page._count in run.first
+    }
     for step, event in enumerate(run.events, 1):
         if isinstance(event.op, Alloc) and isinstance(event.answer, Page):
-            births[event.answer] = (int(dict(event.op.init).get("node", 0) or 0), step, run.length)  # type: ignore[call-overload]  # a node is a number
+            node: Any = dict(event.op.init).get("node", 0)
+            births[event.answer] = (int(node), step, run.length)
         for change in event.changes:
             if change.field.base == "life" and isinstance(change.field.ref, Page) and change.field.ref in births:
-                node, first, _ = births[change.field.ref]
-                births[change.field.ref] = (node, first, step)
+                where, first, _ = births[change.field.ref]
+                births[change.field.ref] = (where, first, step)
     return births
 
 
-def _slots(births: dict[Page, tuple[int, int, int]], run: Run) -> tuple[dict[Page, int], dict[int, int]]:
-    """A slot for each frame, first those that the run touches; and how many of each node have none."""
-    used: dict[int, list[list[tuple[int, int]]]] = {}
-    slots: dict[Page, int] = {}
+def _slots(births: dict[Page, tuple[int, int, int]], run: Run) -> dict[Page, int]:
+    """A slot of its node for each frame; among those that are there from the start first those that the run touches."""
     active = {it.ref for it in run.touched}
-    for page, (node, born, dies) in sorted(births.items(), key=lambda it: (it[1][1], it[0] not in active)):
-        lives = used.setdefault(node, [])
-        for slot, spans in enumerate(lives):
-            if all(dies < first or born > last for first, last in spans):
-                break
-        else:
-            slot = len(lives)
-            lives.append([])
-        lives[slot].append((born, dies))
+    slots: dict[Page, int] = {}
+    for node in {node for node, *_ in births.values()}:
+        its = [page for page, (its_node, *_) in births.items() if its_node == node]
+        slots |= slots_of(births, sorted(its, key=lambda it: (births[it][1], it not in active)))
+    return slots
+
+
+def slots_of(births: dict[Page, tuple[int, int, int]], pages: list[Page]) -> dict[Page, int]:
+    """A slot for each of *pages*: the first that is free when it comes; it keeps it until it is freed."""
+    taken: list[list[tuple[int, int]]] = []
+    slots: dict[Page, int] = {}
+    for page in pages:
+        _, born, dies = births[page]
+        free = (at for at, spans in enumerate(taken) if all(dies < first or born > last for first, last in spans))
+        slot = next(free, len(taken))
+        if slot == len(taken):
+            taken.append([])
+        taken[slot].append((born, dies))
         slots[page] = slot
-    return slots, {}
+    return slots
 
 
 def _copies(run: Run) -> dict[int, list[tuple[int, Page, Page]]]:

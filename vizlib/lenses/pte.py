@@ -9,7 +9,7 @@ from sim.ops import Field
 from sim.structs import PTRS_PER_PTE, Mm, Pte
 from vizlib.layout import TITLE, Box, Places, columns
 from vizlib.moments import Moment, Run
-from vizlib.names import page_name, pte_value
+from vizlib.names import page_name, pte_value, short_frame
 from vizlib.scene import Mark, Text
 
 MOST = 8
@@ -70,10 +70,11 @@ class PteLens:
         inks = {"present": "muted", "migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "edge"}
         stroke = actor.colour if touched and actor else inks[face]
         ink = {"migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "muted"}.get(face, "ink")
-        text = [Text(page_name(vpn), box.x + 6, box.y + 14, 11, 700, ink="muted")]
+        name_size = 11 if len(page_name(vpn)) < 5 else 9.5
+        text = [Text(page_name(vpn), box.x + 6, box.y + 14, name_size, 700, ink="muted")]
         if pte is not None and face == "present":
             bits = ("w" if pte.write else "r") + ("d" if pte.dirty else "")
-            text.append(Text(bits, box.right - 6, box.y + 14, 9.5, anchor="end", ink="muted", mono=True))
+            text.append(Text(bits, box.right - 6, box.y + 14, 9, anchor="end", ink="muted", mono=True))
         first = box.y + (35 if len(lines) == 1 else 28)
         for number, line in enumerate(lines):
             weight, style = (400, "italic") if face == "none" else (700 if face != "present" else 400, "normal")
@@ -174,10 +175,10 @@ def _face(mm: Mm, vpn: int, pte: Pte | None, moment: Moment) -> tuple[str, list[
             return "cleared", ["cleared, yet", "in a TLB"]
         return ("cleared", ["cleared"]) if _has_data(vpn, moment) else ("none", ["none"])
     if pte.kind == "migration":
-        return "migration", ["migration", f"entry → {pte.page}"]
+        return "migration", ["migration", f"entry → {short_frame(pte.page)}"]
     if pte.kind == "prot_none":
-        return "prot_none", ["no access", f"(hint) {pte.page}"]
-    return "present", [f"→ {pte.page}"]
+        return "prot_none", ["no access", f"(hint) {short_frame(pte.page)}"]
+    return "present", [f"→ {short_frame(pte.page)}"]
 
 
 def _has_data(vpn: int, moment: Moment) -> bool:

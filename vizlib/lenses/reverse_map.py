@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from sim.structs import AnonVma, AnonVmaChain, Page, Struct, Vma
 from vizlib.layout import TITLE, Box, Places, generations
 from vizlib.lenses import anon_vma, avc, vma
-from vizlib.lenses.page import exists
+from vizlib.lenses.page import exists, lifetimes, slots_of
 from vizlib.lenses.pte import pages_in_play, ptes
 from vizlib.moments import Moment, Run
-from vizlib.names import held_page
+from vizlib.names import held_page, short_frame
 from vizlib.scene import Mark, Panel, Text
 
 WIDTH = 352
-ROW = 50
+ROW = 52
 MOST_PAGES = 2
 MOST_ROWS = 4
-SIZES = {Page: (64.0, 36.0), AnonVma: (78.0, 40.0), AnonVmaChain: (52.0, 36.0), Vma: (92.0, 42.0)}
+MOST_FRAMES = 3
+SIZES = {Page: (66.0, 44.0), AnonVma: (78.0, 40.0), AnonVmaChain: (52.0, 36.0), Vma: (92.0, 42.0)}
 
 
 class ReverseMapLens:
@@ -38,17 +39,22 @@ class ReverseMapLens:
             elif field.ref in nodes and field.base == "anon_vma" and type(field.ref) is AnonVmaChain:
                 edges += [(it, field.ref) for it in values if it in nodes]
         columns = [it for it in generations(dict.fromkeys(edges), self.nodes) if it]
-        height = TITLE + max(len(it) for it in columns) * ROW + 10 if columns else TITLE + ROW
+        slots = slots_of(lifetimes(run), [it for it in self.nodes if isinstance(it, Page)])
+        self.nodes = [it for it in self.nodes if not isinstance(it, Page) or slots[it] < MOST_FRAMES]
+        columns = [[it for it in column if it in self.nodes] for column in columns]
+        deepest = max((_rows(column, slots) for column in columns), default=1)
+        height = TITLE + deepest * ROW + 10
         y = places.bottom + 12
         hidden = sum(1 for it in dict.fromkeys(it.ref for it in run.ever if type(it.ref) is Vma)) - MOST_ROWS
         note = f"{hidden} more VMAs not shown" if hidden > 0 else "frame → anon_vma → AVC → VMA"
         places.panel(Panel("rmap", "Reverse map", 0, y, WIDTH, height, inside="machine", note=note, frame=True))
         area = Box(8, TITLE, WIDTH - 16 - 92, height - TITLE - 8)
         for column, at in enumerate(columns):
-            pitch = area.h / len(at)
-            for row, node in enumerate(at):
+            pitch = area.h / max(_rows(at, slots), 1)
+            for number, node in enumerate(at):
+                row = slots[node] if isinstance(node, Page) else number
                 w, h = SIZES[type(node)]
-                x = 8 + (0, 90, 188, 252)[min(column, 3)] if len(columns) == 4 else area.x + column * 84
+                x = 8 + (0, 82, 176, 242)[min(column, 3)] if len(columns) == 4 else area.x + column * 84
                 places.put(f"rm:{_id(node)}", "rmap", Box(x, area.y + pitch * (row + 0.5) - h / 2, w, h))
 
     def marks(self, moment: Moment) -> Iterator[Mark]:
@@ -90,22 +96,32 @@ class ReverseMapLens:
         touched = page in moment.objects and actor is not None
         held = held_page(page, moment)
         count = moment.get(page._mapcount) + 1
+        entries = moment.get(page.migration_ptes)
+        words = f"{entries} entr{'y' if entries == 1 else 'ies'}" if entries else f"{count} mapping{'s' * (count != 1)}"
         return Mark(
             name,
             "rmap",
             "rect",
             *box,
             text=(
-                Text(held or "frame", box.x + 6, box.y + 14, 11, 700, ink="page-edge" if held else "muted"),
-                Text(page.name[-7:], box.right - 5, box.y + 14, 9, anchor="end", ink="muted", mono=True),
-                Text(f"{count} mapping{'' if count == 1 else 's'}", box.x + 6, box.y + 28, 9, ink="muted"),
+                Text(
+                    held or "empty",
+                    box.x + 6,
+                    box.y + 14,
+                    11 if held else 10,
+                    700 if held else 400,
+                    "normal" if held else "italic",
+                    ink="page-edge" if held else "muted",
+                ),
+                Text(short_frame(page), box.x + 6, box.y + 26.5, 9.5, ink="muted", mono=True),
+                Text(words, box.x + 6, box.y + 39, 9, ink="muted"),
             ),
             fill="page" if held else "well",
             stroke=actor.colour if touched and actor else "page-edge" if held else "muted",
             bold=touched,
             radius=5,
             tip=f"frame {page}: mapcount {count}, {moment.get(page._count)} references, index {moment.get(page.index)}",
-            say=f"frame {page}{f' with {held}' if held else ''}: {count} mappings, {moment.get(page._count)} references",
+            say=f"frame {page}{f' with {held}' if held else ''}: {words}, references: {moment.get(page._count)}",
             layer=1,
         )
 
@@ -130,6 +146,11 @@ class ReverseMapLens:
         )
 
 
+def _rows(column: list[Struct], slots: dict[Page, int]) -> int:
+    """How many rows a column needs: frames that never exist together share one."""
+    return max((slots[it] + 1 if isinstance(it, Page) else at + 1 for at, it in enumerate(column)), default=0)
+
+
 def _id(node: Struct) -> str:
     return f"page:{node}" if isinstance(node, Page) else node.name
 
@@ -141,4 +162,4 @@ def _frames(run: Run) -> list[Page]:
     for page in pages_in_play(run)[:MOST_PAGES]:
         its = dict.fromkeys(it.page for it in run.ever[slots[page]] if it is not None)
         found.update(dict.fromkeys(list(its)[:2]))
-    return list(found)[:MOST_ROWS]
+    return list(found)

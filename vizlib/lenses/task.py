@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from sim.machine import Frame
 from sim.ops import Acquire, Until
-from vizlib.explain import intent, why_blocked
 from vizlib.moments import USER_CODE, Actor, Moment
+from vizlib.waiting import intent, why_blocked
 
 #: The states of a thread, in words for people.
 STATES = {
@@ -30,7 +30,7 @@ class Thread(NamedTuple):
 
     Attributes:
         state: one of :data:`STATES`.
-        status: a few words more: what it waits for, or what it would do next.
+        status: a few words more: what it waits for.  Empty for one that can run: what it would do is said elsewhere.
         stack: its call stack, outermost first; of the thread that made the step the lines that ran.
         user: what its user code is about, if it is not in the kernel; else "".
     """
@@ -59,7 +59,7 @@ def thread(actor: Actor, moment: Moment) -> Thread:
     if moment.finished(actor):
         return Thread("done", "", ())
     if moment.can_run(actor):
-        return Thread("user" if in_user_code else "ready", f"next: {intent(actor, moment)}", stack, user)
+        return Thread("user" if in_user_code else "ready", "", stack, user)
     if actor.kind == "handler":
         return Thread("idle", why_blocked(actor, moment), stack)
     return Thread("waiting" if sleeps(actor, moment) else "spinning", why_blocked(actor, moment), stack)
@@ -69,7 +69,7 @@ def _next(actor: Actor, moment: Moment) -> str:
     """What the thread that made the step can do now."""
     if moment.finished(actor):
         return "has finished"
-    return f"next: {intent(actor, moment)}" if moment.can_run(actor) else why_blocked(actor, moment)
+    return "" if moment.can_run(actor) else why_blocked(actor, moment)
 
 
 def sleeps(actor: Actor, moment: Moment) -> bool:

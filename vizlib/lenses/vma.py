@@ -29,9 +29,15 @@ def mark(vma: Vma, name: str, box: Box, moment: Moment) -> Mark:
         text=(
             Text(f"VMA {vma}", box.x + 6, box.y + 13, 10.5, 700),
             Text(extent, box.x + 6, box.y + 26, size),
-            Text(f"pgoff {pgoff}" + (" torn!" if torn else ""), box.x + 6, box.y + 37.5, 9.5, 700 if torn else 400,
-                 ink="bad" if torn else "muted"),
-        ),  # fmt: skip
+            Text(
+                f"pgoff {pgoff}" + (" torn!" if torn else ""),
+                box.x + 6,
+                box.y + 37.5,
+                9.5,
+                700 if torn else 400,
+                ink="bad" if torn else "muted",
+            ),
+        ),
         fill="well",
         stroke=actor.colour if touched and actor else "bad" if torn else "muted",
         bold=touched or torn,

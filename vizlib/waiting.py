@@ -1,0 +1,100 @@
+"""Who could run and who not, in a few words: what each would do next, or what it waits for."""
+
+from __future__ import annotations
+
+from typing import assert_never, cast
+
+from sim.locks import Rwsem, holders
+from sim.ops import (
+    Acquire,
+    Add,
+    AddUnless,
+    Alloc,
+    Bug,
+    Choose,
+    CopyPage,
+    Field,
+    Free,
+    HandleIpi,
+    Invlpg,
+    Point,
+    Release,
+    SendIpi,
+    TryAcquire,
+    Until,
+    UserRead,
+    UserWrite,
+    Walk,
+    Write,
+    Xchg,
+)
+from vizlib.explain import KINDS, AnyOp
+from vizlib.moments import Actor, Moment
+from vizlib.names import cpus, field_name, listed, lock_name, page_name
+
+
+def why_blocked(actor: Actor, moment: Moment) -> str:
+    """Why *actor* cannot run, without its name in front."""
+    field = moment.waits_for(actor)
+    if field is None:
+        return "has finished" if moment.finished(actor) else "can run"
+    if field.base == "csd_pending":
+        late = [it.ref for it in moment.run.queues if any(request.sender is actor.cpu for request in moment.get(it))]
+        return f"spins until {cpus(late)} answer{'s' if len(late) == 1 else ''}" if late else "spins"
+    if field.base == "call_single_queue":
+        return "has no interrupt to handle"
+    if field.lock is None:
+        return f"waits for {field}"
+    by = _others_holding(moment, field, actor)
+    verb = "sleeps" if field.lock.sleeps else "spins"
+    return f"{verb}: {lock_name(field, moment).removeprefix('the ')} is held by {by}"
+
+
+def _others_holding(moment: Moment, lock: Field, actor: Actor) -> str:
+    value = moment.get(lock)
+    them = [it for it in holders(value) if it is not actor.task]
+    if not them and isinstance(value, Rwsem):
+        them = [task for task, _ in value.queue if task is not actor.task]
+    return listed(them)
+
+
+def intent(actor: Actor, moment: Moment) -> str:
+    """What *actor* would do next, in a few words."""
+    op = cast("AnyOp | None", moment.pending.get(actor.task))
+    match op:
+        case None:
+            return "has finished" if moment.finished(actor) else "go on"
+        case Acquire(lock, _) | TryAcquire(lock, _):
+            return f"take {lock_name(lock, moment).removeprefix('the ')}"
+        case Release(lock, _):
+            return f"release {lock_name(lock, moment).removeprefix('the ')}"
+        case Write(field, _) | Xchg(field, _) | Add(field, _) | AddUnless(field, _, _):
+            return f"change {field_name(field, moment)}"
+        case Field():
+            return f"read {field_name(op, moment)}"
+        case CopyPage(dst, src):
+            return f"copy {src} to {dst}"
+        case UserRead(vpn):
+            return f"read {page_name(vpn)}"
+        case UserWrite(vpn):
+            return f"write {page_name(vpn)}"
+        case Walk(vpn, _):
+            return f"walk the page table for {page_name(vpn)}"
+        case Invlpg(_, vpn):
+            return f"drop {page_name(vpn)} from its own TLB"
+        case SendIpi(_, vpn):
+            return f"interrupt the others: drop {page_name(vpn)}"
+        case HandleIpi():
+            return "take the interrupt"
+        case Alloc(struct, _):
+            return f"get a new {KINDS.get(struct.__name__, 'object')}"
+        case Free(ref):
+            return f"free {ref}"
+        case Until(field, _, _):
+            return "go on, all have answered" if field.base == "csd_pending" else f"go on, {field.ref} is free"
+        case Choose(_, what):
+            return f"decide {what}"
+        case Bug() | Point():
+            return "stop the machine"
+        case _:
+            assert_never(op)
