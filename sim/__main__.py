@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sim import trace, variants, worlds
+from sim import citations, trace, variants, worlds
 from sim.context import SEAMS
 from sim.errors import BadParameter, BadVariant, UnknownName, UserError
 from sim.worlds import WORLDS, World
@@ -97,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     new = command("new-variant", _new_variant, "write a template for a variant of your own")
     new.add_argument("name", help="letters, digits and underscores")
     new.add_argument("-o", "--output", metavar="FILE", help="where to (default: sim/variants/NAME.py)")
+    place = command("where", _where, "where a line of the kernel is here")
+    place.add_argument("place", help="such as mm/rmap.c:1470")
     command("bench", _bench, "measure this machine: ratios against named peers, in one run")
     return parser
 
@@ -376,6 +378,12 @@ def rmap_walk_anon_unlock(k: Context, anon_vma: AnonVma) -> Kernel:
     root = yield anon_vma.root
     yield from mutex_unlock(root.mutex)
 '''
+
+
+def _where(options: argparse.Namespace) -> Answer:
+    found = citations.where(options.place)
+    lines = [f"{it.file}:{it.line} ({it.version})  {it.function}  {it.ours}" for it in found]
+    return Answer({"places": [it._asdict() for it in found]}, "\n".join(lines) or "nothing begins before that line here")
 
 
 def _bench(_: argparse.Namespace) -> Answer:

@@ -19,7 +19,7 @@ PACKAGES = ("sim", "vizlib", "course")
 ORDER = (
     *("sim.errors", "sim.ops", "sim.locks", "sim.structs", "sim.sync", "sim.context", "sim.guard"),
     *("sim.kernel", "sim.user", "sim.variants", "sim.setup", "sim.worlds", "sim.schedule", "sim.invariants"),
-    *("sim.interpreter", "sim.machine", "sim.trace", "sim.engines", "sim.analysis", "sim.ftrace", "sim.bench"),
+    *("sim.interpreter", "sim.machine", "sim.trace", "sim.engines", "sim.analysis", "sim.ftrace", "sim.bench", "sim.citations"),
     *("sim", "sim.cli", "sim.__main__"),
     *("vizlib.scene", "vizlib.theme", "vizlib.layout", "vizlib.moments", "vizlib.names", "vizlib.readings"),
     *("vizlib.explain", "vizlib.waiting", "vizlib.lenses", "vizlib.lanes", "vizlib.sources", "vizlib.film"),
