@@ -151,7 +151,7 @@ def anon_vma_compatible(k: Context, a: Vma, b: Vma) -> Kernel:
 def neighbours(k: Context, vma: Vma) -> Kernel:
     """The VMAs before and after *vma*, or None: the kernel's ``vm_prev`` and ``vm_next``.
 
-    Caller holds mmap_sem, to read at least.  include/linux/mm_types.h:231 (v3.7)
+    Caller holds mmap_sem, to read at least.  include/linux/mm_types.h:233 (v3.7)
     """
     mm = yield vma.vm_mm
     vmas = yield mm.mmap

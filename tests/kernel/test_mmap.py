@@ -31,7 +31,7 @@ def bare(it: Any, name: str, start: int, end: int, **values: Any) -> Vma:
     vma = it.set(Vma(name), vm_mm=it.k.mm, vm_start=start, vm_end=end, vm_pgoff=start, **values)
     vmas = sorted((*it.get(it.k.mm.mmap), vma), key=lambda other: it.get(other.vm_start))
     it.set(it.k.mm, mmap=tuple(vmas))
-    return vma  # type: ignore[no-any-return]
+    return vma
 
 
 # --- find_vma --------------------------------------------------------------------------------------------

@@ -31,14 +31,14 @@ def hinted(first: int, end: int, *nodes: int, written: int = 1) -> Builder:
 
 
 def node_of(it: Any, vpn: int) -> int:
-    return it.get(pte_of(it.memory, P, vpn).page.node)  # type: ignore[no-any-return]
+    return it.get(pte_of(it.memory, P, vpn).page.node)
 
 
 def made_present(it: Any) -> list[int]:
     """The pages whose PTE was turned from a hint into a present one, in order, by their number in the table."""
     frames = {Page(f"f{number}") for number in range(8)}
     seen = [op for op in it.ops if isinstance(op, Write) and op.field.base == "pte" and op.value is not None]
-    return [op.field.key for op in seen if op.value.kind == "present" and op.value.page in frames]  # type: ignore[misc]
+    return [op.field.key for op in seen if op.value.kind == "present" and op.value.page in frames]
 
 
 def test_one_fault_serves_every_hint_of_its_2mb(alone: Any) -> None:

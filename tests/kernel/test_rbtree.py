@@ -18,7 +18,7 @@ ANON_VMA = AnonVma("A")
 def new_node(it: Any, number: int, start: int, length: int) -> AnonVmaChain:
     """A link to a VMA of its own, with the page offsets [start, start + length)."""
     vma = it.set(Vma(f"v{number}"), vm_start=start + 1000, vm_end=start + 1000 + length, vm_pgoff=start)
-    return it.set(AnonVmaChain(f"avc{number}"), vma=vma, anon_vma=ANON_VMA)  # type: ignore[no-any-return]
+    return it.set(AnonVmaChain(f"avc{number}"), vma=vma, anon_vma=ANON_VMA)
 
 
 def insert(it: Any, node: AnonVmaChain) -> None:
