@@ -23,7 +23,7 @@ ORDER = (
     *("sim", "sim.cli", "sim.__main__"),
     *("vizlib.scene", "vizlib.theme", "vizlib.layout", "vizlib.moments", "vizlib.names", "vizlib.readings"),
     *("vizlib.explain", "vizlib.waiting", "vizlib.lenses", "vizlib.lanes", "vizlib.sources", "vizlib.film"),
-    *("vizlib.chrome", "vizlib.player", "vizlib.renderers", "vizlib.charts"),
+    *("vizlib.chrome", "vizlib.player", "vizlib.renderers", "vizlib.charts", "vizlib.showcase"),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),
     *("course.kit", "course"),
 )

@@ -11,9 +11,10 @@ lenses/            from memory to marks, one file a struct
 lanes.py           what each thread held and waited for, over the whole run
 sources.py         source lines of our coroutines, each function once
 film.py            a trace becomes a film: scenes, sentences, lanes, source lines
-chrome.py          what a still shows around the machine; a player has text of its own for it
+chrome/            what a still shows around the machine; a player has text of its own for it
 renderers/         text (terminal), mpl (PNG, SVG), html (one offline file)
 player/            the moving picture, in JavaScript
+showcase.py        a run to look at, for whoever names no schedule
 charts.py          curves, profile bars and lanes with matplotlib
 =================  ========================================================================================
 

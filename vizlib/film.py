@@ -202,8 +202,8 @@ def is_decision(moment: Moment, before: Still | None) -> bool:
 # --- the film ------------------------------------------------------------------------------------------------------
 
 
-def film(trace: Trace, title: str = "") -> Json:
-    """The film of *trace*."""
+def film(trace: Trace, title: str = "", open_at: int | None = None) -> Json:
+    """The film of *trace*; a player opens it at step *open_at*, or where the first decision is."""
     run = Run(trace)
     stage = Stage(run)
     sources = Sources()
@@ -223,6 +223,7 @@ def film(trace: Trace, title: str = "") -> Json:
         "variant_title": trace.variant_title,
         "params": dict(trace.params),
         "cut": run.length - len(steps),
+        **({} if open_at is None else {"open_at": open_at}),
         "stage": {"w": layout.PLANE, "h": round(stage.places.bottom, 1)},
         "panels": [
             *(panel_to_json(it) for it in still_panels(run, stage)),

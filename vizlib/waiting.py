@@ -46,8 +46,7 @@ def why_blocked(actor: Actor, moment: Moment) -> str:
     if field.lock is None:
         return f"waits for {field}"
     by = _others_holding(moment, field, actor)
-    verb = "sleeps" if field.lock.sleeps else "spins"
-    return f"{verb}: {lock_name(field, moment).removeprefix('the ')} is held by {by}"
+    return f"waits for {lock_name(field, moment)}, held by {by}"
 
 
 def _others_holding(moment: Moment, lock: Field, actor: Actor) -> str:

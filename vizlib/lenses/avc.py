@@ -14,6 +14,7 @@ def mark(avc: AnonVmaChain, name: str, box: Box, moment: Moment) -> Mark:
     linked = isinstance(anon_vma, AnonVma) and avc in in_tree(anon_vma, moment)
     actor = moment.actor
     touched = avc in moment.objects and actor is not None
+    out = Text("not in tree", box.middle, box.bottom + 10, 9, 700, anchor="middle", ink="bad")
     return Mark(
         name,
         "rmap",
@@ -21,7 +22,11 @@ def mark(avc: AnonVmaChain, name: str, box: Box, moment: Moment) -> Mark:
         *box,
         text=(
             Text("AVC", box.middle, box.centre + 3.5, 10, 700, anchor="middle"),
-            *(() if linked else (Text("not in tree", box.middle, box.bottom + 6, 9, 700, anchor="middle", ink="bad"),)),
+            *(
+                ()
+                if linked
+                else (Text("not in tree", box.middle, box.bottom + 10, 9, 700, anchor="middle", ink="bad"),)
+            ),
         ),
         fill="wash" if linked else "card",
         stroke=actor.colour if touched and actor else "wash-edge" if linked else "bad",

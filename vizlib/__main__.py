@@ -1,0 +1,154 @@
+"""``python -m vizlib``: a run as a page, a picture, or in the browser.
+
+    python -m vizlib export "one_page mutex_v37 a3b2" -o run.html
+    python -m vizlib export stack_grows --variant rfc_remap_unlocked --step 60 -o torn.svg
+    python -m vizlib open move_pages
+
+A run is a run name, a world (then a run worth looking at is chosen), or the file of a saved trace.  Bad input is one
+line on stderr and exit code 2; nothing is written then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sim.errors import BadParameter, UserError
+
+if TYPE_CHECKING:
+    from sim.trace import Trace
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        options = _parser().parse_args(args)
+        if options.command is None:
+            _parser().print_help()
+            return 0
+        data, words = options.command(options)
+    except UserError as error:
+        print(f"vizlib: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vizlib: stopped", file=sys.stderr)
+        return 130
+    print(json.dumps(data, indent=2) if options.json else words)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m vizlib", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(command=None, json=False)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    for name, function, text in (
+        ("export", _export, f"write a run to a file: {', '.join(WRITERS)}"),
+        ("open", _open, "show a run in the browser"),
+        ("text", _text, "print one step of a run as text"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(command=function)
+        command.add_argument(
+            "run", metavar="RUN", help='a run name such as "one_page mutex_v37 a3b2", a world, or a file'
+        )
+        command.add_argument("--variant", help="the variant, if RUN is a world")
+        command.add_argument("--step", type=int, metavar="N", help="the step to show; 0 is the start")
+        command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        if name == "export":
+            command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; its suffix says what")
+            command.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
+    return parser
+
+
+def _load(options: argparse.Namespace) -> Trace:
+    from vizlib.showcase import named
+
+    trace = named(options.run, options.variant)
+    if options.step is not None and not 0 <= options.step <= len(trace.events):
+        raise BadParameter(f"--step {options.step} is not allowed: this run has the steps 0 to {len(trace.events)}")
+    return trace
+
+
+# --- commands ------------------------------------------------------------------------------------------------------
+
+
+def _export(options: argparse.Namespace) -> tuple[Any, str]:
+    target = Path(options.output)
+    if target.suffix not in WRITERS:
+        raise BadParameter(f"'{options.output}' has no suffix that can be written; there are: {', '.join(WRITERS)}")
+    trace = _load(options)
+    _write(target, lambda part: WRITERS[target.suffix](trace, options.step, options.dark, part))
+    step = len(trace.events) if options.step is None else options.step
+    size = target.stat().st_size
+    data = {"file": str(target), "bytes": size, "run_name": trace.run_name, "steps": len(trace.events), "step": step}
+    return data, f"{target}: {size:,} bytes, {trace.run_name}"
+
+
+def _open(options: argparse.Namespace) -> tuple[Any, str]:
+    import tempfile
+    import webbrowser
+
+    trace = _load(options)
+    target = Path(tempfile.mkdtemp(prefix="rmapwalk-")) / "run.html"
+    _write(target, lambda part: _html(trace, options.step, False, part))
+    address = target.as_uri() + ("" if options.step is None else f"#step={options.step}")
+    shown = webbrowser.open(address)
+    if not shown and not options.json:
+        return None, f"no browser was found; open {address}"
+    data = {"file": str(target), "address": address, "run_name": trace.run_name, "opened": shown}
+    return data, f"{address}: {trace.run_name}"
+
+
+def _text(options: argparse.Namespace) -> tuple[Any, str]:
+    from vizlib.renderers.text import render
+
+    trace = _load(options)
+    words = render(trace, options.step)
+    return {"run_name": trace.run_name, "step": options.step, "text": words}, words.rstrip("\n")
+
+
+def _html(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
+    from vizlib.film import film
+    from vizlib.renderers.html import page
+
+    part.write_text(page(film(trace, open_at=step)), encoding="utf-8")
+
+
+def _picture(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
+    from vizlib.renderers.mpl import render, save
+
+    save(render(trace, step, "dark" if dark else "light"), part)
+
+
+#: What can be written, by suffix.
+WRITERS: dict[str, Callable[[Trace, int | None, bool, Path], None]] = {
+    ".html": _html,
+    ".svg": _picture,
+    ".png": _picture,
+}
+
+
+def _write(target: Path, write: Callable[[Path], None]) -> None:
+    """Have *write* make the file, all or nothing."""
+    part = target.with_name(f".part-{target.name}")
+    try:
+        write(part)
+        part.replace(target)
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""A run to look at, for whoever names a world and no schedule.
+
+Everybody takes turns where it can be seen: as soon as one has changed a PTE, sent an interrupt, used the memory, or
+cannot go on, the next has its turn; interrupts are taken after the threads had theirs, so that a stale TLB entry can
+be watched.  Deterministic.
+
+Where the variant is known to be unsafe in that world, the run is the checker's shortest counterexample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim import trace as traces
+from sim.engines.stepper import Stepper, replay
+from sim.errors import BadSchedule
+from sim.ops import UserRead, UserWrite
+from sim.schedule import parse_params
+from sim.variants import find as find_variant
+from sim.worlds import find as find_world
+
+if TYPE_CHECKING:
+    from sim.machine import Event
+    from sim.trace import Trace
+
+VARIANT = "mutex_v37"
+#: The steps that every thread but the first makes before the turns begin: enough to fill its TLB.
+WARM_UP = 3
+#: Parameters that make a world worth watching, where the checker's are too small for that.
+PARAMS: dict[str, dict[str, int]] = {"one_page": {"rounds": 3}}
+#: A run that is longer is cut.
+MOST_STEPS = 2000
+
+
+def named(name: str, variant: str | None = None) -> Trace:
+    """The run that *name* means: a run name, a world (``move_pages?pages=2``), or the file of a saved trace.
+
+    Raises:
+        UserError: if it means nothing, naming the nearest that does.
+    """
+    text = name.strip()
+    if text.endswith(".json") and Path(text).is_file():
+        return traces.load(text)
+    world, _, rest = text.partition(" ")
+    if not rest:
+        return showcase(world, variant)
+    if variant is not None and variant not in rest.split()[:1]:
+        raise BadSchedule(f"'{text}' names a variant already; leave --variant {variant} away")
+    if len(text.split()) == 2:
+        return showcase(world, rest.strip())
+    return replay(text)
+
+
+def showcase(name: str, variant: str | None = None) -> Trace:
+    """A run of a world that has none named: the counterexample if one is known to exist, or a run with turns."""
+    called, _, query = name.partition("?")
+    world = find_world(called)
+    params = world.small({**PARAMS.get(called, {}), **(parse_params(query) if query else {})})
+    how = find_variant(variant or VARIANT)
+    if how.verdicts.get(world.name) == "unsafe" and (found := _counterexample(world.name, how.name, params)):
+        return found
+    stepper = Stepper(world.name, how, "", **params)
+    _take_turns(stepper)
+    return stepper.trace
+
+
+def _counterexample(world: str, variant: str, params: Mapping[str, int]) -> Trace | None:
+    from sim.engines.checker import check
+
+    found = check(find_world(world), find_variant(variant), dict(params)).violations
+    return replay(found[0].run_name) if found else None
+
+
+def _take_turns(stepper: Stepper) -> None:
+    infos = stepper.setup.tasks
+    threads = [it.task for it in infos if not it.daemon]
+    turns = [*threads, *(it.task for it in infos if it.daemon)]
+    for task in threads[1:]:
+        stepper.run(task, WARM_UP)
+    at = 0
+    while not stepper.machine.done and len(stepper.events) < MOST_STEPS and (ready := stepper.runnable):
+        while turns[at % len(turns)] not in ready:
+            at += 1
+        event = stepper.step(turns[at % len(turns)])
+        at += _ends_turn(event)
+
+
+def _ends_turn(event: Event) -> bool:
+    """Whether others can see what happened: the page table changed, or user code had its way."""
+    if isinstance(event.op, (UserRead, UserWrite)):
+        return event.answer is not False
+    if isinstance(event.op, HandleIpi):
+        return True
+    return any(change.field.base in ("pte", "call_single_queue") for change in event.changes)
