@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sim import trace as traces
 from sim.engines.stepper import Stepper, replay
 from sim.errors import BadSchedule
-from sim.ops import UserRead, UserWrite
+from sim.ops import HandleIpi, UserRead, UserWrite
 from sim.schedule import parse_params
 from sim.variants import find as find_variant
 from sim.worlds import find as find_world

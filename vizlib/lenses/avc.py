@@ -22,11 +22,7 @@ def mark(avc: AnonVmaChain, name: str, box: Box, moment: Moment) -> Mark:
         *box,
         text=(
             Text("AVC", box.middle, box.centre + 3.5, 10, 700, anchor="middle"),
-            *(
-                ()
-                if linked
-                else (Text("not in tree", box.middle, box.bottom + 10, 9, 700, anchor="middle", ink="bad"),)
-            ),
+            *(() if linked else (out,)),
         ),
         fill="wash" if linked else "card",
         stroke=actor.colour if touched and actor else "wash-edge" if linked else "bad",
