@@ -195,7 +195,7 @@ class Machine:
             if answer is not BLOCKED:
                 self.ops[i] = following = self._advance(self._coroutines[i], answer, self.memory, self.points)
                 if following is None:
-                    _check_exit(self.memory, self.tasks[i].task)
+                    check_exit(self.memory, self.tasks[i].task)
         except Violation as violation:
             self.violation = violation
             return None
@@ -224,7 +224,12 @@ class Machine:
         return f"{at}: {task} is blocked ({describe(op)}); who could run: {could}"
 
 
-def _check_exit(memory: Memory, task: Task) -> None:
+def check_exit(memory: Memory, task: Task) -> None:
+    """Check that *task*, which has come to its end, holds no lock.
+
+    Raises:
+        Violation: naming the lock.
+    """
     if held := get(memory, task.held):
         raise Violation("held at exit", f"{task} ends while it holds {held[0][0]}", (held[0][0].ref,))
 
