@@ -141,8 +141,14 @@ class Machine:
         self.contexts = [info.context(variant) for info in self.tasks]
         self._advance = guard.watched(advance) if variant.guarded else advance
         self._coroutines = [guard.start(info.body, k) for info, k in zip(self.tasks, self.contexts, strict=True)]
-        self.ops: list[Op | None] = [self._advance(it, None, self.memory, self.points) for it in self._coroutines]
-        self.first_points = tuple(self.points)
+        self.ops: list[Op | None] = []
+        starts = []
+        for coroutine in self._coroutines:
+            self.points.clear()
+            self.ops.append(self._advance(coroutine, None, self.memory, self.points))
+            starts.append(tuple(self.points))
+        #: The tracepoints that each task passed before its first operation.
+        self.starts: tuple[tuple[str, ...], ...] = tuple(starts)
 
     def pending(self, task: Task) -> Op | None:
         """The operation that *task* would do next, or None if it has finished."""

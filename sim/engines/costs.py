@@ -1,0 +1,196 @@
+"""What things cost, in nanoseconds: one table, and nothing else in the project knows a number of this kind.
+
+Each row says where its number comes from: a source, or the word *illustrative*, which means a round number inside
+the range that engineers quote for machines of 2 to 3 GHz, with two or more sockets.  What a run finds has to hold
+for a wide band around every row (a test multiplies each by three and divides it by three).
+
+Three kinds of row: what an operation costs whoever does it, what passing a tracepoint costs (they stand for work
+that the model leaves out, such as an allocator), and what waiting costs beyond the wait itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeAlias, assert_never
+
+from sim.errors import BadParameter, UnknownName
+from sim.ops import (
+    Acquire,
+    Add,
+    AddUnless,
+    Alloc,
+    Bug,
+    Choose,
+    CopyPage,
+    Field,
+    Free,
+    HandleIpi,
+    Invlpg,
+    Release,
+    SendIpi,
+    TryAcquire,
+    Until,
+    UserRead,
+    UserWrite,
+    Walk,
+    Write,
+    Xchg,
+)
+
+#: Every operation that is a step.
+Step: TypeAlias = (
+    Field | Write | Xchg | Add | AddUnless | Acquire | TryAcquire | Release | Until | Alloc | Free | CopyPage
+    | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi | Choose | Bug
+)  # fmt: skip
+
+ILLUSTRATIVE: Final = "illustrative"
+_INGO = "L:20150610082640 (Ingo Molnar, 10 June 2015), at 2.5 GHz"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        name: how :meth:`Costs.with_` and the timed engine call it.
+        ns: nanoseconds.
+        what: what is paid for.
+        source: where the number comes from, or ``illustrative``.
+    """
+
+    name: str
+    ns: float
+    what: str
+    source: str = ILLUSTRATIVE
+
+
+ROWS: Final[tuple[Row, ...]] = (
+    # What operations cost.
+    Row("read", 2, "a load that hits the cache"),
+    Row("write", 2, "a store that hits the cache"),
+    Row("atomic", 20, "an uncontended atomic instruction"),
+    Row("acquire", 20, "taking a lock that is free: one atomic instruction"),
+    Row("try_acquire", 20, "a trylock, whether it succeeds or not"),
+    Row("release", 20, "giving a lock back when nobody sleeps on it"),
+    Row("until", 2, "looking whether something has come true"),
+    Row("alloc", 100, "a small object from a slab"),
+    Row("free", 50, "giving it back"),
+    Row("copy_page", 400, "copying 4 KiB between frames of this CPU's node"),
+    Row("copy_page_remote", 800, "the same if either frame is on another node; 658,540 ns per 2 MiB bound it at 1,290"),
+    Row("user_access", 2, "a load or store of user code that hits the TLB"),
+    Row("walk", 6, "the MMU's page-table walk, tables in the cache: 15 cycles", _INGO),
+    Row("invlpg", 92, "dropping one page from this CPU's TLB: 230 cycles", _INGO),
+    Row("ipi_send", 100, "starting to interrupt other CPUs"),
+    Row("ipi_target", 200, "writing one target's request and interrupting it"),
+    Row("ipi_handler", 400, "interrupt entry, the flush, the acknowledgement, and exit; delays that CPU's thread too"),
+    Row("choose", 2, "looking at a clock"),
+    # What tracepoints cost.
+    Row("page_fault_entry", 600, "page fault entry and exit, without the work"),
+    Row("syscall", 100, "system call entry and exit"),
+    Row("lru_add_drain_all", 50_000, "every CPU gives back its pagevecs; a single-page call costs 62,470 in all"),
+    Row("alloc_page", 150, "a frame from the buddy allocator's per-CPU list"),
+    Row("clear_page", 400, "zeroing a new frame"),
+    # What user code does between two faults: a seed varies these two by a half, up and down.
+    Row("memset_page", 400, "a store of user code that hits stands for filling the 4 KiB of its page"),
+    Row("start_spread", 20_000, "threads start within this time of each other"),
+    # What waiting costs.
+    Row("spin_handover", 200, "a contended cache line travels to a CPU that spins on it, on another socket"),
+    Row("mutex_spin_poll", 100, "how often a spinner of a mutex looks at it"),
+    Row("mutex_set_owner", 50, "from taking a mutex until its owner field says so"),
+    Row("sleep", 1_000, "giving up the CPU: queueing and schedule()"),
+    Row("wake_up", 500, "waking one sleeper, paid by the waker"),
+    Row("wake_latency", 4_000, "from being woken until the thread runs again"),
+    Row("ipi_delivery", 700, "from the sender's write until the handler of a CPU of the same node starts"),
+    Row("ipi_delivery_remote", 1_400, "the same for a CPU of another node"),
+)
+
+
+def row_of(op: Step) -> str:
+    """The name of the row that says what *op* costs whoever does it.  The type checker names a missing operation."""
+    match op:
+        case Field():
+            return "read"
+        case Write():
+            return "write"
+        case Xchg() | Add() | AddUnless():
+            return "atomic"
+        case Acquire():
+            return "acquire"
+        case TryAcquire():
+            return "try_acquire"
+        case Release():
+            return "release"
+        case Until():
+            return "until"
+        case Alloc():
+            return "alloc"
+        case Free():
+            return "free"
+        case CopyPage():
+            return "copy_page"
+        case UserRead() | UserWrite():
+            return "user_access"
+        case Walk():
+            return "walk"
+        case Invlpg():
+            return "invlpg"
+        case SendIpi():
+            return "ipi_send"
+        case HandleIpi():
+            return "ipi_handler"
+        case Choose() | Bug():
+            return "choose"
+        case _:
+            assert_never(op)
+
+
+class Costs:
+    """A table of costs: ``costs["copy_page"]`` is in nanoseconds.  Not changed once made."""
+
+    def __init__(self, rows: Iterable[Row] = ROWS) -> None:
+        self.rows: MappingProxyType[str, Row] = MappingProxyType({row.name: row for row in rows})
+
+    def __getitem__(self, name: str) -> int:
+        """What *name* costs, rounded to whole nanoseconds."""
+        return round(self.rows[name].ns)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Costs) and dict(self.rows) == dict(other.rows)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.rows.values()))
+
+    def point(self, name: str) -> int:
+        """What passing the tracepoint *name* costs: nothing, unless it has a row."""
+        return self[name] if name in self.rows else 0
+
+    def scaled(self, factor: float) -> Costs:
+        """These costs with every row multiplied by *factor*."""
+        return Costs(Row(row.name, _valid(row.name, row.ns * factor), row.what, row.source) for row in self)
+
+    def with_(self, name: str, ns: float) -> Costs:
+        """These costs with one other row, which becomes illustrative.
+
+        Raises:
+            UnknownName: if there is no such row, naming the nearest.
+            BadParameter: if *ns* is negative.
+        """
+        if name not in self.rows:
+            raise UnknownName("cost", name, self.rows)
+        new = Row(name, _valid(name, ns), self.rows[name].what)
+        return Costs(new if row.name == name else row for row in self)
+
+
+def _valid(name: str, ns: float) -> float:
+    if not 0 <= ns < float("inf"):
+        raise BadParameter(f"{name} cannot cost {ns} ns: 0 or more")
+    return ns
+
+
+#: What runs are charged unless told otherwise.
+DEFAULT: Final = Costs()

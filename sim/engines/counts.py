@@ -1,0 +1,78 @@
+"""What is counted in a run: one function, for the timed engine and for traces alike.
+
+Counting starts after set-up.  Two more counts need a clock, because a schedule does not say who slept: the timed
+engine adds ``anon_vma_lock_waits`` and ``context_switches``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sim.machine import BLOCKED, Event
+from sim.ops import Acquire, CopyPage, HandleIpi, Op, TryAcquire
+from sim.structs import AnonVma
+
+#: What a schedule determines, and what each count means.
+COUNTS: Final[dict[str, str]] = {
+    "unmap_walks": "walks of try_to_unmap_anon through an interval tree",
+    "remap_walks": "walks of rmap_walk_anon through an interval tree",
+    "anon_vma_locks": "how often a root anon_vma's lock was taken, in any mode",
+    "tlb_flushes": "calls of flush_tlb_page",
+    "ipis_received": "interrupt handlers run",
+    "page_copies": "pages copied from frame to frame",
+    "pte_visits_unmap": "PTEs looked at by an unmap walk",
+    "pte_visits_remap": "PTEs looked at by a remap walk",
+    "faults": "page faults",
+    "migration_entry_waits": "faults that waited for a page to finish moving",
+}
+
+#: What only a clock determines.
+TIMED_COUNTS: Final[dict[str, str]] = {
+    "anon_vma_lock_waits": "how often a root anon_vma's lock could not be had at once by who had to have it",
+    "context_switches": "how often a thread gave up its CPU: each sleep, and its exit",
+}
+
+#: Which count each tracepoint adds to.
+POINTS: Final[dict[str, str]] = {
+    "unmap_walk": "unmap_walks",
+    "remap_walk": "remap_walks",
+    "tlb_flush": "tlb_flushes",
+    "pte_visit_unmap": "pte_visits_unmap",
+    "pte_visit_remap": "pte_visits_remap",
+    "fault": "faults",
+    "migration_entry_wait": "migration_entry_waits",
+}
+
+
+def counted(op: Op, answer: Any) -> str | None:
+    """The count that *op* adds one to, given its *answer*; None if it adds to none."""
+    if isinstance(op, CopyPage):
+        return "page_copies"
+    if isinstance(op, HandleIpi):
+        return "ipis_received"
+    if isinstance(op, Acquire):
+        return "anon_vma_locks" if is_anon_vma_lock(op) and answer is not BLOCKED else None
+    if isinstance(op, TryAcquire):
+        return "anon_vma_locks" if is_anon_vma_lock(op) and answer else None
+    return None
+
+
+def is_anon_vma_lock(op: Acquire | TryAcquire) -> bool:
+    """Whether *op* takes the lock of an anon_vma."""
+    return isinstance(op.lock.ref, AnonVma)
+
+
+def count(events: Iterable[Event], first_points: Iterable[str] = ()) -> dict[str, int]:
+    """The counts of *events*; *first_points* are the tracepoints passed before the first of them."""
+    counts = dict.fromkeys(COUNTS, 0)
+    for name in first_points:
+        if name in POINTS:
+            counts[POINTS[name]] += 1
+    for event in events:
+        if event.outcome != "bug" and (name := counted(event.op, event.answer)) is not None:
+            counts[name] += 1
+        for point in event.points:
+            if point in POINTS:
+                counts[POINTS[point]] += 1
+    return counts
