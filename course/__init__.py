@@ -1,0 +1,40 @@
+"""The course: lessons as notebooks, and what they are made of.
+
+=================  ========================================================================================
+01_….ipynb         the lessons
+kit.py             predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
+looking.py         reading a run: the values of a field, the locks held when it changed, stopping in a function
+questions.py       what the gates ask, with a reason for every option
+exercises.py       the checks of the exercises
+misconceptions.py  what people often think, by number
+glossary.py        words, each defined once
+instructor/        guide and solutions
+=================  ========================================================================================
+
+A lesson needs these names only; importing the package makes the questions and the exercises known.
+"""
+
+from __future__ import annotations
+
+from course import exercises as _exercises
+from course import questions as _questions
+from course.glossary import glossary
+from course.kit import check, claim, explain_back, predict, recall
+from course.looking import history, locksets, run_to, table, turns
+
+__all__ = [
+    "check",
+    "claim",
+    "explain_back",
+    "glossary",
+    "history",
+    "locksets",
+    "predict",
+    "recall",
+    "run_to",
+    "table",
+    "turns",
+]
+
+_exercises.known()
+_questions.known()

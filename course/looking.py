@@ -1,0 +1,103 @@
+"""Reading a run: the values of a field, the locks held when it changed, stopping in a function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from sim import Stepper
+from sim.ops import EXCLUSIVE, Field, Walk
+from sim.trace import Trace
+
+
+def run_to(stepper: Stepper, task: str, function: str) -> Stepper:
+    """Let *task* run until it stands in *function*, as a debugger does at a breakpoint.
+
+    Raises:
+        ValueError: if it gets stuck or ends before that.
+    """
+    who = stepper.task(task)
+    while not any(frame.function == function for frame in stepper.machine.stack(who)):
+        if not stepper.machine.enabled(who):
+            raise ValueError(f"{task} does not come to {function}: it has ended, or it waits for somebody else")
+        stepper.step(who)
+    return stepper
+
+
+def spell(value: Any) -> str:
+    """A value of memory in a few words: ``migration entry -> f0``."""
+    if value is None:
+        return "none"
+    if type(value).__name__ == "Pte":
+        kind = {"migration": "migration entry", "prot_none": "NUMA hint"}.get(value.kind, "present")
+        return f"{kind} -> {value.page}"
+    if type(value).__name__ == "TlbEntry":
+        return f"-> {value.page}"
+    return str(value)
+
+
+def find(trace: Trace, name: str) -> Field:
+    """The field called *name*, such as ``pt0.pte[0]``, in a run.
+
+    Raises:
+        KeyError: naming those that change in it.
+    """
+    known = {repr(it): it for it in trace.initial}
+    known.update((repr(change.field), change.field) for event in trace.events for change in event.changes)
+    if name not in known:
+        changed = sorted({repr(it.field) for event in trace.events for it in event.changes})
+        raise KeyError(f"this run has no field '{name}'; those that change: {', '.join(changed)}")
+    return known[name]
+
+
+def history(trace: Trace, name: str) -> str:
+    """Every change of the field called *name*: the step, who did it, in which function, and the new value."""
+    place = find(trace, name)
+    lines = [f"{'start':>8}  {'':10} {'':22} {spell(trace.initial.get(place, place.default))}"]
+    lines += [
+        f"{event.step:>8}  {event.task!s:10} {stack[-1].function:22} {spell(change.new)}"
+        for event, stack in zip(trace.events, trace.stacks, strict=True)
+        for change in event.changes
+        if change.field == place
+    ]
+    return "\n".join(line.rstrip() for line in [f"{name}, step by step:", *lines])
+
+
+def turns(trace: Trace) -> str:
+    """Who ran, from which step to which."""
+    lines = ["who ran:"]
+    for who, group in groupby(trace.events, key=lambda event: event.task):
+        steps = [event.step for event in group]
+        lines.append(f"{steps[0]:>8} to {steps[-1]:<4} {who}")
+    return "\n".join(lines)
+
+
+def locksets(*traces: Trace) -> dict[str, tuple[str, ...]]:
+    """For each kind of field the locks that were held alone at *every* change of it, in all the runs.
+
+    Kinds are written ``PageTable.pte``.  What the hardware does (setting a PTE's dirty bit) counts as no change, and
+    a lock that others may hold too (an rwsem that is held for reading) protects no writer.
+    """
+    common: dict[str, set[str]] = {}
+    for trace in traces:
+        memory = dict(trace.initial)
+        for event in trace.events:
+            held = {_kind(lock) for lock, mode in memory.get(event.task.held, ()) if mode == EXCLUSIVE}
+            for change in event.changes:
+                if change.field.lock is None and not isinstance(event.op, Walk):
+                    kind = _kind(change.field)
+                    common[kind] = common.get(kind, held) & held
+                memory[change.field] = change.new
+    return {kind: tuple(sorted(locks)) for kind, locks in sorted(common.items())}
+
+
+def _kind(field: Field) -> str:
+    return f"{type(field.ref).__name__}.{field.base}"
+
+
+def table(rows: Mapping[str, Any], head: str = "") -> str:
+    """Rows of a name and a value, one under the other."""
+    width = max(map(len, rows))
+    lines = [f"{name:<{width}}  {value}" for name, value in rows.items()]
+    return "\n".join([head, *lines] if head else lines)

@@ -1,0 +1,32 @@
+"""What people often think, by number: the lessons' questions and checks name these."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: The misconceptions that the written lessons use.
+BANK: Final[dict[str, str]] = {
+    "M1": "a statement, or a function, happens all at once",
+    "M2": "threads take turns, or run equally fast",
+    "M3": "what has run a thousand times is right",
+    "M4": "a lock protects code, not data",
+    "M5": "two locks on the same data are safer than one",
+    "M6": "a thread that waits for a mutex burns CPU time",
+    "M7": "the 96.43 % of the profile are CPU time",
+    "M8": "less locking is always faster",
+    "M10": "a reference count guarantees what a lock guarantees",
+    "M12": "a page is its virtual address, so moving it changes the address",
+    "M14": "clearing the PTE stops every CPU at once",
+    "M15": "flushing one CPU's TLB flushes them all",
+    "M16": "a TLB miss is a page fault",
+    "M17": "while a page is unmapped nobody can want it",
+    "M18": "copying first and unmapping then is as good as the other way round",
+    "M19": "there is an anon_vma, and a lock, for each page",
+    "M23": "memory on another node is always slow or wrong, and moving it costs nothing",
+    "M24": "a larger batch is always better",
+}
+
+
+def named(tag: str) -> str:
+    """How a check names a misconception: ``It looks like M18: ...``."""
+    return f"It looks like {tag}: {BANK[tag]}."
