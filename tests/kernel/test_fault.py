@@ -209,6 +209,34 @@ def test_a_writer_sleeps_for_the_page_lock_without_the_ptl() -> None:
     assert get(machine, page._count) == 1
 
 
+def test_a_writer_that_slept_for_the_page_lock_may_find_the_page_gone() -> None:
+    """Then it gives everything back and lets the write be tried again."""
+
+    def migrator(k: Any) -> Any:
+        yield Acquire(page.PG_locked)
+        yield get(machine, Mm("P").pmd[0]).pte[0].set(Pte("present", page))
+        yield Release(page.PG_locked)
+
+    page = Page("f0")
+    machine = world(partial(user_write, vpn=0), migrator)
+    machine.memory[get(machine, Mm("P").pmd[0]).pte[0]] = Pte("present", page, False)
+    machine.step(Task("thread-1"))
+    run_out(machine, 0)
+    run_out(machine, 1)
+    finish(machine)
+    assert get(machine, page._count) == 1
+
+
+def test_an_entry_of_another_kind_ends_the_run(alone: Any) -> None:
+    """There is no swap here."""
+    b = Builder()
+    page = b.page(b.vma(b.mm(), "heap", 0, 8), 0, node=0)
+    it = alone(b.memory)
+    it.memory[it.get(Mm("P").pmd[0]).pte[0]] = Pte("swap", page)
+    with pytest.raises(Violation, match="a swap entry at page 0"):
+        it.call(page_fault(it.k, 0, True))
+
+
 def test_a_fault_on_a_migration_entry_sleeps_with_mmap_sem_held() -> None:
     """Until the page is unlocked; then the access is tried again."""
 

@@ -61,7 +61,7 @@ def reachable(it: Any, node: AnonVmaChain | None) -> set[AnonVmaChain]:
     return {node} | reachable(it, it.get(node.rb_left)) | reachable(it, it.get(node.rb_right))
 
 
-intervals = st.tuples(st.integers(0, 12), st.integers(1, 6))
+intervals = st.tuples(st.integers(0, 12), st.integers(1, 200))
 commands = st.lists(st.one_of(intervals, st.integers(0, 1000)), max_size=60)
 
 
@@ -83,10 +83,11 @@ def test_every_property_holds_after_every_insert_and_erase(alone: Any, todo: lis
 
 
 @settings(max_examples=50, deadline=None)
-@given(order=st.permutations(range(24)))
-def test_a_tree_is_taken_apart_to_nothing_in_any_order(alone: Any, order: list[int]) -> None:
+@given(order=st.permutations(range(24)), lengths=st.permutations(range(24)))
+def test_a_tree_is_taken_apart_to_nothing_in_any_order(alone: Any, order: list[int], lengths: list[int]) -> None:
+    """Each node in turn is the one that reaches furthest, so that every ancestor has to learn that it has gone."""
     it = alone()
-    nodes = [new_node(it, number, number, 1) for number in range(24)]
+    nodes = [new_node(it, number, number, 1 + 100 * lengths[number]) for number in range(24)]
     for node in nodes:
         insert(it, node)
     for number in order:
