@@ -150,7 +150,13 @@ def _does(op: AnyOp, moment: Moment) -> str:
         case Walk(vpn, write):
             return _walk(moment, vpn, write)
         case Invlpg(_, vpn):
-            return f"drops {page_name(vpn)} from its own TLB ({_cpu(moment)})" + _others(moment, op.mm, vpn)
+            own = f"its own TLB ({_cpu(moment)})"
+            words = (
+                f"drops {page_name(vpn)} from {own}"
+                if moment.changed
+                else f"flushes {own}: {page_name(vpn)} is not in it"
+            )
+            return words + _others(moment, op.mm, vpn)
         case SendIpi(mm, vpn):
             return _send(moment, mm, vpn)
         case HandleIpi():

@@ -117,7 +117,8 @@ def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
 
 def _blocked(moment: Moment) -> Iterator[tuple[str, str]]:
     for actor in moment.run.actors:
-        if actor.kind == "thread" and not moment.can_run(actor) and not moment.finished(actor):
+        stuck = not moment.can_run(actor) and not moment.finished(actor) and not moment.stopped(actor)
+        if actor.kind == "thread" and stuck:
             yield actor.name, why_blocked(actor, moment)
 
 

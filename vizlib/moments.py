@@ -250,7 +250,16 @@ class Moment:
 
     def finished(self, actor: Actor) -> bool:
         """Whether *actor* has nothing left to do."""
-        return actor.kind == "thread" and self.pending.get(actor.task) is None and not self.can_run(actor)
+        if actor.kind != "thread" or self.pending.get(actor.task) is not None or self.can_run(actor):
+            return False
+        return not self.stopped(actor)
+
+    def stopped(self, actor: Actor) -> bool:
+        """Whether the run ended with a violation before *actor* was through, so that it is not seen again."""
+        if self.run.trace.violation is None or self.pending.get(actor.task) is not None:
+            return False
+        before = self.run.trace.runnable[max(self.run.length - 1, 0)]
+        return bool(self.get(actor.task.held)) or actor.name in before
 
     def waits_for(self, actor: Actor) -> Field | None:
         """The field that keeps *actor* from running, or None if it can run or has finished."""

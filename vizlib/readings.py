@@ -48,7 +48,7 @@ def write(moment: Moment, field: Field, new: Any) -> str:
 
 def _read_pte(moment: Moment, field: Field, pte: Any) -> str:
     page = page_name(vpn_of(field, moment))
-    again = " again, now under the page-table lock" if _holds_ptl(moment, field) else ""
+    again = " under the page-table lock" if _holds_ptl(moment, field) else ""
     if pte is None:
         return f"looks at the PTE of {page}{again}: none"
     if pte.kind == "migration":
@@ -134,6 +134,11 @@ def _end(_: Moment, field: Field, vpn: int) -> str:
     return f"reads where VMA {field.ref} ends: before {page_name(vpn)}"
 
 
+def _flags(bits: int) -> str:
+    words = ["it may be written" if bits & 0x2 else "it is read-only", *(["it grows down"] if bits & 0x100 else [])]
+    return " and ".join(words)
+
+
 READS: dict[tuple[str, str], Phrase] = {
     ("PageTable", "pte"): _read_pte,
     ("Page", "_mapcount"): _mapcount,
@@ -159,6 +164,8 @@ READS: dict[tuple[str, str], Phrase] = {
     ("Vma", "vm_start"): _start,
     ("Vma", "vm_end"): _end,
     ("Vma", "vm_pgoff"): lambda _, f, it: f"reads the page offset at which VMA {f.ref} starts: {it}",
+    ("Vma", "vm_flags"): lambda _, f, it: f"reads the flags of VMA {f.ref}: {_flags(it)}",
+    ("AnonVmaChain", "rb_color"): lambda _, f, it: f"reads the colour of {f.ref}: {it}",
     ("Vma", "vm_mm"): lambda _, f, it: f"asks whose VMA {f.ref} is: of {it}",
     ("Vma", "anon_vma"): lambda _, f, it: (
         f"asks for the anon_vma of VMA {f.ref}: {it if it is not None else 'none yet'}"

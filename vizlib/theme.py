@@ -23,7 +23,7 @@ COLOURS: dict[str, tuple[str, str]] = {
     "well": ("#f0f1ee", "#272c30"),  # a box in a box: a frame, a source line
     "edge": ("#d3d6d0", "#343b3f"),  # an outline that only divides
     "wash": ("#fff1c4", "#40371c"),  # the sentence, and the line that has run
-    "wash-edge": ("#8a6a00", "#d9b650"),
+    "wash-edge": ("#876700", "#d9b650"),
     "good": ("#00704f", "#4bd3a5"),  # Okabe-Ito bluish green
     "bad": ("#b3261e", "#ff8a80"),  # a violation; always with the word
     "page": ("#e4e7f6", "#2c3354"),  # the user's page, which travels

@@ -33,6 +33,8 @@ class CpuLens:
         for at in range(0, len(self.cpus), across):
             part = self.cpus[at : at + across]
             notes = [f"node {run.first.get(cpu.node, 0)}" for cpu in part]
+            if self.hidden and at + across >= len(self.cpus):
+                notes[-1] = f"{self.hidden} more not shown"
             places.row([f"cpu:{cpu}" for cpu in part], [cpu_name(cpu) for cpu in part], notes, HEIGHT, 12)
         self.slots: dict[tuple[Cpu, Any], Box] = {}
         self.order: dict[Cpu, list[Any]] = {cpu: [] for cpu in self.cpus}

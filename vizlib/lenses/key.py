@@ -10,11 +10,11 @@ from vizlib.scene import Mark, Panel, Text
 
 #: A glyph and its words.
 GLYPHS = (
-    ("token", {"shape": "token", "fill": "page", "stroke": "page-edge"}, "the user's page"),
-    ("frame", {"fill": "well", "stroke": "muted"}, "a frame of memory"),
+    ("token", {"shape": "token", "fill": "page", "stroke": "page-edge"}, "user's page"),
+    ("frame", {"fill": "well", "stroke": "muted"}, "frame"),
     ("migration", {"fill": "task3-soft", "stroke": "task3", "dashed": True}, "migration entry"),
     ("stale", {"fill": "card", "stroke": "bad", "dashed": True, "bold": True}, "stale TLB entry"),
-    ("hint", {"fill": "task4-soft", "stroke": "task4", "dotted": True}, "NUMA hint, no access"),
+    ("hint", {"fill": "task4-soft", "stroke": "task4", "dotted": True}, "NUMA hint"),
 )
 
 
@@ -27,17 +27,15 @@ class KeyLens:
         hints = any(getattr(it, "kind", "") == "prot_none" for values in run.ever.values() for it in values)
         self.glyphs = GLYPHS if hints else GLYPHS[:-1]
         across = 2 if beside.h < 100 else 1
-        height = max(beside.h, 26 + 17 * -(-len(self.glyphs) // across) + 6)
+        height = max(beside.h, 28 + 19 * -(-len(self.glyphs) // across) + 6)
         places.panel(Panel("key", "Key", x, beside.y, PLANE - x, height, inside="machine", note="", frame=True))
         self.across = across
 
     def marks(self, moment: Moment) -> Iterator[Mark]:
         """One glyph and its words a line."""
         for number, (name, look, words) in enumerate(self.glyphs):
-            x = 10 + (number % self.across) * 94
-            y = 22 + (number // self.across) * (17 if self.across == 1 else 25)
-            if self.across == 2:
-                text = (Text(words, x, y + 22, 8.5, ink="muted"),)
-            else:
-                text = (Text(words, x + 34, y + 10.5, 10, ink="muted"),)
-            yield Mark(f"key:{name}", "key", x=x, y=y, w=26, h=13, radius=4, text=text, **look)  # type: ignore[arg-type]  # see GLYPHS
+            x = 10 + (number % self.across) * 92
+            y = 24 + (number // self.across) * 19
+            size = 10 if self.across == 1 else 8.5
+            text = (Text(words, x + 24, y + 10, size, ink="muted"),)
+            yield Mark(f"key:{name}", "key", x=x, y=y, w=19, h=13, radius=4, text=text, **look)  # type: ignore[arg-type]  # see GLYPHS

@@ -20,7 +20,7 @@ STATES = {
     "user": "can run, user code",
     "waiting": "sleeps",
     "spinning": "spins",
-    "idle": "nothing to do",
+    "idle": "stands still",
     "done": "has finished",
 }
 
@@ -54,10 +54,12 @@ def thread(actor: Actor, moment: Moment) -> Thread:
     user = intent(actor, moment) if in_user_code and not moment.finished(actor) else ""
     if actor.kind == "spinner":
         return Thread("user", "computes, and touches no page that moves", stack, "spin")
-    if moment.event is not None and actor.task is moment.event.task:
+    if moment.event is not None and actor.task is moment.event.task:  # also the one that the violation stopped
         return Thread("running", _next(actor, moment), stack, user)
     if moment.finished(actor):
         return Thread("done", "", ())
+    if moment.stopped(actor) and not moment.can_run(actor):
+        return Thread("idle", "the run ended before it was through", stack)
     if moment.can_run(actor):
         return Thread("user" if in_user_code else "ready", "", stack, user)
     if actor.kind == "handler":
@@ -69,6 +71,8 @@ def _next(actor: Actor, moment: Moment) -> str:
     """What the thread that made the step can do now."""
     if moment.finished(actor):
         return "has finished"
+    if moment.stopped(actor):
+        return "the run ends here"
     return "" if moment.can_run(actor) else why_blocked(actor, moment)
 
 
