@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     luck.add_argument("--variant", required=True)
     luck.add_argument("--runs", type=int, default=2000, help="how many runs (default 2000)")
     luck.add_argument("--seed", type=int, default=0)
+    luck.add_argument("--preempt", type=float, default=0.01, help="chance of a new draw after a step (default 0.01)")
     _world_options(luck)
     new = command("new-variant", _new_variant, "write a template for a variant of your own")
     new.add_argument("name", help="letters, digits and underscores")
@@ -323,6 +324,8 @@ def _luck(options: argparse.Namespace) -> Answer:
     world = worlds.find(options.world)
     if options.runs < 1:
         raise BadParameter(f"--runs {options.runs} is not allowed: at least 1")
+    if not 0 < options.preempt <= 1:
+        raise BadParameter(f"--preempt {options.preempt} is not allowed: above 0, at most 1")
     progress = _progress(f"{world.name}: runs")
     params = world.small(_params(options, world))
     try:
@@ -383,7 +386,9 @@ def rmap_walk_anon_unlock(k: Context, anon_vma: AnonVma) -> Kernel:
 def _where(options: argparse.Namespace) -> Answer:
     found = citations.where(options.place)
     lines = [f"{it.file}:{it.line} ({it.version})  {it.function}  {it.ours}" for it in found]
-    return Answer({"places": [it._asdict() for it in found]}, "\n".join(lines) or "nothing begins before that line here")
+    return Answer(
+        {"places": [it._asdict() for it in found]}, "\n".join(lines) or "nothing begins before that line here"
+    )
 
 
 def _bench(_: argparse.Namespace) -> Answer:

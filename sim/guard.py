@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FrameType, GeneratorType
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ class Place(NamedTuple):
     line: int
 
 
+@cache
 def shorten(file: str) -> str:
     """A file as it is called in the project: ``sim/kernel/rmap.py``; others by their last part."""
     path = Path(file)

@@ -1,0 +1,154 @@
+"""``python -m sim bench``: ratios against named peers, measured in one run on this machine.
+
+Absolute numbers differ from machine to machine, and on a shared one from minute to minute; believe the ratios.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+from sim.engines import timed
+from sim.engines.checker import check
+from sim.engines.costs import row_of
+from sim.machine import Change, Machine, awaited
+from sim.ops import Acquire, Field, Op, Release, TryAcquire
+from sim.variants import find as find_variant
+from sim.worlds import find as find_world
+
+WORLD, VARIANT, THREADS, PAGES = "numa02", "mutex_v37", 32, 16
+
+
+def bench(progress: Callable[..., None] | None = None) -> dict[str, Any]:
+    """Every measurement: names, numbers, ratios."""
+    tell = progress or (lambda *_: None)
+    tell("the timed engine against simpy.Resource")
+    result: dict[str, Any] = {"timed": _timed()}
+    tell("the checker")
+    result["checker"] = [_checker("one_page", VARIANT), _checker("stack_grows", "rfc_remap_unlocked")]
+    tell("the player")
+    result["player"] = _player()
+    return result
+
+
+def table(data: dict[str, Any]) -> str:
+    """The measurements as a table in Markdown."""
+    timed_engine = data["timed"]
+    rows = [
+        "| what | measured | against | ratio |",
+        "| --- | --- | --- | --- |",
+        f"| timed engine, {timed_engine['workload']}, changes recorded | {timed_engine['seconds']:.2f} s |"
+        f" the same coroutines and memory on `simpy.Resource`: {timed_engine['peer_seconds']:.2f} s |"
+        f" {timed_engine['ratio']:.2f} |",
+    ]
+    rows += [
+        f"| checker, {it['world']} under {it['variant']} | {it['states']:,} states to the verdict “{it['verdict']}” in"
+        f" {it['seconds']:.2f} s | | {it['states_per_second']:,.0f} states/s |"
+        for it in data["checker"]
+    ]
+    player = data["player"]
+    if "script_ms_p95" in player:
+        rows.append(f"| player, script time a frame, 95th percentile | {player['script_ms_p95']:.2f} ms | 4 ms | |")
+    else:
+        rows.append(f"| player | not measured: {player['why']} | | |")
+    return "\n".join(rows)
+
+
+def _best(measure: Callable[[], object], times: int = 3) -> float:
+    best = float("inf")
+    for _ in range(times):
+        start = time.perf_counter()
+        measure()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _timed() -> dict[str, Any]:
+    params = {"threads": THREADS, "pages": PAGES}
+    seconds = peer_seconds = float("inf")
+    for _ in range(3):  # in turns, so that a busy moment hits both
+        seconds = min(seconds, _best(lambda: timed.run(WORLD, VARIANT, record=True, **params), 1))
+        peer_seconds = min(peer_seconds, _best(lambda: resource_peer(params), 1))
+    workload = f"{WORLD} with {THREADS} threads and {PAGES} pages each"
+    return {
+        "workload": workload,
+        "seconds": seconds,
+        "peer_seconds": peer_seconds,
+        "ratio": peer_seconds / seconds,
+    }
+
+
+def _checker(world: str, variant: str) -> dict[str, Any]:
+    start = time.perf_counter()
+    found = check(world, variant)
+    seconds = time.perf_counter() - start
+    return {
+        "world": world,
+        "variant": variant,
+        "verdict": found.verdict,
+        "states": found.states,
+        "seconds": seconds,
+        "states_per_second": found.states / seconds,
+    }
+
+
+def _player() -> dict[str, Any]:
+    try:
+        from importlib import import_module
+
+        return dict(import_module("vizlib.player.bench").player_frame_times())
+    except Exception as error:  # no browser, no playwright: say so, and measure the rest
+        return {"why": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"}
+
+
+# --- the peer --------------------------------------------------------------------------------------------
+
+
+def resource_peer(params: dict[str, int]) -> int:
+    """The same coroutines and memory with ``simpy.Resource`` locks and one timeout an operation; steps made.
+
+    What one would write first with SimPy.  Exclusive locks are resources, taken before the operation changes the
+    memory; whoever waits for another field waits for an event that fires when the field changes.
+    """
+    import simpy
+
+    machine = Machine(find_world(WORLD).setup(params), find_variant(VARIANT))
+    env = simpy.Environment()
+    locks: dict[Field, Any] = {}
+    changed: dict[Field, Any] = {}
+    held: dict[tuple[int, Field], Any] = {}
+    events: list[tuple[float, int, Op, tuple[Change, ...]]] = []
+
+    def lock_of(op: Acquire | TryAcquire | Release) -> Any:
+        if op.mode != "exclusive":
+            return None
+        return locks.setdefault(op.lock, simpy.Resource(env)) if op.lock not in locks else locks[op.lock]
+
+    def live(i: int) -> Generator[Any, Any, None]:
+        while (op := machine.ops[i]) is not None:
+            if isinstance(op, Acquire | TryAcquire) and (resource := lock_of(op)) is not None:
+                if isinstance(op, Acquire) or resource.count == 0:
+                    held[i, op.lock] = request = resource.request()
+                    yield request
+            while not machine.enabled(machine.tasks[i].task):
+                field = awaited(op, machine.contexts[i])
+                assert field is not None
+                event = changed.setdefault(field, env.event())
+                yield event
+            changes: list[Change] = []
+            machine.perform(i, changes)
+            events.append((env.now, i, op, tuple(changes)))
+            if isinstance(op, Release) and (i, op.lock) in held:
+                locks[op.lock].release(held.pop((i, op.lock)))
+            for change in changes:
+                if change.field in changed:
+                    changed.pop(change.field).succeed()
+            yield env.timeout(timed.COSTS[row_of(op)])  # type: ignore[arg-type]  # every pending operation is a step
+
+    threads = [env.process(live(i)) for i, info in enumerate(machine.tasks) if not info.daemon]
+    for i, info in enumerate(machine.tasks):
+        if info.daemon:
+            env.process(live(i))
+    env.run(until=env.all_of(threads))
+    return machine.steps
