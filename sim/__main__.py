@@ -217,7 +217,7 @@ def _timed(options: argparse.Namespace) -> Any:
             seed=options.seed,
             costs=costs,
             progress=progress,
-            **_params(options, world),
+            params=_params(options, world),
         )
     finally:
         _done(progress)

@@ -7,7 +7,6 @@ No policy, no clock, no drawing: who goes next is an engine's affair, and what a
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from types import GeneratorType
 from typing import Any, Final, NamedTuple
 
@@ -47,8 +46,7 @@ class Frame(NamedTuple):
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What one step did.
 
     Attributes:

@@ -19,7 +19,16 @@ PACKAGES = ("sim", "vizlib", "course")
 ORDER = (
     *("sim.errors", "sim.ops", "sim.locks", "sim.structs", "sim.sync", "sim.context", "sim.guard"),
     *("sim.kernel", "sim.user", "sim.variants", "sim.setup", "sim.worlds", "sim.schedule", "sim.invariants"),
-    *("sim.interpreter", "sim.machine", "sim.trace", "sim.engines", "sim.analysis", "sim.ftrace", "sim.bench", "sim.citations"),
+    *(
+        "sim.interpreter",
+        "sim.machine",
+        "sim.trace",
+        "sim.engines",
+        "sim.analysis",
+        "sim.ftrace",
+        "sim.bench",
+        "sim.citations",
+    ),
     *("sim", "sim.cli", "sim.__main__"),
     *("vizlib.scene", "vizlib.theme", "vizlib.layout", "vizlib.moments", "vizlib.names", "vizlib.readings"),
     *("vizlib.explain", "vizlib.waiting", "vizlib.lenses", "vizlib.lanes", "vizlib.sources", "vizlib.film"),
@@ -96,7 +105,7 @@ def reasons_against(module: str, found: Import) -> Iterator[str]:
             yield "imports only go down the list ORDER in tests/test_imports.py"
     if within(module, *KNOWS_NO_SCHEDULER) and within(target, *CLOCKS_AND_CHANCE, "sim.engines"):
         yield "nobody below the engines knows who schedules"
-    if within(target, "simpy") and module != "sim.engines.timed":
+    if within(target, "simpy") and module not in ("sim.engines.timed", "sim.bench"):
         yield "SimPy supplies the clock of sim/engines/timed.py and nothing else"
     if within(target, *HEAVY) and not within(module, *MAY_LOAD_HEAVY) and not (found.lazy or found.typing):
         yield "import it inside the function that needs it, so that lessons run where it is missing"

@@ -109,7 +109,7 @@ class Profile:
 
     def _lines(self) -> Iterator[str]:
         yield f"# context switches of {self.world} under {self.variant} (simulated; locks by {self.policy})"
-        yield f"# {self.switches:,} in all, {self.anon_vma:,} of them on an anon_vma lock: shares of events, not of time"
+        yield f"# {self.switches:,} in all, {self.anon_vma:,} on an anon_vma lock: shares of events, not of time"
         if self.branches:
             common = _common([it.chain for it in self.branches])
             yield f"{self.share:6.2f}%  process 0  [kernel.kallsyms]  [k] {common[0]}"

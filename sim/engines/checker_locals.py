@@ -167,19 +167,19 @@ class _Unbound:
 
 
 _UNBOUND: Final = _Unbound
-_ATOMS: Final = frozenset({int, str, bytes, NoneType, FunctionType, BuiltinFunctionType, Field, Context, type, range})
+_ATOMS: Final = frozenset({int, str, bytes, NoneType, BuiltinFunctionType, Field, Context, type, range})
 
 
 def freeze(value: Any, seen: dict[int, int]) -> Hashable:
     """*value* as a key: equal keys, same behaviour.
 
-    *seen* numbers the lists met so far, since two names for one list are not two equal lists.
+    *seen* numbers the lists and closures met so far, since two names for one list are not two equal lists.
 
     Raises:
         Opaque: if that cannot be said of it.
     """
     kind = type(value)
-    if kind in _ATOMS or isinstance(value, (Struct, Op, type)):
+    if kind in _ATOMS or isinstance(value, (Struct, Op, type)) or (kind is FunctionType and not value.__closure__):
         return value  # type: ignore[no-any-return]
     if kind is bool or kind is float:
         return kind, value  # True is not 1 here
@@ -187,11 +187,13 @@ def freeze(value: Any, seen: dict[int, int]) -> Hashable:
         return kind, *(freeze(it, seen) for it in value)
     if kind is partial:
         return partial, freeze(value.func, seen), freeze(value.args, seen), *freeze_items(value.keywords, seen)
-    if kind is list:
+    if kind is list or kind is FunctionType:
         if id(value) in seen:
-            return list, seen[id(value)]
+            return kind, seen[id(value)]
         seen[id(value)] = len(seen)
-        return list, -1, *(freeze(it, seen) for it in value)
+        if kind is list:
+            return list, -1, *(freeze(it, seen) for it in value)
+        return value.__code__, *(freeze(it.cell_contents, seen) for it in value.__closure__)
     if getattr(getattr(kind, "__dataclass_params__", None), "frozen", False):
         return kind, *(freeze(getattr(value, it), seen) for it in kind.__dataclass_fields__)
     raise Opaque(f"a {kind.__name__}")

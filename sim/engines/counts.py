@@ -70,8 +70,8 @@ def count(events: Iterable[Event], first_points: Iterable[str] = ()) -> dict[str
         if name in POINTS:
             counts[POINTS[name]] += 1
     for event in events:
-        if event.outcome != "bug" and (name := counted(event.op, event.answer)) is not None:
-            counts[name] += 1
+        if event.outcome != "bug" and (what := counted(event.op, event.answer)) is not None:
+            counts[what] += 1
         for point in event.points:
             if point in POINTS:
                 counts[POINTS[point]] += 1

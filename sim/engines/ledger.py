@@ -49,7 +49,7 @@ class Ledger:
         self._dice = [random.Random(f"{seed}/{info.task}") for info in machine.tasks]
 
     def start(self, i: int) -> int:
-        """When task *i* makes its first step: after what it passes on the way there, later by chance if there is a seed."""
+        """When task *i* makes its first step: after the tracepoints on its way; with a seed, later by chance."""
         late = self._dice[i].randrange(self.costs["start_spread"] + 1) if self._seed else 0
         return late + self._pass_points(self.machine.starts[i])
 
@@ -59,7 +59,8 @@ class Ledger:
         A decision is answered with *chosen*, or by the seed.
         """
         machine, kind = self.machine, type(op)
-        self.changes = changes = []
+        changes: list[Change] = []
+        self.changes = changes
         choice = None
         if isinstance(op, Choose):
             choice = self._dice[i].randrange(op.options) if chosen is None else chosen
@@ -85,7 +86,7 @@ class Ledger:
             self.counts[name] += 1
         if isinstance(op, CopyPage):
             memory, node = self.machine.memory, self.machine.contexts[i].node
-            local = memory.get(op.src.node, 0) == memory.get(op.dst.node, 0) == node  # type: ignore[attr-defined]
+            local = memory.get(op.src.node, 0) == memory.get(op.dst.node, 0) == node
             return 0 if local else self._more_for_remote
         if isinstance(op, SendIpi):
             return int(answer) * self._target

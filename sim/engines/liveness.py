@@ -67,12 +67,13 @@ def analyse(code: CodeType) -> dict[tuple[int, int], Site]:
         Unclear: if its source cannot be had, or keeps something that locals do not show.
     """
     function = _source(code)
-    names = _local_names(function, code)
+    variables = _variables(function, code)
     flow = _Flow()
     flow.block(function.body, _NONE, None)
     return {
-        (it.lineno, it.col_offset): Site(code.co_name, number, tuple(sorted(flow.live[it] & names)))
-        for number, it in enumerate(it for it in _yields(function.body) if it in flow.live)
+        (it.lineno, it.col_offset): Site(code.co_name, number, tuple(sorted(flow.live[it] & variables)))
+        for number, it in enumerate(_yields(function.body))
+        if it in flow.live
     }
 
 
@@ -136,9 +137,17 @@ def _read(name: str, lines: list[str]) -> _File:
         codes = _codes(compile(tree, name, "exec", dont_inherit=True))
     except (SyntaxError, ValueError):
         return _File(lines, {}, {})
-    found = (it for it in ast.walk(tree) if isinstance(it, ast.FunctionDef))
-    defs = {(it.name, min([it.lineno, *(dec.lineno for dec in it.decorator_list)])): it for it in found}
+    defs = {(it.name, min([it.lineno, *(dec.lineno for dec in it.decorator_list)])): it for it in _defs(tree)}
     return _File(lines, defs, {(it.co_name, it.co_firstlineno): it for it in codes})
+
+
+def _defs(node: ast.AST) -> Iterator[ast.FunctionDef]:
+    """The functions below *node*, however deep."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for it in getattr(node, name, ()):
+            if isinstance(it, ast.FunctionDef):
+                yield it
+            yield from _defs(it)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -148,55 +157,59 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(it)
 
 
-def _local_names(function: ast.FunctionDef, code: CodeType) -> _Names:
-    """The parameters and variables of *function*, as the source has them."""
-    names = {it.arg for it in ast.walk(function.args) if isinstance(it, ast.arg)}
-    inner: set[str] = set()
-    for node in _walk(function.body):
+def _variables(function: ast.FunctionDef, code: CodeType) -> _Names:
+    """The variables of *function*, those of the functions around it included.
+
+    Raises:
+        Unclear: if the source does not show who reads and assigns them.
+    """
+    variables = frozenset({*code.co_varnames, *code.co_cellvars, *code.co_freevars})
+    spelt: set[str] = set()
+    for node in _inside([function]):
         if isinstance(node, ast.Global | ast.Nonlocal):
             raise Unclear(f"{code.co_name} assigns to variables outside")
-        if isinstance(node, _NESTED):
-            inner |= _loads(node)
-            names |= {node.name} if not isinstance(node, ast.Lambda) else set()
-        elif isinstance(node, ast.Name):
-            if node.id in _REFLECTION:
-                raise Unclear(f"{code.co_name} uses {node.id}()")
-            names |= {node.id} if not isinstance(node.ctx, ast.Load) else set()
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(it.asname or it.name).partition(".")[0] for it in node.names}
-        elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
-            names.add(node.name)
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            names.add(node.rest)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            names.add(node.name)
-    if inner & names:
-        raise Unclear(f"an inner function of {code.co_name} uses its variable {min(inner & names)}")
-    strange = {*code.co_varnames, *code.co_cellvars} - names
-    if any(not it.startswith(".") for it in strange):
-        raise Unclear(f"{code.co_name} has a variable {min(strange)} that its source does not show")
-    return frozenset(names)
+        if isinstance(node, ast.Name) and node.id in _REFLECTION:
+            raise Unclear(f"{code.co_name} uses {node.id}()")
+        if isinstance(node, _NESTED) and node is not function:
+            inner = {it for part in _inside([node], nested=True) for it in _spelt(part)} & variables
+            if inner:
+                raise Unclear(f"an inner function of {code.co_name} uses its variable {min(inner)}")
+        spelt.update(_spelt(node))
+    if hidden := [it for it in variables - spelt if not it.startswith(".")]:
+        raise Unclear(f"{code.co_name} has a variable {min(hidden)} that its source does not show")
+    return variables
 
 
-def _walk(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Every node of one function's own, in order of the source; inner functions are not entered."""
-    for node in nodes:
+def _inside(nodes: Iterable[ast.AST], *, nested: bool = False, without: ast.AST | None = None) -> Iterator[ast.AST]:
+    """*nodes* and all below them, in no order; inner functions are entered only if *nested*, *without* never."""
+    todo = [it for it in nodes if it is not without]
+    entered = set(map(id, todo))
+    while todo:
+        node = todo.pop()
         yield node
-        if not isinstance(node, _NESTED):
-            yield from _walk(ast.iter_child_nodes(node))
+        if nested or id(node) in entered or not isinstance(node, _NESTED):
+            for name in node._fields:
+                value = getattr(node, name, None)
+                below = value if type(value) is list else (value,)
+                todo += [it for it in below if isinstance(it, ast.AST) and it is not without]
 
 
-def _yields(nodes: Iterable[ast.AST]) -> Iterator[ast.Yield | ast.YieldFrom]:
-    return (it for it in _walk(nodes) if isinstance(it, ast.Yield | ast.YieldFrom))
+def _spelt(node: ast.AST) -> Iterator[str]:
+    """The names in *node* itself, of whatever."""
+    return (it for it in (getattr(node, name, None) for name in node._fields) if isinstance(it, str))
+
+
+def _yields(nodes: Iterable[ast.AST]) -> list[ast.Yield | ast.YieldFrom]:
+    found = [it for it in _inside(nodes) if isinstance(it, ast.Yield | ast.YieldFrom)]
+    return sorted(found, key=lambda it: (it.lineno, it.col_offset))
 
 
 def _loads(node: ast.AST | None, *, without: ast.AST | None = None) -> _Names:
     """The names that *node* reads, inner functions included, apart from those in the part *without*."""
-    if node is None or node is without:
+    if node is None:
         return _NONE
-    if isinstance(node, ast.Name):
-        return _NONE if isinstance(node.ctx, ast.Store) else frozenset({node.id})
-    return _NONE.union(*(_loads(it, without=without) for it in ast.iter_child_nodes(node)))
+    names = (it for it in _inside([node], nested=True, without=without) if isinstance(it, ast.Name))
+    return frozenset(it.id for it in names if not isinstance(it.ctx, ast.Store))
 
 
 # --- live variables --------------------------------------------------------------------------------------
@@ -268,7 +281,7 @@ class _Flow:
 
     def expression(self, node: ast.expr | None, after: _Names) -> _Names:
         """What is live before *node*; if it holds a yield, that must be the first thing it does."""
-        yields = [] if node is None else list(_yields([node]))
+        yields = [] if node is None else _yields([node])
         if not yields:
             return after | _loads(node)
         first = yields[0]
@@ -279,7 +292,7 @@ class _Flow:
         return waiting | _loads(first)
 
     def refuse_yields(self, node: ast.AST) -> None:
-        if any(True for _ in _yields([node])):
+        if not isinstance(node, _NESTED) and _yields([node]):
             raise Unclear(f"a yield inside {type(node).__name__.lower()} at line {getattr(node, 'lineno', '?')}")
 
 

@@ -12,7 +12,7 @@ Left out: caches and memory bandwidth, more threads than CPUs, the scheduler's o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final
 
 from simpy import Environment, Event
@@ -281,7 +281,8 @@ def run(
     costs: Costs = COSTS,
     record: bool = False,
     progress: Callable[..., None] | None = None,
-    **params: int,
+    params: Mapping[str, int] | None = None,
+    **more: int,
 ) -> TimedRun:
     """Run *world* under the clock.  All times are simulated.
 
@@ -293,7 +294,8 @@ def run(
         costs: the table of costs.
         record: whether to keep every event, and when it began.
         progress: called now and then with two strings.
-        params: the world's parameters.
+        params: the world's parameters, as a mapping.
+        **more: the world's parameters by name, over those.
 
     Raises:
         UserError: if something is not known or not allowed.
@@ -302,7 +304,7 @@ def run(
     how = find_variant(variant) if isinstance(variant, str) else variant
     if policy not in POLICIES:
         raise UnknownName("policy", policy, POLICIES)
-    setup = it.setup(params)
+    setup = it.setup({**(params or {}), **more})
     machine = Machine(setup, how)
     ledger = Ledger(machine, costs, seed=seed, record=record)
     clockwork = Clockwork(ledger, policy)

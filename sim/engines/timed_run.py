@@ -103,8 +103,9 @@ def pages_migrated(before: Memory, after: Mapping[Field, Any]) -> int:
     """How many PTEs map a frame in both memories, on different nodes."""
     moved = 0
     for place, old in before.items():
-        if place.base == "pte" and _maps(old) and _maps(new := after.get(place)):
-            moved += _node(before, old) != _node(after, new)
+        if place.base == "pte" and _maps(old):
+            new = after.get(place)
+            moved += new is not None and _maps(new) and _node(before, old) != _node(after, new)
     return moved
 
 
