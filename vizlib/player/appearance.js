@@ -26,8 +26,9 @@ export function wantsStillness() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
-/** The layout for a width in pixels: three columns, two, or one. */
+/** The layout for a width in pixels: three columns; two, with the locks under the machine; the machine on top; one. */
 export function layoutFor(width) {
+  if (width >= 1240) return "full";
   if (width >= 860) return "wide";
   return width >= 560 ? "middle" : "narrow";
 }

@@ -1,7 +1,7 @@
 // When the next step is due.  Knows no screen and asks no clock: the time comes with each frame.
 
 /** How long a step stays at speed 1, in milliseconds: long enough to read its sentence. */
-export const DWELL = 1600;
+export const DWELL = 2000;
 
 /** The speeds on offer. */
 export const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16];
@@ -11,6 +11,8 @@ export class Clock {
   constructor() {
     this.playing = false;
     this.speed = 1;
+    /** How much of the usual time the step on show deserves. */
+    this.weight = 1;
     this.since = 0;
     /** @type {number | null} */
     this.last = null;
@@ -24,7 +26,7 @@ export class Clock {
 
   /** One step's time at this speed. */
   get dwell() {
-    return DWELL / this.speed;
+    return (DWELL * this.weight) / this.speed;
   }
 
   /** How long motion may take, so that it ends before the next step. */

@@ -20,7 +20,7 @@ export class Controls {
     this.play = html("button", { type: "button", class: "rmw-button rmw-play", "data-action": "toggle", onclick: actions.toggle });
     this.slider = html("input", { type: "range", class: "rmw-slider", min: 0, max: this.steps, step: 1, "aria-label": "Step",
       oninput: () => actions.seek(Number(this.slider.value)) });
-    this.count = html("output", { class: "rmw-count" });
+    this.count = html("span", { class: "rmw-count" });
     this.speed = html("select", { class: "rmw-speed", "aria-label": "Speed", title: "speed (+ and -)", onchange: () => actions.speed(Number(this.speed.value)) },
       ...SPEEDS.map((it) => html("option", { value: it }, `${it}×`)));
     this.buttons = html("div", { class: "rmw-buttons", role: "group", "aria-label": "Playing" }, button("first", "first", "Home"),

@@ -149,12 +149,19 @@ export const STOPS = ["decision", "lock", "change", "preempt"];
  */
 export function findStop(timeline, kind, { from = timeline.place, back = false, ids = timeline.film.focus ?? [] } = {}) {
   const wanted = (place) => {
-    if (kind !== "change") return timeline.steps[place].flags.includes(kind);
-    return place > 0 && timeline.patches[place - 1].some((patch) => ids.includes(patch.id));
+    const step = timeline.steps[place];
+    if (kind !== "change") return step.flags.includes(kind);
+    if (step.changed.some((change) => ids.includes(change.mark))) return true;
+    return place > 0 && timeline.patches[place - 1].some((patch) => ids.includes(patch.id) && becomesAnother(patch));
   };
   const by = back ? -1 : 1;
   for (let place = from + by; place >= 0 && place <= timeline.length; place += by) if (wanted(place)) return place;
   return back ? 0 : timeline.length;
+}
+
+/** Whether a mark is more than lit up: it comes, goes, travels or shows another face. @param {Patch} patch */
+function becomesAnother({ before, after }) {
+  return !before || !after || ["panel", "x", "y", "face"].some((key) => before[key] !== after[key]);
 }
 
 /** Where a film opens: at the first place where somebody has a choice. */

@@ -6,7 +6,8 @@ import { svg } from "./dom.js";
  * @typedef {{id: string, title: string, note?: string, x: number, y: number, w: number, h: number, frame?: boolean,
  *            in?: string}} Panel
  * @typedef {{w: number, h: number, at: Map<string, number[]>, shift: Map<string, number[]>}} Flow
- *   `at`: a panel's corner; `shift`: how far it stands from the place the film gives it
+ *   `at`: a panel's corner; `shift`: how far it stands from the place the film gives it;
+ *   a panel that is in neither is not shown
  */
 
 const GAP = 12;
@@ -27,33 +28,36 @@ export function wideFlow(film) {
 
 /** Rows of the film broken so that nothing is wider than the widest panel. @returns {Flow} */
 export function narrowFlow(film) {
-  const panels = machinePanels(film);
+  const panels = machinePanels(film).filter((panel) => panel.id !== "key");
   const width = Math.max(...panels.map((panel) => panel.w));
-  const at = new Map();
-  let x = 0;
-  let y = 0;
-  let height = 0;
-  let row = panels[0]?.y;
-  for (const panel of [...panels].sort((a, b) => a.y - b.y || a.x - b.x)) {
-    const newRow = panel.y > row + 4;
-    if (newRow || x + panel.w > width) {
-      y += height + (newRow ? ROOM : GAP);
-      x = 0;
-      height = 0;
-      row = panel.y;
+  /** @type {{y: number, w: number, h: number, panels: Panel[]}[]} */
+  const rows = [];
+  for (const panel of panels.sort((a, b) => a.y - b.y || a.x - b.x)) {
+    const row = rows.at(-1);
+    if (row && panel.y <= row.y + 4 && row.w + GAP + panel.w <= width) {
+      row.panels.push(panel);
+      row.w += GAP + panel.w;
+      row.h = Math.max(row.h, panel.h);
+    } else {
+      rows.push({ y: panel.y, w: panel.w, h: panel.h, panels: [panel] });
     }
-    at.set(panel.id, [x, y]);
-    x += panel.w + GAP;
-    height = Math.max(height, panel.h);
   }
-  return flowOf(film, width, y + height, at);
+  const at = new Map();
+  let y = 0;
+  rows.forEach((row, i) => {
+    if (i > 0) y += rows[i - 1].h + (row.y > rows[i - 1].y + 4 ? ROOM : GAP);
+    let x = (width - row.w) / 2;
+    for (const panel of row.panels) {
+      at.set(panel.id, [x, y]);
+      x += panel.w + GAP;
+    }
+  });
+  return flowOf(film, width, y + (rows.at(-1)?.h ?? 0), at);
 }
 
 function flowOf(film, w, h, at) {
-  const shift = new Map(machinePanels(film).map((panel) => {
-    const [x, y] = at.get(panel.id);
-    return [panel.id, [x - panel.x, y - panel.y]];
-  }));
+  const shift = new Map();
+  for (const { id, x, y } of machinePanels(film)) if (at.has(id)) shift.set(id, [at.get(id)[0] - x, at.get(id)[1] - y]);
   return { w, h, at, shift };
 }
 

@@ -2,8 +2,11 @@
 
 import { html, setAttribute, svg } from "./dom.js";
 
-const ROW = 22;
-const LETTER = 6.1; // the width of a letter in a bar's label
+const ROW = 24;
+const LETTER = 6.2; // the width of a letter in a bar's label
+const LEVELS = [0, 15, 30, 50]; // lock ranks: the further in a lock is, the darker its bar
+const KINDS = ["run", "user", "hold", "copy", "wait"]; // what lies over what
+const INNERMOST = 3; // a spinlock's bar is a thin one, below the others' labels
 
 export class Lanes {
   /** @param {any} film @param {(place: number) => void} onSeek */
@@ -17,7 +20,7 @@ export class Lanes {
     this.svg = svg("svg", { class: "rmw-bars", height: this.height + 8, "aria-hidden": "true" });
     this.head = html("div", { class: "rmw-playhead", "aria-hidden": "true" });
     this.field = html("div", { class: "rmw-field" }, this.svg, this.head);
-    const names = this.tasks.map((task) => html("li", { style: `--task: var(--rw-${task.colour})` }, task.title ?? task.id));
+    const names = this.tasks.map((task) => html("li", { title: task.title ?? null, style: `--task: var(--rw-${task.colour})` }, task.id));
     this.el = html("section", { class: "rmw-lanes", "aria-label": "Lanes" }, html("h3", {}, "Lanes"),
       html("div", { class: "rmw-lanebox" }, html("ul", {}, ...names), this.field));
     this.el.hidden = this.tasks.length === 0;
@@ -39,8 +42,8 @@ export class Lanes {
     if (width === 0 || width === this.width) return;
     this.width = width;
     setAttribute(this.svg, "width", width);
-    this.svg.replaceChildren(...this.tasks.map((_, i) => svg("rect", { class: "rmw-track", x: 0, y: i * ROW + 4, width, height: ROW - 5, rx: 4 })),
-      ...(this.film.lanes ?? []).flatMap((bar) => this.#bar(bar)), ...(this.film.arrows ?? []).flatMap((arrow) => this.#arrow(arrow)),
+    const tracks = this.tasks.map((_, i) => svg("rect", { class: "rmw-track", x: 0, y: i * ROW + 3, width, height: ROW - 6, rx: 4 }));
+    this.svg.replaceChildren(...tracks, ...this.tasks.flatMap((task) => this.#lane(task)), ...(this.film.arrows ?? []).flatMap((arrow) => this.#arrow(arrow)),
       ...this.#violation());
   }
 
@@ -53,19 +56,35 @@ export class Lanes {
     return (step / this.steps) * this.width;
   }
 
-  /** A bar covers the steps from..to inclusive: from the place before the first to the place after the last. */
-  #bar({ task, from, to, kind, label, colour }) {
-    const row = this.row.get(task);
-    if (row === undefined) return [];
-    const x = this.#x(Math.max(0, from - 1));
-    const width = Math.max(1.5, this.#x(to) - x - 1);
-    const slim = kind === "run" || kind === "user";
-    const rect = svg("rect", { class: "rmw-bar", "data-kind": kind, x, y: row * ROW + (slim ? 7 : 4), width, height: slim ? ROW - 11 : ROW - 5, rx: 4,
-      style: `--task: var(--rw-${colour ?? this.tasks[row].colour}); --soft: var(--rw-${this.tasks[row].colour}-soft)` });
-    if (label) rect.append(svg("title", {}, `${label}: steps ${from} to ${to}`));
-    if (!label || label.length * LETTER > width - 8) return [rect];
-    return [rect, svg("text", { class: "rmw-barlabel", "data-kind": kind, x: x + width / 2, y: row * ROW + 16, "text-anchor": "middle",
-      style: `--task: var(--rw-${this.tasks[row].colour})` }, label)];
+  /** One task's bars, inner locks over outer ones, and a label wherever one fits into what is left to be seen. */
+  #lane(task) {
+    const bars = (this.film.lanes ?? []).filter((bar) => bar.task === task.id)
+      .map((bar) => ({ ...bar, rank: bar.rank ?? 0, x: this.#x(Math.max(0, bar.from - 1)), end: this.#x(bar.to) }))
+      .sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || a.rank - b.rank);
+    return bars.flatMap((bar, i) => {
+      const inner = bars.slice(i + 1).filter((other) => levelOf(other) !== INNERMOST);
+      return [this.#bar(task, bar), ...this.#label(task, bar, inner)];
+    });
+  }
+
+  #bar(task, bar) {
+    const { from, to, kind, label, x, end } = bar;
+    const level = levelOf(bar);
+    const [top, height] = level === INNERMOST ? [ROW - 8, 5] : kind === "run" || kind === "user" ? [7, ROW - 14] : [3, ROW - 6];
+    const rect = svg("rect", { class: "rmw-bar", "data-kind": kind, "data-level": level, x, width: Math.max(1.5, end - x - 0.5),
+      y: this.row.get(task.id) * ROW + top, height, rx: Math.min(3.5, height / 2),
+      style: `--task: var(--rw-${task.colour}); --soft: var(--rw-${task.colour}-soft)` });
+    if (label) rect.append(svg("title", {}, `${label}: step ${from} to ${to}`));
+    return rect;
+  }
+
+  #label(task, bar, inner) {
+    const needed = bar.label.length * LETTER + 10;
+    const [from, to] = widestGap(bar.x, bar.end, inner.map((it) => [it.x, it.end]));
+    const level = levelOf(bar);
+    if (!bar.label || level === INNERMOST || to - from < needed) return [];
+    return [svg("text", { class: "rmw-barlabel", "data-kind": bar.kind, "data-level": level, x: (from + to) / 2, y: this.row.get(task.id) * ROW + 15.5,
+      "text-anchor": "middle", style: `--task: var(--rw-${task.colour})` }, bar.label)];
   }
 
   #arrow({ kind, from, to, sent, taken, label }) {
@@ -89,4 +108,20 @@ export class Lanes {
     const x = this.#x(violation.step);
     return [svg("path", { class: "rmw-buglane", d: `M${x} 0V${this.height + 4}` }, svg("title", {}, violation.sentence))];
   }
+}
+
+/** How far in a lock is, or null if the bar shows none. */
+function levelOf({ kind, rank }) {
+  return kind === "hold" ? LEVELS.findLastIndex((least) => rank >= least) : null;
+}
+
+/** The widest stretch of from..to that none of the covers lies on. */
+export function widestGap(from, to, covers) {
+  let best = [from, from];
+  let at = from;
+  for (const [start, end] of [...covers.filter(([a, b]) => b > from && a < to).sort((a, b) => a[0] - b[0]), [to, to]]) {
+    if (start - at > best[1] - best[0]) best = [at, start];
+    at = Math.max(at, end);
+  }
+  return best;
 }

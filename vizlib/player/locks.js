@@ -29,7 +29,7 @@ export class Locks {
 
 /** A task's name in its colour. */
 export function chip(task, id, more = "") {
-  return html("span", { class: `rmw-chip ${more}`, style: `--task: var(--rw-${task?.colour ?? "muted"})` }, task?.title ?? id);
+  return html("span", { class: `rmw-chip ${more}`, title: task?.title ?? null, style: `--task: var(--rw-${task?.colour ?? "muted"})` }, id);
 }
 
 class Row {
@@ -39,7 +39,7 @@ class Row {
     const [kind] = lock.kind.split(" · ");
     this.icon = html("span", { class: "rmw-padlock", "aria-hidden": "true" }, padlock());
     this.el = html("li", { class: "rmw-lock", "data-lock": id }, this.icon,
-      html("div", { class: "rmw-lockname" }, html("b", {}, lock.title), html("small", { title: lock.kind }, kind)), this.who);
+      html("b", { title: lock.title }, lock.title), this.who, html("small", { title: lock.kind }, kind));
     this.lock = undefined;
   }
 

@@ -187,38 +187,41 @@ class Player {
     this.sentence = new Sentence(film);
     this.changed = new Changed();
     this.counts = new Counts(film);
-    this.next = new Next(film);
+    this.next = new Next(this.timeline);
     this.lanes = new Lanes(film, this.actions.seek);
     this.controls = new Controls(film, this.actions);
     this.controls.showSpeed(this.clock.speed);
     this.name = new RunName();
     this.transcript = new Transcript(this.timeline, this.actions.seek);
     this.help = new Help();
-    const toggle = (name, label, key) => html("button", { type: "button", class: "rmw-stop", "data-action": name, onclick: this.actions[name] }, html("span", {}, label), html("kbd", {}, key));
+    const toggle = (name, label, key) => html("button", { type: "button", class: "rmw-stop", "data-action": name, onclick: this.actions[name] },
+      html("span", {}, label), html("kbd", {}, key));
     this.transcriptButton = toggle("transcript", "in words", "T");
     this.darkButton = toggle("dark", "dark", "D");
     this.helpButton = toggle("help", "help", "?");
     const variant = [film.variant, film.variant_title && `(${film.variant_title})`].filter(Boolean).join(" ");
-    this.el = html("div", { class: "rmapwalk rmw", tabindex: "0", role: "group", "aria-label": `Player: ${film.title}`, "data-steps": this.timeline.length,
+    this.el = html("div", { class: "rmapwalk rmw", tabindex: "0", role: "group", "aria-label": `Player: ${film.title}`, "data-steps": this.timeline.length, "data-playing": "false",
       // JupyterLab leaves keys alone below this: D D would delete the cell.
       "data-lm-suppress-shortcuts": "true" },
     html("header", { class: "rmw-head" },
       html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, `world ${film.world} · variant ${variant}`)),
       html("div", { class: "rmw-tools" }, this.transcriptButton, this.darkButton, this.helpButton)),
     this.help.el,
-    html("div", { class: "rmw-columns" }, this.threads.el,
-      html("section", { class: "rmw-middle", "aria-label": "Machine" }, html("h3", {}, "Machine"), this.stage.el),
-      html("div", { class: "rmw-right" }, this.locks.el, this.changed.el, this.counts.el)),
+    html("div", { class: "rmw-columns" },
+      html("div", { class: "rmw-left" }, this.threads.el, this.changed.el),
+      html("section", { class: "rmw-middle", "aria-label": "Machine" }, html("div", { class: "rmw-over" }, html("h3", {}, "Machine"), this.counts.el), this.stage.el),
+      this.locks.el, this.next.el),
     html("div", { class: "rmw-dock" }, this.sentence.el, this.controls.el),
-    this.next.el, this.lanes.el, html("footer", { class: "rmw-foot" }, this.name.el), this.transcript.el);
+    this.lanes.el, html("footer", { class: "rmw-foot" }, this.name.el), this.transcript.el);
   }
 
   #show(duration) {
-    const { timeline, place = timeline.place } = this;
+    const { timeline } = this;
     const changed = new Set(timeline.step.changed.map((it) => it.mark).filter(Boolean));
     const colour = this.film.tasks.find((task) => task.id === timeline.step.task)?.colour ?? "muted";
     this.el.style.setProperty("--now", `var(--rw-${colour})`);
     setAttribute(this.el, "data-step", timeline.place);
+    this.clock.weight = timeline.step.changed.length > 0 || timeline.step.flags.includes("bug") ? 1 : 0.5;
     this.stage.show(timeline.marks, { duration, changed });
     this.stage.label(`The machine after step ${timeline.place}. ${timeline.step.changed.map((it) => `${it.what}: ${it.to}.`).join(" ")}`);
     this.threads.show(timeline, this.task);
@@ -233,7 +236,6 @@ class Player {
     this.transcript.show(timeline.place);
     this.#showMoving();
     this.#ask();
-    void place;
   }
 
   #showPlaying() {
@@ -258,6 +260,7 @@ class Player {
     setAttribute(this.el, "data-layout", layout);
     this.stage.reflow(layout === "narrow");
     this.lanes.resize();
+    this.sentence.fit();
   }
 
   /** Ask for a frame, unless one is under way or there is nothing to do in it. */
@@ -311,6 +314,10 @@ function render({ model, el }) {
     },
   });
   if (!player) return undefined;
+  if (model.get("step") === null) {
+    model.set("step", player.step);
+    model.save_changes();
+  }
   const onStep = () => player.seek(model.get("step"), { quiet: true });
   const onPlaying = () => (model.get("playing") ? player.play() : player.pause());
   model.on("change:step", onStep);

@@ -8,6 +8,7 @@ import { lerp } from "./glyphs.js";
 /** @typedef {import("./film.js").Mark} Mark */
 
 const LAYERS = 10;
+const BEND = 90;
 
 export class Stage {
   /** @param {any} film @param {(id: string) => void} onChoose called when the reader clicks a mark */
@@ -147,13 +148,16 @@ export class Stage {
   #placePanels() {
     const { w, h, at } = this.flow;
     setAttribute(this.svg, "viewBox", `-2 -2 ${w + 4} ${h + 4}`);
-    this.frames.replaceChildren(...machinePanels(this.film).map((panel) => drawPanel(panel, at.get(panel.id) ?? [0, 0])));
+    const shown = machinePanels(this.film).filter((panel) => at.has(panel.id));
+    this.frames.replaceChildren(...shown.map((panel) => drawPanel(panel, /** @type {number[]} */ (at.get(panel.id)))));
   }
 
   /** Where a mark belongs in the plane. */
   #place(mark) {
-    const [x, y] = this.flow.at.get(mark.panel) ?? [0, 0];
-    return { x: x + mark.x, y: y + mark.y, w: mark.w, h: mark.h, o: 1 };
+    const corner = this.flow.at.get(mark.panel);
+    const [x, y] = corner ?? [0, 0];
+    const hidden = corner === undefined && mark.panel !== "machine";
+    return { x: x + mark.x, y: y + mark.y, w: mark.w, h: mark.h, o: hidden ? 0 : 1 };
   }
 
   /** An arrow's points from its corner; its ends go along when the panels of the marks they touch are moved. */
@@ -163,10 +167,11 @@ export class Stage {
     const shift = (panel) => this.flow.shift.get(panel) ?? [0, 0];
     const own = shift(mark.panel);
     const [from, to] = mark.ends.map((id) => shift((this.actors.get(id)?.mark ?? this.film.first[id])?.panel));
-    return points.map(([x, y], i) => {
-      const t = i / (points.length - 1);
-      return [x + lerp(from[0], to[0], t) - own[0], y + lerp(from[1], to[1], t) - own[1]];
-    });
+    const last = points.length - 1;
+    const moved = points.map(([x, y], i) => [x + lerp(from[0], to[0], i / last) - own[0], y + lerp(from[1], to[1], i / last) - own[1]]);
+    // What ran beside each other now runs down: bend it aside, so that it does not hide what lies between.
+    const upright = last > 1 && Math.abs(moved[last][0] - moved[0][0]) < 40;
+    return moved.map(([x, y], i) => [x + (upright && i > 0 && i < last ? BEND : 0), y]);
   }
 }
 

@@ -6,6 +6,7 @@ import { chip } from "./locks.js";
 /** @typedef {import("./film.js").Timeline} Timeline */
 
 const MOST = 6;
+const CANDIDATES = 8; // of the longest sentences one is the tallest
 
 /** The sentence that carries the step. */
 export class Sentence {
@@ -15,6 +16,24 @@ export class Sentence {
     this.number = html("span", { class: "rmw-number" });
     this.text = html("p", { class: "rmw-sentence-text", role: "status", "aria-live": "polite" });
     this.el = html("div", { class: "rmw-sentence" }, this.number, this.text);
+    const sentences = [film.start ?? {}, ...film.steps].map((step) => step.sentence ?? "");
+    const told = this.violation ? sentences.map((it) => `${it} ${this.violation.sentence}`) : sentences;
+    this.longest = told.sort((a, b) => b.length - a.length).slice(0, CANDIDATES);
+  }
+
+  /** Keep room for the longest sentence at this width, so that nothing below it moves. */
+  fit() {
+    const twin = this.el.cloneNode(true);
+    const text = twin.lastChild;
+    for (const name of ["role", "aria-live"]) text.removeAttribute(name);
+    twin.style.cssText = `position: absolute; visibility: hidden; width: ${this.el.offsetWidth}px`;
+    this.el.parentNode.append(twin);
+    const heights = this.longest.map((sentence) => {
+      text.textContent = sentence;
+      return twin.offsetHeight;
+    });
+    twin.remove();
+    this.el.style.minHeight = `${Math.max(...heights)}px`;
   }
 
   /** @param {Timeline} timeline @param {boolean} playing while it plays the words are not read out: they would pile up */
@@ -51,15 +70,14 @@ export class Changed {
   }
 }
 
-/** The counts so far. */
+/** The counts so far, in one line. */
 export class Counts {
   constructor(film) {
-    this.names = Object.keys(film.start?.counts ?? {});
-    for (const step of film.steps) for (const name of Object.keys(step.counts ?? {})) if (!this.names.includes(name)) this.names.push(name);
-    this.values = new Map(this.names.map((name) => [name, html("b", {}, "0")]));
-    this.el = html("section", { class: "rmw-counts", "aria-label": "Counts so far" }, html("h3", {}, "Counts so far"),
-      html("ul", {}, ...this.names.map((name) => html("li", {}, this.values.get(name), " ", name.replaceAll("_", " ")))));
-    this.el.hidden = this.names.length === 0;
+    const states = [film.start ?? {}, ...film.steps];
+    const names = new Set(states.flatMap((state) => Object.keys(state.counts ?? {})));
+    this.values = new Map([...names].map((name) => [name, html("b", {}, "0")]));
+    const items = [...this.values].map(([name, value]) => html("li", {}, value, ` ${name.replaceAll("_", " ")}`));
+    this.el = html("ul", { class: "rmw-counts", "aria-label": "Counts so far" }, ...items);
   }
 
   /** @param {Timeline} timeline */
@@ -75,13 +93,16 @@ export class Counts {
 
 /** Who could run next, and why the others cannot. */
 export class Next {
-  constructor(film) {
-    this.film = film;
+  /** @param {Timeline} timeline */
+  constructor({ film, standing }) {
     this.tasks = new Map(film.tasks.map((task) => [task.id, task]));
     this.can = html("ul", { class: "rmw-can" });
     this.cannot = html("ul", { class: "rmw-cannot" });
     this.el = html("section", { class: "rmw-next", "aria-label": "Who could run next" },
-      html("div", {}, html("h3", {}, "Could run next"), this.can), html("div", {}, html("h3", {}, "Cannot run"), this.cannot));
+      html("h3", {}, "Could run next"), this.can, html("h3", {}, "Cannot run"), this.cannot);
+    const rows = (count) => Math.max(1, Math.min(MOST + 1, count));
+    const most = Math.max(...standing.map(({ next, blocked, done }) => rows(next.length) + rows(blocked.length + done.length)));
+    this.el.style.setProperty("--rows", String(most));
   }
 
   /** @param {Timeline} timeline */
@@ -92,10 +113,10 @@ export class Next {
     this.follows = follows;
     const { next, blocked, done } = timeline.now;
     const first = [...next].sort((a, b) => Number(b.task === follows) - Number(a.task === follows));
-    this.#fill(this.can, first, (it) => html("li", { "data-follows": it.task === follows }, chip(this.tasks.get(it.task), it.task), ` ${it.why ?? it.what ?? ""}`),
+    this.#fill(this.can, first, (it) => html("li", { "data-follows": String(it.task === follows), title: it.why }, chip(this.tasks.get(it.task), it.task), ` ${it.why}`),
       "nobody");
     const quiet = [...blocked, ...done.map((task) => ({ task, why: "has finished" }))];
-    this.#fill(this.cannot, quiet, (it) => html("li", {}, chip(this.tasks.get(it.task), it.task, "rmw-waits"), ` ${it.why}`), "nobody: everyone could");
+    this.#fill(this.cannot, quiet, (it) => html("li", { title: it.why }, chip(this.tasks.get(it.task), it.task, "rmw-waits"), ` ${it.why}`), "nobody: everyone could");
   }
 
   #fill(list, items, draw, none) {

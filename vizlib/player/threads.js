@@ -8,8 +8,10 @@ const STATES = {
   running: "running", ready: "can run", waiting: "waiting", spinning: "spinning", user: "user code", idle: "idle",
   done: "finished",
 };
-const AROUND = 2; // lines of source above and below the current one
-const DEEPEST = 9; // call stacks longer than this lose their outer part
+const HANDLER = { idle: "no interrupt", ready: "interrupt waits", running: "takes the interrupt" };
+const ABOVE = 2; // lines of source above the current one
+const SHOWN = 6; // lines of source in all
+const DEEPEST = 7; // call stacks longer than this lose their outer part
 
 export class Threads {
   /** @param {any} film @param {(task: string) => void} onChoose */
@@ -17,8 +19,10 @@ export class Threads {
     this.film = film;
     this.cards = new Map(film.tasks.map((task) => [task.id, new Card(task, onChoose)]));
     this.code = new Code(film);
-    this.list = html("div", { class: "rmw-cards" }, ...[...this.cards.values()].map((card) => card.el));
-    this.el = html("section", { class: "rmw-threads", "aria-label": "Threads" }, html("h3", {}, "Threads"), this.list, this.code.el);
+    const cards = (handlers) => film.tasks.filter((task) => (task.kind === "handler") === handlers).map((task) => this.cards.get(task.id).el);
+    this.el = html("section", { class: "rmw-threads", "aria-label": "Threads" }, html("h3", {}, "Threads"),
+      html("div", { class: "rmw-cards" }, ...cards(false)),
+      html("div", { class: "rmw-handlers", "aria-label": "Interrupt handlers", role: "group" }, ...cards(true)), this.code.el);
     /** @type {string | null} */
     this.last = null;
   }
@@ -38,21 +42,19 @@ export class Threads {
 class Card {
   constructor(task, onChoose) {
     const cpu = task.cpu === null || task.cpu === undefined ? "" : `CPU ${String(task.cpu).replace(/\D+/g, "")}`;
-    this.name = html("span", { class: "rmw-name" }, task.title ?? task.id);
+    this.title = task.title ?? task.id;
     this.state = html("span", { class: "rmw-state" });
     this.status = html("span", { class: "rmw-status" });
-    this.line = html("span", { class: "rmw-line rmw-mono" });
     const handler = task.kind === "handler";
+    this.handler = handler;
     this.el = html(
       "button",
       {
         type: "button", class: `rmw-thread${handler ? " rmw-handler" : ""}`, style: `--task: var(--rw-${task.colour})`,
         "data-task": task.id, "aria-pressed": "false", onclick: () => onChoose(task.id),
       },
-      html("span", { class: "rmw-row" }, html("span", { class: "rmw-dot", "aria-hidden": "true" }), this.name,
-        handler ? null : html("span", { class: "rmw-on" }, cpu), this.state),
+      html("span", { class: "rmw-row" }, html("span", { class: "rmw-name" }, task.id), handler ? null : html("span", { class: "rmw-on" }, cpu), this.state),
       this.status,
-      handler ? null : this.line,
     );
   }
 
@@ -64,11 +66,17 @@ class Card {
     const state = thread?.state ?? "idle";
     setAttribute(this.el, "data-state", state);
     setText(this.state, STATES[state] ?? state);
-    setText(this.status, thread?.status ?? "");
-    setAttribute(this.el, "title", thread?.status || null);
+    if (this.handler) {
+      setText(this.status, HANDLER[state] ?? thread?.status ?? "");
+      return;
+    }
+    const stuck = state === "waiting" || state === "spinning";
     const [source, line] = thread?.stack.at(-1) ?? [];
     const inside = sources[source];
-    setText(this.line, inside ? `${inside.function}:${line}` : thread?.user ? `user: ${thread.user}` : "");
+    const code = !stuck && inside !== undefined;
+    setAttribute(this.status, "data-code", code);
+    setText(this.status, code ? `${inside.function}:${line}` : (!stuck && thread?.user) || thread?.status || "");
+    setAttribute(this.el, "title", [this.title, thread?.status].filter(Boolean).join(": "));
   }
 }
 
@@ -80,7 +88,8 @@ class Code {
     this.stack = html("ol", { class: "rmw-stack rmw-mono" });
     this.source = html("div", { class: "rmw-source rmw-mono", tabindex: "0", role: "region", "aria-label": "Source" });
     this.link = html("a", { target: "_blank", rel: "noopener noreferrer" });
-    this.foot = html("p", { class: "rmw-cite" }, html("span", {}), this.link);
+    this.file = html("span");
+    this.foot = html("p", { class: "rmw-cite" }, this.file, this.link);
     this.el = html("div", { class: "rmw-code" }, this.head, this.stack, this.source, this.foot);
   }
 
@@ -89,40 +98,49 @@ class Code {
     this.thread = thread;
     this.task = task;
     this.el.style.setProperty("--task", `var(--rw-${task.colour})`);
-    this.head.replaceChildren(html("b", {}, task.title ?? task.id), thread?.stack.length ? " is here" : "");
+    this.head.replaceChildren(html("b", {}, task.id), task.title && task.title !== task.id ? ` ${task.title}` : "");
     const frames = thread?.stack ?? [];
     this.#showStack(frames, thread);
     this.#showSource(frames.at(-1));
   }
 
   #showStack(frames, thread) {
-    const skipped = Math.max(0, frames.length - DEEPEST);
+    const skipped = frames.length > DEEPEST ? frames.length - DEEPEST + 1 : 0;
     const rows = frames.slice(skipped).map(([source, line], depth) =>
       html("li", { style: `--depth: ${depth}` }, `${this.film.sources[source].function}`, html("span", {}, `:${line}`)));
-    if (skipped > 0) rows.unshift(html("li", { class: "rmw-skipped" }, `… ${skipped} more`));
+    if (skipped > 0) rows.unshift(html("li", { title: frames.slice(0, skipped).map(([source]) => this.film.sources[source].function).join(" → ") }, `… ${skipped} outer calls`));
     if (frames.length === 0) rows.push(html("li", {}, thread?.user ? `user code: ${thread.user}` : thread?.status || "no kernel code"));
     this.stack.replaceChildren(...rows);
-    this.stack.scrollTop = this.stack.scrollHeight;
   }
 
   #showSource(frame) {
     const source = frame && this.film.sources[frame[0]];
-    this.source.hidden = !source;
-    this.foot.hidden = !source;
+    this.foot.replaceChildren(this.file);
+    setText(this.file, source?.file ?? "");
+    this.source.replaceChildren();
     if (!source) return;
-    const at = frame[1] - source.first;
-    const begin = Math.max(0, Math.min(at - AROUND, source.lines.length - 2 * AROUND - 1));
-    const lines = source.lines.slice(begin, begin + 2 * AROUND + 1);
-    const indent = Math.min(...lines.filter((it) => it.trim()).map((it) => it.length - it.trimStart().length));
-    this.source.replaceChildren(...lines.map((text, i) => {
-      const current = begin + i === at;
+    const lines = around(source, frame[1]);
+    const indent = Math.min(...lines.map(({ text }) => text.length - text.trimStart().length));
+    this.source.replaceChildren(...lines.map(({ text, number }) => {
+      const current = number === frame[1];
       return html("div", { class: current ? "rmw-current" : null, "aria-current": current ? "true" : null, title: text.trim() },
-        html("span", {}, String(source.first + begin + i)), html("code", {}, text.slice(indent) || " "));
+        html("span", {}, String(number)), html("code", {}, text.slice(indent)));
     }));
-    setText(this.foot.firstChild, `${source.file} · kernel: `);
-    setText(this.link, source.kernel ?? "");
-    setAttribute(this.link, "href", kernelAddress(source.kernel));
+    if (!source.kernel) return;
+    const address = kernelAddress(source.kernel);
+    setText(this.link, source.kernel);
+    setAttribute(this.link, "href", address);
+    this.foot.append(" · kernel: ", address ? this.link : source.kernel);
+    setAttribute(this.foot, "title", `${source.file} · kernel: ${source.kernel}`);
   }
+}
+
+/** The lines of a function around one of them, blank ones (and the docstring's, which the film leaves blank) left out. */
+export function around(source, number) {
+  const lines = source.lines.map((text, i) => ({ text, number: source.first + i })).filter((it) => it.text.trim() || it.number === number);
+  const at = lines.findIndex((it) => it.number === number);
+  const begin = Math.max(0, Math.min(at - ABOVE, lines.length - SHOWN));
+  return lines.slice(begin, begin + SHOWN);
 }
 
 /** Where the kernel's own line can be read: `mm/rmap.c:1470 (v3.7)`. Null if it has no version of the tree. */

@@ -9,15 +9,13 @@ import { html, setAttribute } from "./dom.js";
  */
 export function linesOf(timeline, place) {
   const step = timeline.steps[place];
-  const titles = new Map(timeline.film.tasks.map((task) => [task.id, task.title ?? task.id]));
-  const name = (id) => titles.get(id) ?? id;
   const { next, blocked, done } = timeline.standing[place];
   const lines = [step.sentence];
   if (step.changed.length > 0) {
     lines.push(`Changed: ${step.changed.map((it) => `${it.what}: ${it.from} → ${it.to}`).join("; ")}.`);
   }
-  if (next.length > 0) lines.push(`Could run next: ${next.map((it) => `${name(it.task)} (${it.why ?? it.what ?? ""})`).join(", ")}.`);
-  const cannot = [...blocked.map((it) => `${name(it.task)} (${it.why})`), ...done.map((task) => `${name(task)} (has finished)`)];
+  if (next.length > 0) lines.push(`Could run next: ${next.map((it) => `${it.task} (${it.why})`).join(", ")}.`);
+  const cannot = [...blocked.map((it) => `${it.task} (${it.why})`), ...done.map((task) => `${task} (has finished)`)];
   if (cannot.length > 0) lines.push(`Cannot run: ${cannot.join(", ")}.`);
   const { violation } = timeline.film;
   if (violation && violation.step === place && !step.sentence.includes(violation.sentence)) lines.push(`Violation: ${violation.sentence}`);

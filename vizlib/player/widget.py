@@ -21,8 +21,9 @@ class Player(anywidget.AnyWidget):
 
     Attributes:
         film: what :func:`vizlib.film.film` made of a trace.
-        step: the step that is shown; 0 is the state after set-up.  None until the reader sees the first decision.
-            It follows the reader when they step or pause, not while the film plays, and setting it moves the picture.
+        step: the step that is shown; 0 is the state after set-up.  None, the default, opens at the first decision and
+            turns into its number.  It follows the reader when they step or pause, not while the film plays; setting
+            it moves the picture.
         playing: whether it plays; it opens paused.
         speed: 1 leaves time to read each sentence.
         theme: ``auto`` follows JupyterLab; ``light`` or ``dark`` do not.

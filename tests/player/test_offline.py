@@ -1,0 +1,506 @@
+"""The offline file, opened from disk in a real Chromium with the network off, played with real clicks and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from vizlib.renderers import html
+
+pytestmark = pytest.mark.browser
+
+OpenFilm = Callable[..., Page]
+Film = dict[str, Any]
+
+PTE = "[data-mark='pte:P:0']"
+TOKEN = "[data-mark='token:P:0']"
+
+
+def step_of(page: Page) -> int:
+    """The step that the page says it shows."""
+    return int(page.locator(".rmw").get_attribute("data-step") or -1)
+
+
+def at_rest(page: Page) -> None:
+    """Wait until nothing moves."""
+    page.wait_for_selector(".rmw[data-moving=false]")
+
+
+def sentence(page: Page) -> str:
+    """The sentence on show."""
+    return page.locator(".rmw-sentence-text").inner_text()
+
+
+def step_saying(film: Film, words: str) -> int:
+    """The first step whose sentence holds *words*."""
+    return next(number for number, step in enumerate(film["steps"], 1) if words in step["sentence"])
+
+
+def test_it_opens_paused_at_the_first_decision(open_film: OpenFilm, move: Film) -> None:
+    """Nothing plays until somebody asks for it."""
+    page = open_film(move)
+    expect(page.locator(".rmw")).to_have_attribute("data-playing", "false")
+    assert "decision" in move["start"]["flags"]
+    assert step_of(page) == 0
+    assert sentence(page) == move["start"]["sentence"]
+
+
+def test_a_click_on_step_and_back_moves_one_step(open_film: OpenFilm, move: Film) -> None:
+    """The sentence, the slider and the count follow."""
+    page = open_film(move)
+    page.get_by_role("button", name="one step forward").click()
+    page.get_by_role("button", name="one step forward").click()
+    assert step_of(page) == 2
+    assert sentence(page) == move["steps"][1]["sentence"]
+    assert page.get_by_role("slider").input_value() == "2"
+    assert page.locator(".rmw-count").inner_text() == f"step 2 of {len(move['steps'])}"
+    page.get_by_role("button", name="one step back").click()
+    assert step_of(page) == 1
+    assert sentence(page) == move["steps"][0]["sentence"]
+
+
+def test_play_goes_on_by_itself_and_pause_stops_it(open_film: OpenFilm, move: Film) -> None:
+    """Two real clicks; afterwards it stands still."""
+    page = open_film(move, "speed=16")
+    page.get_by_role("button", name="play").click()
+    expect(page.locator(".rmw")).to_have_attribute("data-playing", "true")
+    page.wait_for_function("() => Number(document.querySelector('.rmw').dataset.step) > 3")
+    page.get_by_role("button", name="pause").click()
+    expect(page.locator(".rmw")).to_have_attribute("data-playing", "false")
+    stopped = step_of(page)
+    frames = "n => new Promise(done => { const tick = () => n-- > 0 ? requestAnimationFrame(tick) : done(); tick(); })"
+    page.evaluate(frames, 30)
+    assert step_of(page) == stopped
+
+
+def test_it_plays_to_the_end_and_then_again_from_the_start(open_film: OpenFilm, move: Film) -> None:
+    """At the end it pauses; play begins anew."""
+    last = len(move["steps"])
+    page = open_film(move, f"speed=16&step={last - 3}")
+    page.get_by_role("button", name="play").click()
+    page.wait_for_selector(f".rmw[data-step='{last}'][data-playing=false]")
+    page.get_by_role("button", name="play").click()
+    page.wait_for_selector(".rmw[data-step='1']")
+
+
+def test_a_frame_older_than_the_click_does_not_stop_play(offline_page: Page, open_film: OpenFilm, move: Film) -> None:
+    """Browsers pass a frame the time at which it began, which may lie before the click that asked for it."""
+    offline_page.add_init_script(
+        """const real = window.requestAnimationFrame.bind(window);
+        let early = true;
+        window.requestAnimationFrame = callback => real(now => { callback(early ? now - 500 : now); early = !early; });"""
+    )
+    page = open_film(move, "speed=16")
+    page.get_by_role("button", name="play").click()
+    page.wait_for_function("() => Number(document.querySelector('.rmw').dataset.step) > 2")
+
+
+def test_scrubbing_with_the_mouse_lands_where_the_slider_is(open_film: OpenFilm, move: Film) -> None:
+    """The state is that of the step, whichever way it was reached."""
+    page = open_film(move)
+    slider = page.get_by_role("slider")
+    box = slider.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for share in (0.2, 0.9, 0.5):
+        page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    step = step_of(page)
+    assert abs(step - len(move["steps"]) / 2) < 5
+    assert slider.input_value() == str(step)
+    assert sentence(page) == move["steps"][step - 1]["sentence"]
+
+
+def test_a_click_into_the_lanes_goes_there(open_film: OpenFilm, move: Film) -> None:
+    """The lanes are a map of the run."""
+    page = open_film(move)
+    field = page.locator(".rmw-field")
+    box = field.bounding_box()
+    assert box is not None
+    field.click(position={"x": box["width"] * 0.75, "y": 10})
+    assert abs(step_of(page) - 0.75 * len(move["steps"])) <= 1
+
+
+def test_the_pte_turns_into_a_migration_entry_and_back(open_film: OpenFilm, move: Film) -> None:
+    """The same mark says so in words, and in its face."""
+    becomes, back = step_saying(move, "puts a migration entry"), step_saying(move, "replaces the migration entry")
+    page = open_film(move, f"step={becomes - 1}")
+    expect(page.locator(PTE)).not_to_contain_text("migration")
+    page.keyboard.press("ArrowRight")
+    at_rest(page)
+    expect(page.locator(PTE)).to_contain_text("migration")
+    expect(page.locator(PTE)).to_have_attribute("data-face", "migration")
+    page.goto(page.url.partition("#")[0] + f"#step={back}")
+    page.reload()
+    expect(page.locator(PTE)).not_to_contain_text("migration")
+    expect(page.locator(PTE)).to_have_attribute("data-face", "present")
+    page.keyboard.press("ArrowLeft")
+    at_rest(page)
+    expect(page.locator(PTE)).to_contain_text("migration")
+
+
+def test_the_page_travels_from_node_to_node(open_film: OpenFilm, move: Film) -> None:
+    """One element moves: it is seen on the way, not gone here and new there."""
+    copies = step_saying(move, "copies the 4 KiB")
+    page = open_film(move, f"step={copies - 1}")
+    expect(page.locator(TOKEN)).to_have_attribute("data-panel", "node:0")
+    page.evaluate(
+        """selector => {
+            const token = document.querySelector(selector);
+            window.places = [];
+            const look = () => {
+                window.places.push(token.getBoundingClientRect().x);
+                if (document.querySelector('.rmw').dataset.moving === 'true' || window.places.length < 3) requestAnimationFrame(look);
+                else window.same = token === document.querySelector(selector);
+            };
+            requestAnimationFrame(look);
+        }""",
+        TOKEN,
+    )
+    start = float(page.locator(TOKEN).get_attribute("data-x") or 0)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => window.same !== undefined")
+    assert page.evaluate("() => window.same")
+    expect(page.locator(TOKEN)).to_have_attribute("data-panel", "node:1")
+    assert float(page.locator(TOKEN).get_attribute("data-x") or 0) > start + 200
+    places = page.evaluate("() => window.places")
+    between = [place for place in places if places[0] + 20 < place < places[-1] - 20]
+    assert len(between) >= 3, f"seen at {places}"
+
+
+@pytest.mark.parametrize("width", [1440, 1000, 700, 390])
+def test_only_what_the_step_moves_moves(open_film: OpenFilm, move: Film, width: int) -> None:
+    """The picture, the locks, the sentence and the controls stand at one place through the whole film."""
+    page = open_film(move)
+    page.set_viewport_size({"width": width, "height": 4000})
+    places = page.evaluate(
+        """async steps => {
+            const parts = ['.rmw-machine', '.rmw-locks', '.rmw-code', '.rmw-sentence', '.rmw-controls', '.rmw-lanes'];
+            const slider = document.querySelector('.rmw-slider');
+            const seen = new Set();
+            for (let step = 0; step <= steps; step++) {
+                slider.value = step;
+                slider.dispatchEvent(new Event('input'));
+                seen.add(parts.map(part => {
+                    const {x, y, width, height} = document.querySelector(part).getBoundingClientRect();
+                    return [part, x, y, width, height].join(' ');
+                }).join('\\n'));
+            }
+            return [...seen];
+        }""",
+        len(move["steps"]),
+    )
+    assert len(places) == 1, "\n\n".join(places[:3])
+
+
+def test_what_changed_is_marked_and_named(open_film: OpenFilm, move: Film) -> None:
+    """The mark gets a ring; field, old and new value stand apart."""
+    step = step_saying(move, "puts a migration entry")
+    page = open_film(move, f"step={step}")
+    expect(page.locator(".rmw-mark.rmw-changed")).to_have_count(1)
+    expect(page.locator(f"{PTE}.rmw-changed")).to_have_count(1)
+    expect(page.locator(".rmw-changes li")).to_have_text(["PTE of p0none → migration entry → f0"])
+
+
+def test_locks_show_holders_and_waiters(open_film: OpenFilm, move: Film) -> None:
+    """Solid for those who hold, dashed for those who wait."""
+    step = next(
+        n for n, s in enumerate(move["steps"], 1) if any(it.get("waiters") for it in s.get("locks", {}).values() if it)
+    )
+    name, lock = next((name, it) for name, it in move["steps"][step - 1]["locks"].items() if it.get("waiters"))
+    page = open_film(move, f"step={step}")
+    row = page.locator(f"[data-lock='{name}']")
+    expect(row).to_have_attribute("data-held", "true")
+    expect(row.locator(".rmw-chip.rmw-waits")).to_have_text([it["task"] for it in lock["waiters"]])
+    expect(row.locator(".rmw-chip:not(.rmw-waits)").first).to_have_css("border-top-style", "solid")
+    expect(row.locator(".rmw-waits").first).to_have_css("border-top-style", "dashed")
+
+
+def test_the_current_source_line_of_the_kernel_function_is_marked(open_film: OpenFilm, move: Film) -> None:
+    """The line is the model's own, and its address in the kernel stands below."""
+    step = step_saying(move, "puts a migration entry")
+    page = open_film(move, f"step={step}")
+    expect(page.locator(".rmw-stack li").last).to_contain_text("try_to_unmap_one")
+    expect(page.locator(".rmw-current")).to_contain_text("yield pte.set(entry)")
+    expect(page.locator(".rmw-cite a")).to_have_attribute(
+        "href", "https://elixir.bootlin.com/linux/v3.7/source/mm/rmap.c#L1194"
+    )
+
+
+def test_who_could_run_next_and_why_the_others_cannot(open_film: OpenFilm, move: Film) -> None:
+    """While the sender of an IPI spins, the handler and the user thread can go on."""
+    step = step_saying(move, "sends an interrupt")
+    page = open_film(move, f"step={step}")
+    expect(page.locator(".rmw-can li")).to_contain_text(["worker", "ipi@cpu1"])
+    expect(page.locator(".rmw-cannot li")).to_contain_text(["migrator spins until CPU 1 answers"])
+
+
+def test_keys(open_film: OpenFilm, move: Film) -> None:
+    """Each key does what the help says, without a click before it."""
+    page = open_film(move)
+    last = len(move["steps"])
+    press = page.keyboard.press
+    seen = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End", "Home"):
+        press(key)
+        seen.append(step_of(page))
+    assert seen == [1, 2, 1, last, 0]
+    press("l")
+    assert "lock" in move["steps"][step_of(page) - 1]["flags"]
+    press("p")
+    assert "preempt" in move["steps"][step_of(page) - 1]["flags"]
+    press("n")
+    assert "decision" in move["steps"][step_of(page) - 1]["flags"]
+    press("c")
+    named = {it.get("mark") for it in move["steps"][step_of(page) - 1].get("changed", ())}
+    assert named & set(move["focus"]) or set(move["steps"][step_of(page) - 1]["marks"]) & set(move["focus"])
+    press("ArrowDown")
+    expect(page.locator(".rmw-thread[aria-pressed=true]")).to_have_attribute("data-task", move["tasks"][0]["id"])
+    press("ArrowDown")
+    expect(page.locator(".rmw-thread[aria-pressed=true]")).to_have_attribute("data-task", move["tasks"][1]["id"])
+    press("Escape")
+    expect(page.locator(".rmw-thread[aria-pressed=true]")).to_have_count(0)
+    press("+")
+    assert page.locator(".rmw-speed").input_value() == "2"
+    press("?")
+    expect(page.get_by_role("region", name="Help")).to_be_visible()
+    press("Escape")
+    expect(page.get_by_role("region", name="Help")).to_be_hidden()
+    press(" ")
+    expect(page.locator(".rmw")).to_have_attribute("data-playing", "true")
+    press(" ")
+    expect(page.locator(".rmw")).to_have_attribute("data-playing", "false")
+
+
+def test_a_button_that_has_the_focus_keeps_its_space_key(open_film: OpenFilm, move: Film) -> None:
+    """Space on 'step' steps; it does not play as well."""
+    page = open_film(move)
+    page.get_by_role("button", name="one step forward").focus()
+    page.keyboard.press(" ")
+    assert step_of(page) == 1
+    expect(page.locator(".rmw")).to_have_attribute("data-playing", "false")
+
+
+def test_the_whole_run_in_words(open_film: OpenFilm, move: Film) -> None:
+    """Every step's sentence is there, the current one is marked, and a step can be gone to."""
+    page = open_film(move, "step=5")
+    page.keyboard.press("t")
+    words = page.get_by_role("region", name="The run in words")
+    items = words.get_by_role("listitem")
+    expect(items).to_have_count(len(move["steps"]) + 1)
+    for number in (1, 5, len(move["steps"])):
+        expect(items.nth(number)).to_contain_text(move["steps"][number - 1]["sentence"])
+    expect(words.locator("[aria-current=step]")).to_contain_text(move["steps"][4]["sentence"])
+    words.get_by_role("button", name="9", exact=True).click()
+    assert step_of(page) == 9
+    expect(words.locator("[aria-current=step]")).to_contain_text(move["steps"][8]["sentence"])
+
+
+def test_a_chosen_mark_becomes_what_next_change_looks_for(open_film: OpenFilm, move: Film) -> None:
+    """A click on a TLB slot of CPU 1, and 'next change' stops where that changes."""
+    filled = next(n for n, s in enumerate(move["steps"], 1) if "tlb:cpu1:P:0" in s.get("marks", {}))
+    page = open_film(move, f"step={filled}")
+    page.locator("[data-mark='tlb:cpu1:P:0']").click()
+    button = page.locator("[data-stop=change]")
+    expect(button).to_contain_text("TLB of CPU 1")
+    button.click()
+    assert step_of(page) == step_saying(move, "clears the PTE"), "the entry becomes stale"
+    button.click()
+    assert step_of(page) == step_saying(move, "takes the interrupt"), "the entry is dropped"
+
+
+def test_dark_mode_follows_the_system_and_the_key(open_film: OpenFilm, move: Film) -> None:
+    """Both paint the page; the key wins."""
+    page = open_film(move)
+    ground = "() => getComputedStyle(document.querySelector('.rmw')).backgroundColor"
+    light = page.evaluate(ground)
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator(".rmw")).to_have_attribute("data-theme", "dark")
+    assert page.evaluate(ground) != light
+    page.keyboard.press("d")
+    expect(page.locator(".rmw")).to_have_attribute("data-theme", "light")
+    assert page.evaluate(ground) == light
+
+
+CONTRAST = """() => {
+    const channel = value => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    const parse = text => (text.match(/[\\d.]+/g) ?? []).map(Number);
+    const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+    const ground = el => {
+        for (; el; el = el.parentElement) {
+            const [r, g, b, a = 1] = parse(getComputedStyle(el).backgroundColor);
+            if (a === 1 && r !== undefined) return [r, g, b];
+        }
+        return [255, 255, 255];
+    };
+    const faint = [];
+    for (const el of document.querySelectorAll('.rmw *')) {
+        if (el.closest('svg') || el.closest('[aria-disabled=true]') || el.closest('kbd') || el.closest('[data-absent]')) continue;
+        if (![...el.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+        if (el.getClientRects().length === 0) continue;
+        const [a, b] = [luminance(parse(getComputedStyle(el).color)), luminance(ground(el))].sort((a, b) => b - a);
+        const ratio = (a + 0.05) / (b + 0.05);
+        if (ratio < 4.5) faint.push(`${ratio.toFixed(2)} ${el.className} ${el.textContent.slice(0, 30)}`);
+    }
+    return faint;
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_has_contrast(open_film: OpenFilm, move: Film, theme: str) -> None:
+    """At least 4.5 to 1 for all text that is not switched off, with everything open (WCAG 2.1 AA)."""
+    page = open_film(move, f"theme={theme}&step={step_saying(move, 'puts a migration entry')}")
+    page.keyboard.press("t")
+    page.keyboard.press("?")
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_the_picture_and_the_controls_have_names(open_film: OpenFilm, move: Film) -> None:
+    """What a screen reader needs: language, title, main, one first heading, names, a live sentence."""
+    page = open_film(move, "step=3")
+    assert page.evaluate("() => document.documentElement.lang") == "en"
+    assert page.title() == move["title"]
+    expect(page.locator("main h1")).to_have_text(move["title"])
+    image = page.locator("svg[role=img]")
+    assert (image.get_attribute("aria-label") or "").startswith("The machine after step 3")
+    expect(page.locator("[aria-live=polite]")).to_have_text(move["steps"][2]["sentence"])
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('.rmw :is(button, select, input, a, [tabindex])')]
+            .filter(el => !(el.getAttribute('aria-label') || el.textContent.trim())).map(el => el.outerHTML)"""
+    )
+    assert nameless == []
+
+
+def test_every_control_can_be_reached_and_its_focus_seen(open_film: OpenFilm, move: Film) -> None:
+    """Tab visits each button; the one it is on has an outline."""
+    page = open_film(move, "step=3")
+    wanted = page.evaluate("() => [...document.querySelectorAll('.rmw [data-action], .rmw [data-stop]')].length")
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        name, outline = page.evaluate(
+            """() => { const el = document.activeElement; const style = getComputedStyle(el);
+                return [el.dataset?.action ?? el.dataset?.stop ?? '', style.outlineStyle + ' ' + style.outlineWidth]; }"""
+        )
+        if name:
+            assert outline.startswith("solid") and float(outline.split()[1].removesuffix("px")) >= 2, (name, outline)
+            reached.add(name)
+    assert len(reached) == wanted
+
+
+def test_while_it_plays_the_sentence_is_not_read_out(open_film: OpenFilm, move: Film) -> None:
+    """Eight sentences a second would pile up in a screen reader."""
+    page = open_film(move, "speed=8")
+    page.keyboard.press(" ")
+    expect(page.locator(".rmw-sentence-text")).to_have_attribute("aria-live", "off")
+    page.keyboard.press(" ")
+    expect(page.locator(".rmw-sentence-text")).to_have_attribute("aria-live", "polite")
+
+
+def test_with_reduced_motion_nothing_moves(open_film: OpenFilm, move: Film) -> None:
+    """The next state is there at once."""
+    copies = step_saying(move, "copies the 4 KiB")
+    page = open_film(move, f"step={copies - 1}")
+    page.emulate_media(reduced_motion="reduce")
+    moving = page.evaluate(
+        """() => { document.querySelector('[data-action=forward]').click();
+            const token = document.querySelector("[data-mark='token:P:0']");
+            return [document.querySelector('.rmw').dataset.moving, token.dataset.panel, token.getAttribute('transform')]; }"""
+    )
+    assert moving[:2] == ["false", "node:1"]
+    at_rest(page)
+    assert page.locator(TOKEN).get_attribute("transform") == moving[2]
+
+
+@pytest.mark.parametrize("width", [390, 700])
+def test_a_narrow_page_stacks_and_keeps_the_controls_in_view(open_film: OpenFilm, move: Film, width: int) -> None:
+    """No sideways scrolling; the sentence and the play button stay in the window wherever one scrolls."""
+    page = open_film(move)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.wait_for_selector(".rmw[data-layout=narrow]" if width < 560 else ".rmw[data-layout=middle]")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    top = {it: (page.locator(it).bounding_box() or {})["y"] for it in (".rmw-machine", ".rmw-locks", ".rmw-threads")}
+    if width < 560:
+        assert top[".rmw-machine"] < top[".rmw-locks"] < top[".rmw-threads"]
+    for where in (0, 400, 900, 5000):
+        page.evaluate("y => window.scrollTo(0, y)", where)
+        expect(page.locator(".rmw-sentence")).to_be_in_viewport(ratio=1)
+        expect(page.get_by_role("button", name="play")).to_be_in_viewport(ratio=1)
+
+
+def test_on_a_phone_no_mark_leaves_the_picture(open_film: OpenFilm, move: Film) -> None:
+    """Panels flow, and the arrows go with them."""
+    page = open_film(move, f"step={step_saying(move, 'sends an interrupt')}")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_selector(".rmw[data-layout=narrow]")
+    outside = page.evaluate(
+        """() => { const frame = document.querySelector('.rmw-machine').getBoundingClientRect();
+            return [...document.querySelectorAll('.rmw-mark:not([opacity="0"])')].filter(mark => {
+                const box = mark.getBoundingClientRect();
+                return box.left < frame.left - 4 || box.right > frame.right + 4 || box.bottom > frame.bottom + 4;
+            }).map(mark => mark.dataset.mark); }"""
+    )
+    assert outside == []
+
+
+def test_the_run_name_at_this_step_can_be_copied(open_film: OpenFilm, move: Film, move_name: str) -> None:
+    """At the end it is the run's own name; before, its beginning, which replays to this step."""
+    page = open_film(move, f"step={len(move['steps'])}")
+    expect(page.locator(".rmw-runname code")).to_have_text(move_name)
+    page.keyboard.press("Home")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".rmw-runname code")).to_have_text("one_page?rounds=3 mutex_v37 b3a2")
+    page.locator("[data-action=copy]").click()
+    expect(page.locator("[data-action=copy]")).to_have_text("copied")
+
+
+def test_a_violation_is_told_and_marked(open_film: OpenFilm, move: Film) -> None:
+    """The sentence turns red at its step, and the lanes show where it lies."""
+    broken = {**move, "violation": {"step": 9, "kind": "lost write", "sentence": "The write of step 3 is lost."}}
+    page = open_film(broken, "step=9")
+    expect(page.locator(".rmw-sentence")).to_have_attribute("data-bug", "true")
+    expect(page.locator(".rmw-sentence")).to_contain_text("The write of step 3 is lost.")
+    expect(page.locator(".rmw-buglane")).to_have_count(1)
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("[data-bug]")).to_have_count(0)
+
+
+def test_no_text_of_a_film_can_become_script(open_film: OpenFilm, move: Film) -> None:
+    """A title that closes the script element stays a title."""
+    title = "</script><script>window.broken = true</script><!-- <b>&amp;"
+    page = open_film({**move, "title": title})
+    expect(page.locator("h1")).to_have_text(title)
+    assert page.title() == title
+    assert page.evaluate("() => window.broken") is None
+
+
+def test_a_film_of_another_version_says_so(offline_page: Page, move: Film) -> None:
+    """The reader gets the reason instead of an empty page."""
+    offline_page.set_content(html.page({**move, "version": 7}))
+    expect(offline_page.get_by_role("alert")).to_have_text(
+        "This cannot be played: this film has version 7; this player plays version 1."
+    )
+
+
+def test_it_plays_in_a_sandboxed_frame(offline_page: Page, move: Film) -> None:
+    """As the srcdoc of a frame that may run scripts and nothing else: how an output survives nbconvert."""
+    offline_page.set_content("<!doctype html><iframe sandbox='allow-scripts' width='1000' height='900'></iframe>")
+    offline_page.evaluate("text => { document.querySelector('iframe').srcdoc = text; }", html.page(move))
+    frame = offline_page.frame_locator("iframe")
+    frame.get_by_role("button", name="one step forward").click()
+    expect(frame.locator(".rmw")).to_have_attribute("data-step", "1")
+    expect(frame.locator(".rmw-sentence-text")).to_have_text(move["steps"][0]["sentence"])
+
+
+def test_without_scripts_it_is_a_list_of_sentences(browser: Browser, move: Film) -> None:
+    """Where scripts are stripped the run can still be read."""
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.set_content(html.page(move))
+    expect(page.locator("noscript li")).to_have_count(len(move["steps"]) + 1)
+    context.close()
