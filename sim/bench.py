@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, cast
+
+import simpy
 
 from sim.engines import timed
 from sim.engines.checker import check
-from sim.engines.costs import row_of
+from sim.engines.costs import Step, row_of
 from sim.machine import Change, Machine, awaited
 from sim.ops import Acquire, Field, Op, Release, TryAcquire
 from sim.variants import find as find_variant
@@ -66,7 +68,7 @@ def _timed() -> dict[str, Any]:
     seconds = peer_seconds = float("inf")
     for _ in range(3):  # in turns, so that a busy moment hits both
         seconds = min(seconds, _best(lambda: timed.run(WORLD, VARIANT, record=True, params=params), 1))
-        peer_seconds = min(peer_seconds, _best(lambda: resource_peer(params), 1))
+        peer_seconds = min(peer_seconds, _best(lambda: ResourcePeer(params).run(), 1))
     workload = f"{WORLD} with {THREADS} threads and {PAGES} pages each"
     return {
         "workload": workload,
@@ -102,55 +104,55 @@ def _player() -> dict[str, Any]:
 # --- the peer --------------------------------------------------------------------------------------------
 
 
-def resource_peer(params: dict[str, int]) -> int:
-    """The same coroutines and memory with ``simpy.Resource`` locks and one timeout an operation; steps made.
+class ResourcePeer:
+    """The same coroutines and memory with ``simpy.Resource`` locks and one timeout an operation.
 
     What one would write first with SimPy.  Exclusive locks are resources, taken before the operation changes the
     memory; whoever waits for another field waits for an event that fires when the field changes.
     """
-    import simpy
 
-    machine = Machine(find_world(WORLD).setup(params), find_variant(VARIANT))
-    env = simpy.Environment()
-    locks: dict[Field, Any] = {}
-    changed: dict[Field, Any] = {}
-    held: dict[tuple[int, Field], Any] = {}
-    events: list[tuple[float, int, Op, tuple[Change, ...]]] = []
+    def __init__(self, params: dict[str, int]) -> None:
+        self.env = simpy.Environment()
+        self.machine = Machine(find_world(WORLD).setup(params), find_variant(VARIANT))
+        self.locks: dict[Field, simpy.Resource] = {}
+        self.changed: dict[Field, simpy.Event] = {}
+        self.held: dict[tuple[int, Field], Any] = {}
+        self.events: list[tuple[float, int, Op, tuple[Change, ...]]] = []
 
-    def ask(i: int, op: Op) -> Any:
+    def run(self) -> int:
+        """Run to the end; return how many steps were made."""
+        lives = [self.env.process(self._live(i)) for i in range(len(self.machine.tasks))]
+        threads = [it for it, info in zip(lives, self.machine.tasks, strict=True) if not info.daemon]
+        self.env.run(until=self.env.all_of(threads))
+        return self.machine.steps
+
+    def _live(self, i: int) -> Generator[Any, Any, None]:
+        while (op := self.machine.ops[i]) is not None:
+            if (request := self._ask(i, op)) is not None:
+                yield request
+            while not self.machine.enabled(self.machine.tasks[i].task):
+                field = awaited(op, self.machine.contexts[i])
+                assert field is not None
+                yield self.changed.setdefault(field, self.env.event())
+            self._perform(i, op)
+            yield self.env.timeout(timed.COSTS[row_of(cast("Step", op))])
+
+    def _ask(self, i: int, op: Op) -> Any:
         """The request that comes before *op*: for an exclusive lock that is to be waited for, or is free."""
         if not isinstance(op, Acquire | TryAcquire) or op.mode != "exclusive":
             return None
-        resource = locks.get(op.lock) or locks.setdefault(op.lock, simpy.Resource(env))
+        resource = self.locks.get(op.lock) or self.locks.setdefault(op.lock, simpy.Resource(self.env))
         if isinstance(op, TryAcquire) and resource.count:
             return None
-        held[i, op.lock] = resource.request()
-        return held[i, op.lock]
+        self.held[i, op.lock] = resource.request()
+        return self.held[i, op.lock]
 
-    def perform(i: int, op: Op) -> None:
+    def _perform(self, i: int, op: Op) -> None:
         changes: list[Change] = []
-        machine.perform(i, changes)
-        events.append((env.now, i, op, tuple(changes)))
-        if isinstance(op, Release) and (i, op.lock) in held:
-            locks[op.lock].release(held.pop((i, op.lock)))
+        self.machine.perform(i, changes)
+        self.events.append((self.env.now, i, op, tuple(changes)))
+        if isinstance(op, Release) and (i, op.lock) in self.held:
+            self.locks[op.lock].release(self.held.pop((i, op.lock)))
         for change in changes:
-            if change.field in changed:
-                changed.pop(change.field).succeed()
-
-    def live(i: int) -> Generator[Any, Any, None]:
-        while (op := machine.ops[i]) is not None:
-            if (request := ask(i, op)) is not None:
-                yield request
-            while not machine.enabled(machine.tasks[i].task):
-                field = awaited(op, machine.contexts[i])
-                assert field is not None
-                yield changed.setdefault(field, env.event())
-            perform(i, op)
-            yield env.timeout(timed.COSTS[row_of(op)])  # type: ignore[arg-type]  # every pending operation is a step
-
-    threads = [env.process(live(i)) for i, info in enumerate(machine.tasks) if not info.daemon]
-    for i, info in enumerate(machine.tasks):
-        if info.daemon:
-            env.process(live(i))
-    env.run(until=env.all_of(threads))
-    return machine.steps
+            if change.field in self.changed:
+                self.changed.pop(change.field).succeed()
