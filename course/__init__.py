@@ -5,7 +5,8 @@
 kit.py             predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
 looking.py         reading a run: the values of a field, the locks held when it changed, stopping in a function
 questions.py       what the gates ask, with a reason for every option
-exercises.py       the checks of the exercises
+exercises.py       the checks of lesson 1; bottleneck.py those of lesson 4
+ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
 misconceptions.py  what people often think, by number
 glossary.py        words, each defined once
 instructor/        guide and solutions
@@ -16,8 +17,10 @@ A lesson needs these names only; importing the package makes the questions and t
 
 from __future__ import annotations
 
+from course import bottleneck as _bottleneck
 from course import exercises as _exercises
 from course import questions as _questions
+from course.bottleneck import puzzle
 from course.glossary import glossary
 from course.kit import check, claim, explain_back, predict, recall
 from course.looking import history, locksets, run_to, table, turns
@@ -30,11 +33,13 @@ __all__ = [
     "history",
     "locksets",
     "predict",
+    "puzzle",
     "recall",
     "run_to",
     "table",
     "turns",
 ]
 
+_bottleneck.known()
 _exercises.known()
 _questions.known()

@@ -57,7 +57,7 @@ def _order_tag(at: Callable[[str], int]) -> str:
     return "M1" if at("copy") > at("remap") else "M4"
 
 
-# --- 01.3 and 04.3: what does each lock protect? -------------------------------------------------------------------
+# --- 01.3: what does each lock protect? -------------------------------------------------------------------
 
 #: How a table calls the locks, and what the runs call them.
 LOCKS: Final[Mapping[str, str]] = {
@@ -123,7 +123,6 @@ def _wrong_lock(datum: str, lock: str) -> Finding:
 
 
 exercise("L01.3")(lambda answer: lock_table("L01.3", answer))
-exercise("L04.3")(lambda answer: lock_table("L04.3", answer))
 
 
 # --- 01.4: clear and flush -----------------------------------------------------------------------------------------

@@ -132,22 +132,15 @@ ask(
 
 ask(
     "L04.c",
-    "Eight threads move pages of their own. The mutex is made an rwsem, which both walks take for reading. "
-    "What becomes of the throughput?",
-    Option("It grows by the number of threads", "Other things are shared too, and the flush reaches every CPU.", "M8"),
+    "The mutex is made an rwsem, which both walks take for reading. "
+    "How much do eight threads, each with pages of its own, move compared with one?",
+    Option("Eight times as much", "Other things are shared too: every flush interrupts every CPU.", "M8"),
     Option(
-        "It grows, but by less than the number of threads", "The walks no longer wait for each other; other costs stay."
+        "More, but far less than eight times as much",
+        "The walks no longer wait for each other. What every flush costs the other CPUs stays, and grows.",
     ),
-    Option(
-        "It stays: what is locked is locked",
-        "Readers share: walkers need not wait for walkers.",
-        "M4",
-    ),
-    Option(
-        "It falls: the rwsem costs more",
-        "Each lock operation may; the waiting cost far more.",
-        "M8",
-    ),
+    Option("As much: the walks still exclude each other", "Readers share: walkers need not wait for walkers.", "M4"),
+    Option("Less than one: a lock with eight users is slow", "That was the mutex, with its sleeping and waking.", "M6"),
 )
 
 ask(
