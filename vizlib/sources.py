@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from sim.machine import Frame
 
 _ROOT = Path(__file__).resolve().parent.parent
-_CITATION = re.compile(r"\b((?:arch|fs|include|kernel|lib|mm)/[\w./-]+\.[ch]:\d+ \(v[\d.]+\))")
+#: A file, line and version of the kernel, or a patch in a mail.
+_CITATION = re.compile(r"\b((?:[\w.-]+/)+[\w.-]+\.[chS]:\d+ \(v[\d.]+\)|\d{8,}[\w.-]*(?:@[\w.-]+)? \(numa/core v\d+\))")
 
 
 def source(function: str, file: str, line: int) -> Json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -25,7 +24,7 @@ def told(world: str = "one_page", variant: str = "mutex_v37") -> list[str]:
 def with_op(op: ops.Op, **more: object) -> str:
     """The sentence for a made-up event in one_page."""
     trace = runs.trace()
-    event = replace(trace.events[0], op=op, changes=(), **more)  # type: ignore[arg-type]  # fields of Event
+    event = trace.events[0]._replace(op=op, changes=(), **more)
     run = Run(Trace(**{**vars(trace), "events": [event, *trace.events[1:]]}))
     return sentence(run.moment(1))
 
