@@ -94,8 +94,7 @@ def _insert_rotate(
     if outer is not node:
         yield from _rotate(k, parent, node, OTHER[side], root, RED, augment)
         parent = node
-    yield from _rotate(k, gparent, parent, side, root, RED, augment)
-    yield parent.rb_color.set(BLACK)
+    yield from _rotate(k, gparent, parent, side, root, RED, augment)  # which makes it black, as gparent was
 
 
 def rb_erase_augmented(k: Context, node: AnonVmaChain, root: Field, augment: RbAugmentCallbacks) -> Kernel:

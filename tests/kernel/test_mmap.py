@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sim.invariants import Violation
 from sim.kernel.mmap import expand_downwards, find_mergeable_anon_vma, find_vma
 from sim.kernel.rmap import anon_vma_prepare
 from sim.ops import Release, Write
@@ -127,10 +128,16 @@ def test_a_stack_does_not_grow_past_offset_zero(stack: Any) -> None:
     assert grow(stack, TOP - 3) == 0
 
 
+def test_a_fault_that_cannot_grow_the_stack_ends_the_run(stack: Any) -> None:
+    stack.set(Vma("stack"), vm_pgoff=3)
+    with pytest.raises(Violation, match=f"segmentation fault at page {TOP - 4}"):
+        stack.call(user_write(stack.k, TOP - 4))
+
+
 def test_a_stack_does_not_grow_onto_another_mapping(stack: Any) -> None:
     """The page that would become the guard page belongs to somebody else: SIGBUS."""
     bare(stack, "heap", TOP - 4, TOP - 1, vm_flags=VM_WRITE)
-    with pytest.raises(Exception, match="SIGBUS: no room to grow stack"):
+    with pytest.raises(Violation, match="SIGBUS: no room to grow stack"):
         stack.call(user_write(stack.k, TOP - 1))
 
 
