@@ -1,0 +1,263 @@
+"""Mutants: the kernel code with one thing wrong, and the violation that must then appear.
+
+A lock that never matters may as well not be there.  So each entry of mutants.toml takes something away (an acquire
+with its release, a flush with its wait, a second look) or swaps two operations, and names the world, the variant and
+the kind of violation that the checker must find first.  An acquire is never removed alone: "release without hold"
+would be a cheap way to notice.
+
+A mutant is a function's source, rewritten, which replaces the function wherever it is bound.  Some need a world that
+nobody else needs; those stand here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import linecache
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+from sim import variants, worlds
+from sim.context import Context
+from sim.engines.checker import check
+from sim.engines.stepper import Stepper
+from sim.invariants import KINDS
+from sim.kernel.migrate import sys_move_pages
+from sim.kernel.swap import put_page
+from sim.ops import Kernel
+from sim.setup import Builder
+from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, Page, PageTable
+from sim.user import user_read, user_write
+from sim.variants import Variant
+from sim.worlds import World
+
+MUTANTS: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("mutants.toml").read_text())["mutant"]
+BY_NAME = pytest.mark.parametrize("mutant", MUTANTS, ids=[it["name"] for it in MUTANTS])
+
+
+# --- worlds that only mutants need -----------------------------------------------------------------------
+
+
+def _write(k: Context, *, vpn: int, move: bool = False) -> Kernel:
+    yield from user_write(k, vpn)
+    if move:
+        yield from _move(k, vpn=vpn)
+    yield from user_read(k, vpn)
+
+
+def _move(k: Context, *, vpn: int) -> Kernel:
+    yield from sys_move_pages(k, k.mm, (vpn,), 1, 2)
+
+
+def _device(k: Context, *, page: Page) -> Kernel:
+    yield page.data.set((0, 2))
+    yield k.mm.shadow[0].set(2)
+    yield page.pins.add(-1)
+    yield from put_page(k, page)
+
+
+def alone() -> Builder:
+    """A thread writes a page, moves it, and reads it: nobody else is there."""
+    b = Builder()
+    mm, cpu = b.mm(), b.cpu(0, 0)
+    b.page(b.vma(mm, "heap", 0, 8), 0, node=0)
+    b.task("thread", cpu, mm, partial(_write, vpn=0, move=True), "writes, moves and reads page 0")
+    return b
+
+
+def pinned() -> Builder:
+    """A pinned page is unmapped and put back, twice, while a thread writes it."""
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    b.page(b.vma(mm, "heap", 0, 8), 0, node=0, pins=1)
+    b.task("mover", cpu0, mm, partial(_move, vpn=0), "tries to move page 0")
+    b.task("writer", cpu1, mm, partial(_write, vpn=0), "writes page 0")
+    return b
+
+
+def device() -> Builder:
+    """A device writes to a page through a pin, which it then drops, while a thread moves the page."""
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    page = b.page(b.vma(mm, "heap", 0, 8), 0, node=0, written=1, pins=1)
+    b.task("mover", cpu0, mm, partial(_move, vpn=0), "moves page 0")
+    b.task("device", cpu1, mm, partial(_device, page=page), "writes to the frame of page 0")
+    return b
+
+
+def first_touch(second: int) -> Builder:
+    """Two threads touch a new VMA at once, pages 0 and *second*: no page table yet, and no anon_vma."""
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    heap = b.vma(mm, "heap", 0, 8)
+    _forget(b, AnonVma("A_heap"), AnonVmaChain("avc_heap"))
+    del b.memory[heap.anon_vma], b.memory[heap.anon_vma_chain]
+    b.task("first", cpu0, mm, partial(_write, vpn=0), "touches page 0")
+    b.task("second", cpu1, mm, partial(_write, vpn=second), f"touches page {second}")
+    return b
+
+
+def relatives() -> Builder:
+    """Parent and child share an anon_vma; each has a page of its own at address 0, and moves it."""
+    b = Builder()
+    parent, child = b.mm("P"), b.mm("C")
+    cpu0, cpu1 = b.cpu(0, 0), b.cpu(1, 1)
+    heap, theirs = b.vma(parent, "heap", 0, 8), b.vma(child, "heap_C", 0, 8)
+    first, second = AnonVmaChain("avc_heap"), AnonVmaChain("avc_heap_C")
+    _forget(b, AnonVma("A_heap_C"))
+    b.memory[second.anon_vma] = b.memory[theirs.anon_vma] = AnonVma("A_heap")
+    b.memory[first.rb_right], b.memory[second.rb_parent], b.memory[second.rb_color] = second, first, "red"
+    b.page(heap, 0, node=0, written=1)
+    b.memory[child.pmd[0]] = PageTable("pt_C")
+    b.page(theirs, 0, node=0, written=2)
+    b.task("parent", cpu0, parent, partial(_move, vpn=0), "moves its page")
+    b.task("child", cpu1, child, partial(_move, vpn=0), "moves its page")
+    return b
+
+
+def growing_twice() -> Builder:
+    """Two threads fault below one stack at different depths, and the deeper one moves the page that it got."""
+    top = PTRS_PER_PTE - 8
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    b.page(b.vma(mm, "stack", top, top + 1, grows_down=True), top, node=0, written=1)
+    b.task("deep", cpu0, mm, partial(_write, vpn=top - 3, move=True), "writes far below the stack, and moves that page")
+    b.task("shallow", cpu1, mm, partial(user_write, vpn=top - 1), "writes just below the stack")
+    return b
+
+
+def _forget(b: Builder, *refs: Any) -> None:
+    for it in [it for it in b.memory if it.ref in refs]:
+        del b.memory[it]
+
+
+def private(build: Callable[..., Builder], name: str = "", **fixed: int) -> World:
+    """A world of this file."""
+    name = name or build.__name__
+    return World(name, build.__doc__ or "", "", {}, {}, partial(build, **fixed))
+
+
+PRIVATE = (
+    *map(private, (alone, pinned, device, relatives, growing_twice)),
+    private(first_touch, "same_page", second=0),
+    private(first_touch, "two_pages", second=1),
+)
+
+
+@pytest.fixture(autouse=True)
+def private_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worlds of this file are found by name, for the time of a test."""
+    for it in PRIVATE:
+        monkeypatch.setitem(worlds.WORLDS, it.name, it)
+
+
+# --- making a mutant -------------------------------------------------------------------------------------
+
+SERIAL = itertools.count()
+
+
+def kernel_function(place: str) -> FunctionType:
+    """The function that the table calls *place*, such as ``rmap.try_to_unmap_one``."""
+    module, _, name = place.rpartition(".")
+    found = getattr(import_module(f"sim.kernel.{module}"), name)
+    assert isinstance(found, FunctionType)
+    return found
+
+
+def edits(mutant: dict[str, Any]) -> dict[FunctionType, list[tuple[str, str]]]:
+    """For each function what is replaced, and by what."""
+    found: dict[FunctionType, list[tuple[str, str]]] = {}
+    for place, statements in mutant.get("without", {}).items():
+        for it in statements:
+            target, assigns, _ = it.partition(" = ")
+            found.setdefault(kernel_function(place), []).append(
+                (it, f"{target} = None" if assigns else "yield from ()")
+            )
+    for place, pieces in mutant.get("instead", {}).items():
+        found.setdefault(kernel_function(place), []).extend((old, new) for old, new in pieces)
+    return found
+
+
+def rewritten(function: FunctionType, changes: list[tuple[str, str]]) -> FunctionType:
+    """*function* from its source with *changes* made; the checker reads that source as it reads any other."""
+    before = source = inspect.getsource(function)
+    for old, new in changes:
+        assert source.count(old) == 1, f"{function.__name__} has this {source.count(old)} times: {old!r}"
+        source = source.replace(old, new)
+    assert source != before
+    name = f"<mutant {next(SERIAL)} of {function.__name__}>"
+    text = f"from __future__ import annotations\n{source}"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    made: dict[str, Any] = {}
+    exec(compile(text, name, "exec", dont_inherit=True), function.__globals__, made)
+    return made[function.__name__]  # type: ignore[no-any-return]  # what the source defines
+
+
+def mutated(mutant: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Variant:
+    """Bind the rewritten functions wherever the old ones are bound; return the variant with its seams so."""
+    new = {function: rewritten(function, changes) for function, changes in edits(mutant).items()}
+    for module in [module for name, module in sys.modules.items() if name.startswith("sim.")]:
+        for name, value in list(vars(module).items()):
+            if isinstance(value, FunctionType) and value in new:
+                monkeypatch.setattr(module, name, new[value])
+    variant = variants.find(mutant.get("variant", "mutex_v37"))
+    return replace(variant, seams={name: new.get(function, function) for name, function in variant.seams.items()})  # type: ignore[call-overload]
+
+
+# --- what the table claims -------------------------------------------------------------------------------
+
+
+@BY_NAME
+def test_the_checker_finds_the_mutant(mutant: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first violation is of the kind that the table names, and a person can step to it."""
+    variant = mutated(mutant, monkeypatch)
+    params = mutant.get("params", {})
+    verdict = check(mutant["world"], variant, params)
+    assert [it.kind for it in verdict.violations] == [mutant["kind"]] * bool(mutant["kind"])
+    assert verdict.verdict == ("unsafe" if mutant["kind"] else "safe")
+    for found in verdict.violations:
+        run = Stepper(mutant["world"], variant, found.run_name.split()[2], **verdict.params)
+        assert run.trace.violation is not None
+        assert (run.trace.violation.kind, len(run.events)) == (found.kind, found.steps)
+
+
+CASES = {(it["world"], it.get("variant", "mutex_v37"), tuple(it.get("params", {}).items())) for it in MUTANTS}
+
+
+@pytest.mark.parametrize(("world", "variant", "params"), sorted(CASES))
+def test_the_code_as_it_stands_is_safe_there(world: str, variant: str, params: tuple[tuple[str, int], ...]) -> None:
+    """In every world of the table, its own and the project's, a complete search finds nothing."""
+    verdict = check(world, variant, dict(params))
+    assert (verdict.verdict, verdict.complete) == ("safe", True)
+
+
+def test_no_mutant_is_found_the_cheap_way() -> None:
+    """Each kind is one that exists and none is "release without hold"; what is not found says why."""
+    assert {it["kind"] for it in MUTANTS} <= {*KINDS, ""} - {"release without hold"}
+    assert all(bool(it["kind"]) != bool(it.get("why")) for it in MUTANTS)
+    assert len({it["name"] for it in MUTANTS}) == len(MUTANTS)
+
+
+def test_the_mutants_reach_every_file_that_locks_or_flushes() -> None:
+    """Something is taken from each of the files in which a page is moved, faulted in or flushed."""
+    files = {function.__module__.removeprefix("sim.kernel.") for it in MUTANTS for function in edits(it)}
+    assert files == {"rmap", "migrate", "memory", "mmap", "tlb", "smp", "pgtable_generic", "v38.pgtable_generic"}
+
+
+def test_a_mutant_is_gone_after_its_test() -> None:
+    """The functions are bound wherever they were, and nowhere else."""
+    function = kernel_function("tlb.flush_tlb_page")
+    places = ["sim.kernel.tlb", "sim.kernel.memory", "sim.kernel.pgtable_generic", "sim.kernel.v38.pgtable_generic"]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        mutated(next(it for it in MUTANTS if function in edits(it)), monkeypatch)
+        assert all(import_module(it).flush_tlb_page is not function for it in places)
+    assert all(import_module(it).flush_tlb_page is function for it in places)
