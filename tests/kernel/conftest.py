@@ -37,7 +37,7 @@ class Run:
     def __init__(self, setup: Setup, variant: str | variants.Variant) -> None:
         self.machine = Machine(setup, variants.find(variant) if isinstance(variant, str) else variant)
         self.events: list[Event] = []
-        self.points = Counter(self.machine.first_points)
+        self.points = Counter(point for points in self.machine.starts for point in points)
 
     def __getitem__(self, field: Field) -> Any:
         return self.machine.memory.get(field, field.default)

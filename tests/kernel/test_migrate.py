@@ -10,7 +10,7 @@ from sim.kernel.migrate import CHUNK, sys_move_pages
 from sim.kernel.pgtable import is_migration_entry
 from sim.kernel.swap import put_page
 from sim.ops import Acquire, CopyPage, Free, Until
-from sim.structs import PageTable, Pte
+from sim.structs import Page, PageTable, Pte, Task
 from sim.sync import down_write, up_write
 from sim.user import user_write
 
@@ -98,6 +98,33 @@ def test_moving_neither_gives_nor_takes_the_right_to_write(bench: Any, write: bo
     run = b.start()
     assert run.all() is None
     assert (run[PT.pte[0]].kind, run[PT.pte[0]].write, run[PT.pte[0]].dirty) == ("present", write, False)
+
+
+def test_a_page_is_found_by_its_offset_and_not_by_its_address(bench: Any) -> None:
+    """A VMA that was moved has another vm_pgoff than vm_start; the walks go by the difference."""
+    b = bench()
+    page = b.page(b.heap, 3, node=0, written=1)
+    avc = b.memory[b.heap.anon_vma_chain][0]
+    b.memory.update({b.heap.vm_pgoff: 100, page.index: 103, avc.rb_subtree_last: 107})
+    mover(b, 3)
+    run = b.start()
+    assert run.all() is None
+    assert run[PT.pte[3]].page is not page
+    assert run[run[PT.pte[3]].page.index] == 103
+
+
+def test_an_entry_of_another_page_is_left_alone(bench: Any) -> None:
+    """A relative has its own page at this address, and somebody else is moving that one."""
+    b = bench()
+    page = b.page(b.heap, 0, node=0, written=1)
+    child = b.relative("C", b.heap)
+    other, table = Page("other"), PageTable("pt_C")
+    b.memory.update({child.pmd[0]: table, table.pte[0]: Pte("migration", other), other.PG_locked: Task("somebody")})
+    b.migrator(page)
+    run = b.start()
+    run.only("migrator")
+    assert b.results["migrator"] == 0
+    assert run[table.pte[0]] == Pte("migration", other)
 
 
 def test_a_page_that_was_freed_meanwhile_is_not_moved(bench: Any) -> None:
@@ -245,3 +272,31 @@ def test_pages_that_move_and_one_that_does_not(bench: Any) -> None:
     assert b.results["mover"] == 1
     assert [run[PT.pte[vpn]].page is pages[vpn] for vpn in range(3)] == [False, True, False]
     assert run.taken("mutex") == 2 + 2 + 3 * 2
+
+
+def test_a_pte_that_the_unmap_walk_missed_is_noticed_by_the_mapcount(bench: Any) -> None:
+    """The attempt ends there: the new page is not even locked, and what was unmapped is mapped again."""
+    b = bench()
+    page = b.page(b.heap, 0, node=0, written=1)
+    child = b.relative("C", b.heap, 0)
+    avc = b.memory[b.heap.anon_vma_chain][0]
+    b.memory[avc.rb_right] = None  # the child's link is out of the tree for a moment
+    b.migrator(page, passes=1)
+    run = b.start()
+    assert run.all() is None
+    assert b.results["migrator"] == 1
+    assert run.taken("PG_locked") == 1
+    assert [run[PT.pte[0]].page, run[run[child.pmd[0]].pte[0]].page] == [page, page]
+    assert (run[page._mapcount], run[page._count]) == (1, 2)
+
+
+def test_a_page_that_nobody_maps_and_somebody_holds_is_given_up_unlocked(bench: Any) -> None:
+    """Its anon_vma may be gone, so it is not even looked at; when the last reference goes, the frame is free."""
+    b = bench()
+    page = b.page(b.heap, 0, node=0, pins=1)
+    b.memory.update({page._count: 1, page._mapcount: -1, page.present_ptes: 0, PT.pte[0]: None})
+    b.migrator(page, passes=2)
+    run = b.start()
+    assert run.all() is None
+    assert b.results["migrator"] == 1
+    assert (run[page.PG_locked], run.taken("PG_locked"), run.taken("mutex")) == (None, 2, 0)

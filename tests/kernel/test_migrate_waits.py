@@ -132,6 +132,7 @@ def test_a_waiter_that_comes_after_the_count_test_frees_the_old_frame(bench: Any
     run.only("migrator")
     assert b.results["migrator"] == 0
     assert not run[page.life]
+    assert run[page.mapping] is None  # whoever still finds it finds no anon_vma
     run.only("reader")
     assert run[page.life] is True
     assert run.all() is None

@@ -24,7 +24,7 @@ from sim.kernel.rmap import (
     try_to_unmap,
 )
 from sim.ops import Acquire, Add, AddUnless, Alloc, Field, Free, Op, Point, TryAcquire
-from sim.structs import AnonVma, Page, PageTable, Pte
+from sim.structs import AnonVma, Page, PageTable, Pte, Task
 from sim.sync import lock_page, unlock_page
 
 PT = PageTable("pt0")
@@ -134,6 +134,20 @@ def writer(b: Any, name: str, anon_vma: AnonVma, cpu: int = 1) -> None:
 
 def got_lock(event: Any) -> bool:
     return type(event.op) is Acquire and event.outcome == "done"
+
+
+def test_a_page_unmapped_before_the_sleep_is_given_up(alone: Any, bench: Any) -> None:
+    """The slow path tests the mapcount once its reference is safe, and drops it instead of sleeping."""
+    b = bench()
+    page = b.page(b.heap, 0, node=0)
+    it = alone(b.memory)
+    anon_vma, somebody = it.get(b.heap.anon_vma), Task("somebody")
+    it.set(anon_vma, mutex=somebody)
+    steps = it.steps(page_lock_anon_vma(it.k, page))
+    after(steps, AddUnless, "refcount")
+    unmap_behind_its_back(it, page)
+    finish(steps)
+    assert (it.get(anon_vma.mutex), it.get(anon_vma.refcount)) == (somebody, 1)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -289,6 +303,16 @@ def test_a_new_page_belongs_to_the_vma_s_own_anon_vma_and_an_old_one_to_the_root
     assert it.get(old.mapping) is own
 
 
+def test_a_page_that_has_a_place_keeps_it(alone: Any, bench: Any) -> None:
+    """A migrated page has inherited the anon_vma of the old one; a new PTE does not move it to the root."""
+    b = bench()
+    it = alone(b.memory)
+    own = it.call(anon_vma_alloc(it.k))
+    page = it.set(it.call(alloc_page(it.k)), mapping=own, index=3)
+    it.call(page_add_anon_rmap(it.k, page, b.heap, 3))
+    assert it.get(page.mapping) is own
+
+
 def test_a_pte_without_the_page_is_not_worth_the_ptl(alone: Any, bench: Any) -> None:
     """No table, nothing there, or a migration entry: seen without the lock."""
     b = bench()
@@ -339,11 +363,11 @@ def unmap(b: Any, page: Page) -> None:
 def test_the_unmap_walk_ends_with_the_last_pte(bench: Any) -> None:
     """A relative that does not map the page is visited only if it comes first."""
     b = bench()
-    page = b.page(b.heap, 0, node=0)
+    page = b.page(b.heap, 0, node=0, pins=1)
     b.relative("C", b.heap)
     unmap(b, page)
     run = b.start()
-    run.only("unmapper", until=lambda event: "unmapped" in event.points)
+    assert run.only("unmapper", until=lambda event: "unmapped" in event.points)
     assert (run.points["pte_visit_unmap"], run[page.migration_ptes]) == (1, 1)
 
 
@@ -370,7 +394,7 @@ def test_the_unmap_walk_gives_up_a_pte_s_mapping_and_its_reference(bench: Any) -
     child = b.relative("C", b.heap, 0)
     unmap(b, page)
     run = b.start()
-    run.only("unmapper", until=lambda event: "unmapped" in event.points)
+    assert run.only("unmapper", until=lambda event: "unmapped" in event.points)
     assert run[PT.pte[0]] == Pte("migration", page, write=True)
     assert run[run[child.pmd[0]].pte[0]] == Pte("migration", page, write=False)
     assert (run[page._mapcount], run[page._count]) == (-1, 1)
