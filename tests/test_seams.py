@@ -1,0 +1,151 @@
+"""Seams between the engines: one schedule, three engines, the same events and the same memory.
+
+The stepper follows a schedule that hypothesis draws; the timed engine charges for it; the checker's tables, learned on
+other ways or by a search of the whole world, replay it.  And the timed engine's own schedule, under either policy, is
+followed by the other two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim import variants
+from sim.engines import counts, timed
+from sim.engines.charge import charge
+from sim.engines.checker import Search, Tables, check
+from sim.engines.stepper import Stepper, replay
+from sim.machine import Event
+from sim.ops import Choose
+from sim.schedule import Turn, parse_run_name
+from sim.trace import memory_hash
+from sim.worlds import WORLDS
+
+CELLS = pytest.mark.parametrize(("world", "variant"), [(world, it) for world in WORLDS for it in variants.names()])
+STEADY = settings(derandomize=True, deadline=None, max_examples=15)
+
+#: A way through a run: who goes next (a number into those who can), for how many steps, and what it chooses.
+WAYS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 60), st.integers(0, 3)), max_size=25)
+
+
+def walk(world: str, variant: str, way: list[tuple[int, int, int]], whole: bool) -> Stepper:
+    """A stepped run along *way*; if it is to be *whole*, then on to its end."""
+    run = Stepper(world, variant, **WORLDS[world].small())
+    for number, steps, choice in way:
+        ready = run.runnable
+        if not ready:
+            break
+        task = ready[number % len(ready)]
+        while steps and run.machine.enabled(task):
+            op = run.machine.pending(task)
+            run.step(task, choice % op.options if isinstance(op, Choose) else 0)
+            steps -= 1
+    return run.finish() if whole else run
+
+
+def told(events: Iterable[Event]) -> list[tuple[Any, ...]]:
+    """All that events say; a violation by its words, since an exception equals only itself."""
+    return [
+        (e.step, e.task, e.op, e.choice, e.answer, e.outcome, e.changes, e.points, str(e.violation)) for e in events
+    ]
+
+
+def final(world: str, params: dict[str, int], events: Iterable[Event]) -> str:
+    """The fingerprint of the memory that *events* leave."""
+    memory = dict(WORLDS[world].setup(params).memory)
+    for event in events:
+        memory.update((change.field, change.new) for change in event.changes)
+    return memory_hash(memory)
+
+
+@cache
+def learning(world: str, variant: str) -> Tables:
+    """Tables that learn as they are asked."""
+    return Tables(WORLDS[world].setup(WORLDS[world].small()), variants.find(variant))
+
+
+@cache
+def searched(world: str, variant: str) -> Search:
+    """A search of the whole world, beyond the first violation, and what its tables have learned."""
+    search = Search(Tables(WORLDS[world].setup(WORLDS[world].small()), variants.find(variant)))
+    search.run(all_kinds=True)
+    assert search.complete
+    return search
+
+
+def by_tables(tables: Tables, turns: list[Turn]) -> tuple[list[tuple[Any, ...]], str]:
+    """The events of a schedule by the checker's tables alone, and the fingerprint of the memory after it."""
+    events, state = tables.replay(turns)
+    return told(events), memory_hash(tables.memory(state))
+
+
+@CELLS
+@STEADY
+@given(way=WAYS, whole=st.booleans())
+def test_a_drawn_schedule_is_the_same_run_in_every_engine(
+    world: str, variant: str, way: list[tuple[int, int, int]], whole: bool
+) -> None:
+    """Stepped, charged by the clock, and looked up in the checker's tables: the same events, the same memory."""
+    run = walk(world, variant, way, whole)
+    stepped = told(run.events), memory_hash(run.machine.memory)
+    turns = run.trace.turns
+    charged, times, end = charge(world, variant, turns, **run.setup.params)
+    assert (told(charged), final(world, run.setup.params, charged)) == stepped
+    assert times == sorted(times)
+    assert not times or end >= times[-1]
+    assert by_tables(learning(world, variant), turns) == stepped
+    assert by_tables(searched(world, variant).tables, turns) == stepped
+    assert replay(run.run_name).final_memory_hash == stepped[1]
+
+
+@CELLS
+@pytest.mark.parametrize("policy", timed.POLICIES)
+@settings(derandomize=True, deadline=None, max_examples=4)
+@given(seed=st.integers(0, 10_000))
+def test_a_timed_run_is_the_same_run_in_the_other_engines(world: str, variant: str, policy: str, seed: int) -> None:
+    """What the clock decided, read from the run's name: the same events, the same memory, the same counts."""
+    run = timed.run(world, variant, policy=policy, seed=seed, record=True, params=WORLDS[world].small())
+    ran = told(run.events), final(world, run.params, run.events)
+    stepped = replay(run.run_name)
+    assert stepped.violation is None
+    assert (told(stepped.events), stepped.final_memory_hash) == ran
+    assert by_tables(searched(world, variant).tables, stepped.turns) == ran
+    assert counts.count(stepped.events).items() <= run.counts.items()
+
+
+def test_the_counterexample_is_the_same_run_in_every_engine() -> None:
+    """Also a step that goes wrong is the same: its changes, and the memory in which the run ends."""
+    world, variant = "stack_grows", "rfc_remap_unlocked"
+    run = replay(check(world, variant).violations[0].run_name)
+    assert run.violation is not None
+    stepped = told(run.events), run.final_memory_hash
+    charged, _, _ = charge(world, variant, run.turns, **run.params)
+    assert (told(charged), final(world, run.params, charged)) == stepped
+    assert by_tables(learning(world, variant), run.turns) == stepped
+
+
+@CELLS
+def test_the_checker_has_met_every_state_of_a_random_run(world: str, variant: str) -> None:
+    """Each state that a run passes is among those that a search met which went through all of them."""
+    search = searched(world, variant)
+    for seed in range(10):
+        run = Stepper(world, variant, **WORLDS[world].small()).finish(seed)
+        state = search.tables.start
+        for turn in run.trace.turns:
+            assert state in search.seen
+            (outcome,) = (it for it in search.tables.outcomes(state, turn.task) if it.choice == turn.choice)
+            state += outcome.delta
+        assert run.machine.violation is not None or state in search.seen
+
+
+def test_a_schedule_survives_its_name() -> None:
+    """The name of a drawn run holds the world, the parameters that are not the default, the variant, and every turn."""
+    run = walk("two_migrators", "rwsem_v38", [(0, 30, 0), (1, 9, 0)], whole=True)
+    name = parse_run_name(run.run_name)
+    assert (name.world.name, name.params, name.variant) == ("two_migrators", run.setup.params, "rwsem_v38")
+    assert name.turns == run.trace.turns
