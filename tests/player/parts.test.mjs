@@ -9,7 +9,7 @@ import { Timeline } from "../../vizlib/player/film.js";
 import { narrowFlow, wideFlow } from "../../vizlib/player/flow.js";
 import { along, curve } from "../../vizlib/player/glyphs.js";
 import { actionOf, KEYS } from "../../vizlib/player/keyboard.js";
-import { widestGap } from "../../vizlib/player/lanes.js";
+import { shortened, widestGap } from "../../vizlib/player/lanes.js";
 import { runName, scheduleOf } from "../../vizlib/player/runname.js";
 import { around, kernelAddress } from "../../vizlib/player/threads.js";
 import { linesOf } from "../../vizlib/player/transcript.js";
@@ -112,6 +112,10 @@ test("a label goes where the widest part of its bar can be seen", () => {
   assert.deepEqual(widestGap(0, 100, [[10, 30], [40, 50]]), [50, 100]);
   assert.deepEqual(widestGap(0, 100, [[60, 200]]), [0, 60]);
   assert.deepEqual(widestGap(0, 100, [[0, 100]]), [0, 0]);
+});
+
+test("a label that does not fit is cut, and left out if too little of it would be left", () => {
+  assert.deepEqual([20, 12, 7].map((letters) => shortened("anon_vma of A", letters)), ["anon_vma of A", "anon_vma of…", ""]);
 });
 
 test("source lines are shown around the current one, without blank ones", () => {

@@ -48,13 +48,14 @@ def test_it_starts_paused_and_undecided(move: Film) -> None:
 
 def test_importing_the_player_loads_neither_numpy_nor_matplotlib() -> None:
     """A browser's Python has neither."""
-    code = "import sys, vizlib, vizlib.player.widget, vizlib.renderers.html; print({'numpy', 'matplotlib'} & set(sys.modules))"
+    modules = "vizlib, vizlib.player.widget, vizlib.renderers.html"
+    code = f"import sys, {modules}; print({{'numpy', 'matplotlib'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
 
 def test_the_bundle_is_one_module_without_imports() -> None:
-    """anywidget evaluates one string; each module stands in it once, after those that it needs."""
+    """A widget is one string; each module stands in it once, after those that it needs."""
     text = script()
     assert "import {" not in text
     assert text.count("export ") == 2

@@ -79,12 +79,12 @@ export class Lanes {
   }
 
   #label(task, bar, inner) {
-    const needed = bar.label.length * LETTER + 10;
-    const [from, to] = widestGap(bar.x, bar.end, inner.map((it) => [it.x, it.end]));
     const level = levelOf(bar);
-    if (!bar.label || level === INNERMOST || to - from < needed) return [];
+    const [from, to] = widestGap(bar.x, bar.end, inner.map((it) => [it.x, it.end]));
+    const words = shortened(bar.label ?? "", Math.floor((to - from - 10) / LETTER));
+    if (!words || level === INNERMOST) return [];
     return [svg("text", { class: "rmw-barlabel", "data-kind": bar.kind, "data-level": level, x: (from + to) / 2, y: this.row.get(task.id) * ROW + 15.5,
-      "text-anchor": "middle", style: `--task: var(--rw-${task.colour})` }, bar.label)];
+      "text-anchor": "middle", style: `--task: var(--rw-${task.colour})` }, words)];
   }
 
   #arrow({ kind, from, to, sent, taken, label }) {
@@ -108,6 +108,12 @@ export class Lanes {
     const x = this.#x(violation.step);
     return [svg("path", { class: "rmw-buglane", d: `M${x} 0V${this.height + 4}` }, svg("title", {}, violation.sentence))];
   }
+}
+
+/** A label cut to a number of letters; nothing at all if too few of it would be left. */
+export function shortened(label, letters) {
+  if (label.length <= letters) return label;
+  return letters < 8 ? "" : `${label.slice(0, letters - 1).trimEnd()}…`;
 }
 
 /** How far in a lock is, or null if the bar shows none. */

@@ -232,7 +232,7 @@ class Player {
     this.next.show(timeline);
     this.lanes.show(timeline.place);
     this.controls.show(timeline.place, this.focus.label);
-    this.name.show(runName(timeline));
+    if (!this.playing) this.name.show(runName(timeline));
     this.transcript.show(timeline.place);
     this.#showMoving();
     this.#ask();
@@ -242,6 +242,7 @@ class Player {
     this.controls.showPlaying(this.playing);
     setAttribute(this.el, "data-playing", String(this.playing));
     this.sentence.show(this.timeline, this.playing);
+    this.name.show(runName(this.timeline));
     this.options.onPlaying?.(this.playing);
   }
 
