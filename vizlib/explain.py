@@ -99,8 +99,11 @@ def sentence(moment: Moment) -> str:
         ready = [it.name for it in moment.run.actors if it.kind != "handler" and moment.can_run(it)]
         return f"Nothing has happened yet. {listed(ready)} can run."
     text = f"{_subject(actor)} {_does(cast(AnyOp, event.op), moment)}."
-    if event.violation is not None and not isinstance(event.op, Bug):
-        return f"{text[:-1]} — {event.violation.kind}: {event.violation.sentence}."
+    violation = event.violation
+    if violation is None and moment.step == moment.run.length:
+        violation = moment.run.trace.violation  # of the run as a whole: a deadlock, or a broken final state
+    if violation is not None and not isinstance(event.op, Bug):
+        return f"{text[:-1]} — {violation.kind}: {violation.sentence}."
     return text
 
 

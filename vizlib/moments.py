@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sim.locks import is_queued
 from sim.ops import Acquire, CopyPage, Field, Free, HandleIpi, Op, Release, TryAcquire, Until
 from vizlib import theme
 
@@ -252,7 +253,10 @@ class Moment:
         """Whether *actor* has nothing left to do."""
         if actor.kind != "thread" or self.pending.get(actor.task) is not None or self.can_run(actor):
             return False
-        return not self.stopped(actor)
+        return not self.stopped(actor) and not self.get(actor.task.held) and not self._queues(actor)
+
+    def _queues(self, actor: Actor) -> bool:
+        return any(is_queued(self.get(lock), actor.task) for lock in self.run.locked)
 
     def stopped(self, actor: Actor) -> bool:
         """Whether the run ended with a violation before *actor* was through, so that it is not seen again."""

@@ -37,7 +37,7 @@ def why_blocked(actor: Actor, moment: Moment) -> str:
     """Why *actor* cannot run, without its name in front."""
     field = moment.waits_for(actor)
     if field is None:
-        return "has finished" if moment.finished(actor) else "can run"
+        return "has finished" if moment.finished(actor) else "can run" if moment.can_run(actor) else "waits"
     if field.base == "csd_pending":
         late = [it.ref for it in moment.run.queues if any(request.sender is actor.cpu for request in moment.get(it))]
         return f"spins until {cpus(late)} answer{'s' if len(late) == 1 else ''}" if late else "spins"

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from sim import trace as traces
+from sim.engines.stepper import Stepper
 from sim.ops import Choose
 from tests.vizlib import runs
 from vizlib import film as face
-from vizlib.film import FORMAT, MOST_STEPS, VERSION, film, to_text
+from vizlib.film import FORMAT, MOST_STEPS, VERSION, Stage, film, stills, to_text
+from vizlib.moments import Run
 from vizlib.scene import apply, mark_from_json, text_to_json
 from vizlib.showcase import showcase
 
@@ -104,7 +106,7 @@ def test_lesson_films_are_small() -> None:
 
 def test_a_long_run_is_cut_and_says_so() -> None:
     """At most 2,000 steps; ``cut`` is how many are missing."""
-    run = showcase("numa02?threads=4,pages=3,nodes=4")
+    run = showcase("move_pages?pages=32")
     it = film(run)
     assert len(it["steps"]) == min(len(run.events), MOST_STEPS)
     assert it["cut"] == len(run.events) - len(it["steps"])
@@ -219,3 +221,17 @@ def test_the_default_runs_are_worth_looking_at() -> None:
     assert runs.trace("stack_grows", "rfc_remap_unlocked").violation is not None
     for name in runs.NAMES[:-1]:
         assert not any(isinstance(event.op, Choose) for event in runs.trace(*name).events)
+
+
+def test_an_unfinished_run_does_not_call_a_waiting_thread_finished() -> None:
+    """Cut the run where worker waits for a lock: it is unable to run, it waits, and it has not finished."""
+    whole = runs.trace()
+    waiting = next(shot for shot in runs.shots()[0] if shot.threads["worker"].state == "spinning")
+    step = waiting.moment.step
+    stepper = Stepper("one_page", "mutex_v37", **whole.params).play(whole.turns[:step])
+    run = Run(stepper.trace)
+    shot = list(stills(run, Stage(run)))[step]
+    assert "worker" not in shot.done
+    assert shot.threads["worker"].state in ("waiting", "spinning")
+    assert [task for task, _ in shot.blocked] == ["worker"]
+    assert "migrator" in [task for task, _ in shot.next]

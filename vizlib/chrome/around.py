@@ -115,8 +115,6 @@ def sentence(shot: Still, run: Run, panel: Panel) -> Iterator[Mark]:
     actor = shot.moment.actor
     violation = run.trace.violation
     words = shot.sentence
-    if violation is not None and shot.moment.step == run.length and violation.sentence not in words:
-        words = f"{words} {violation.kind.capitalize()}: {violation.sentence}."
     bad = violation is not None and shot.moment.step == run.length
     fits = 140
     lines = textwrap.wrap(words, fits)[:3]

@@ -45,9 +45,6 @@ def _lines(shot: Still, stage: Stage) -> Iterator[str]:
     yield f"{trace.world} · {trace.variant} · step {shot.moment.step} of {run.length}"
     yield ""
     yield from textwrap.wrap(shot.sentence, WIDTH, initial_indent="  ", subsequent_indent="  ")
-    violation = trace.violation
-    if violation is not None and shot.moment.step == run.length and violation.sentence not in shot.sentence:
-        yield from textwrap.wrap(f"{violation.kind.upper()}: {violation.sentence}", WIDTH, initial_indent="  ")
     yield from _section("Changed", [f"{what}: {old} ⇒ {new}" for what, old, new, _ in shot.changed] or ["nothing"])
     yield from _section("Threads", list(_threads(shot, run)))
     yield from _section("Who could run next", [f"{task}: {why}" for task, why in shot.next] or ["nobody"])
