@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sim import citations, trace, variants, worlds
-from sim.context import SEAMS
 from sim.errors import BadParameter, BadVariant, UnknownName, UserError
+from sim.template import template
 from sim.worlds import WORLDS, World
 
 EXIT = {"safe": 0, "unsafe": 1, "undecided": 3}
@@ -344,43 +344,9 @@ def _new_variant(options: argparse.Namespace) -> Answer:
     path = Path(options.output) if options.output else Path(variants.__file__).with_name(f"{name}.py")
     if path.exists():
         raise UserError(f"{path} exists already; choose another name or -o FILE")
-    _write(lambda to: trace.write_whole(to, _template(name)), str(path))
+    _write(lambda to: trace.write_whole(to, template(name)), str(path))
     data = {"name": name, "path": str(path)}
     return Answer(data, f"{path} is written; try: python -m sim check stack_grows --variant {name}")
-
-
-def _template(name: str) -> str:
-    seams = "\n".join(f"#   {seam}{text}" for seam, text in SEAMS.items())
-    return f'''"""{name}: say in one line what it does differently"""
-
-from __future__ import annotations
-
-from sim.context import Context
-from sim.ops import Kernel
-from sim.structs import AnonVma
-from sim.sync import mutex_lock, mutex_unlock
-
-# What is not defined here is taken from this variant.
-BASE = "mutex_v37"
-
-# What you claim, world by world: "safe", "unsafe" or "undecided".  A test checks it.
-VERDICTS: dict[str, str] = {{}}
-
-# The functions that you may define; k is the CPU and task that runs them:
-{seams}
-
-
-def rmap_walk_anon_lock(k: Context, anon_vma: AnonVma) -> Kernel:
-    """Lock for the remap walk."""
-    root = yield anon_vma.root
-    yield from mutex_lock(root.mutex)
-
-
-def rmap_walk_anon_unlock(k: Context, anon_vma: AnonVma) -> Kernel:
-    """Give it back."""
-    root = yield anon_vma.root
-    yield from mutex_unlock(root.mutex)
-'''
 
 
 def _where(options: argparse.Namespace) -> Answer:

@@ -28,6 +28,7 @@ ORDER = (
         "sim.ftrace",
         "sim.bench",
         "sim.citations",
+        "sim.template",
     ),
     *("sim", "sim.cli", "sim.__main__"),
     *("vizlib.scene", "vizlib.theme", "vizlib.layout", "vizlib.moments", "vizlib.names", "vizlib.readings"),

@@ -17,7 +17,7 @@ SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n)*)", README, re.MULTILIN
 
 
 def test_every_file_and_folder_that_the_map_names_exists() -> None:
-    """"Where is…?" leads somewhere: each path in it is there."""
+    """The map leads somewhere: each path in it is there."""
     paths = [it for it in re.findall(r"`([\w./-]+)`", SECTIONS["Where is…?"]) if "/" in it]
     assert len(paths) > 10
     assert [it for it in paths if not (ROOT / it).exists()] == []
