@@ -53,7 +53,7 @@ class Row:
 
     Attributes:
         mask: the bits that its step depends on.
-        table: (state & mask) -> what the step adds, 0 if the task is blocked; plain steps only.
+        table: (state & mask) -> what the step adds, 0 if the task is blocked; no decisions, bugs or steps in place.
         outcomes: (state & mask) -> all that can come of it, nothing if the task is blocked.
     """
 
@@ -183,13 +183,14 @@ class Tables:
         row.outcomes[state & row.mask] = found
         if not found:
             row.table[state & row.mask] = 0
-        elif len(found) == 1 and found[0].delta:
+        elif len(found) == 1 and found[0].delta and found[0].violation is None:
             row.table[state & row.mask] = found[0].delta
         return found
 
     def _perform(self, state: int, row: Row, memory: _Noting, choice: int | None) -> Outcome:
         changes: list[Change] = []
         points: tuple[str, ...] = ()
+        answer, violation = None, None
         op, following = row.local.op, row.local
         assert op is not None
         try:
@@ -198,13 +199,14 @@ class Tables:
                 following, points = self.automata[row.task].follow(row.local, answer, memory)
                 if following.op is None:
                     check_exit(memory, self.tasks[row.task].task)
-        except Violation as violation:
-            return Outcome(choice, 0, None, "bug", tuple(changes), points, violation)
+        except Violation as it:
+            answer, violation, following = None, it, row.local
         delta = self._local_code(row.task, following) - row.code
         for field, value in memory.items():
             slot = self._slots[field]
             delta += self._code(slot, value) - (state & slot.mask)
-        return Outcome(choice, delta, answer, "blocked" if answer is BLOCKED else "done", tuple(changes), points, None)
+        outcome = "bug" if violation else "blocked" if answer is BLOCKED else "done"
+        return Outcome(choice, delta, answer, outcome, tuple(changes), points, violation)
 
     def slot(self, field: Field) -> Slot:
         """The bits of *field*."""

@@ -261,7 +261,8 @@ class _Flow:
             case _:  # what holds no yield may be taken as a whole: it reads all it names and is sure to assign nothing
                 self.refuse_yields(node)
                 leaves = (loop.after | loop.head) if loop and isinstance(node, _CLOSED) else _NONE
-                return after | _loads(node) | leaves
+                own = _stored(node.target) - _loads(node.iter) if type(node) is ast.For and not node.orelse else _NONE
+                return after | (_loads(node) - own) | leaves
 
     def loop(self, node: ast.While, after: _Names, loop: _Loop | None) -> _Names:
         for_ever = isinstance(node.test, ast.Constant) and bool(node.test.value)
@@ -277,7 +278,9 @@ class _Flow:
     def case(self, case: ast.match_case, after: _Names, loop: _Loop | None) -> _Names:
         if case.guard is not None:
             self.refuse_yields(case.guard)
-        return self.block(case.body, after, loop) | _loads(case.guard) | _loads(case.pattern)
+        binding = (it for it in _inside([case.pattern]) if isinstance(it, ast.pattern))
+        captured = {name for it in binding for name in _spelt(it)}
+        return (self.block(case.body, after, loop) | _loads(case.guard)) - captured | _loads(case.pattern)
 
     def expression(self, node: ast.expr | None, after: _Names) -> _Names:
         """What is live before *node*; if it holds a yield, that must be the first thing it does."""

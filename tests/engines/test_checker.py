@@ -1,0 +1,443 @@
+"""The checker finds what is there, by the shortest way, and nothing else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from sim import invariants, variants, worlds
+from sim.engines.checker import Search, check, fewest_preemptions
+from sim.engines.checker_tables import Tables
+from sim.engines.stepper import replay
+from sim.errors import BadSchedule, NotAnOperation, UnknownName
+from sim.locks import FREE_RWSEM
+from sim.machine import Machine
+from sim.ops import SHARED, Acquire, Alloc, Bug, Choose, Free, Kernel, Release, Until
+from sim.setup import Builder
+from sim.structs import ANON_VMA_MUTEX, MMAP_SEM, Page, Struct, declare
+from sim.trace import memory_hash
+from sim.worlds import World
+
+MUTEX = variants.find("mutex_v37")
+
+
+class Toy(Struct):
+    """A few fields to play with."""
+
+    a = declare(0, guard="atomic")
+    b = declare(0, guard="atomic")
+    done = declare(0, guard="atomic")
+    lock = declare(None, guard="itself", lock=ANON_VMA_MUTEX)
+    sem = declare(FREE_RWSEM, guard="itself", lock=MMAP_SEM)
+
+
+T = Toy("toy")
+
+
+@dataclass
+class Daemon:
+    body: Callable[..., Kernel]
+
+
+def toy(*bodies: Callable[..., Kernel] | Daemon, memory: dict[Any, Any] | None = None) -> World:
+    """A world of tasks t0, t1, ... that share a CPU and the fields of T."""
+
+    def build() -> Builder:
+        b = Builder()
+        mm, cpu = b.mm(), b.cpu(0, 0)
+        b.memory.update(memory or {})
+        for number, body in enumerate(bodies):
+            daemon = isinstance(body, Daemon)
+            b.task(f"t{number}", cpu, mm, body.body if daemon else body, "", daemon=daemon)
+        return b
+
+    return World("toy", "a toy", "", {}, {}, build)
+
+
+def kinds(world: World, **options: Any) -> list[tuple[str, int]]:
+    return [(it.kind, it.steps) for it in check(world, MUTEX, **options).violations]
+
+
+# --- each kind of verdict --------------------------------------------------------------------------------
+
+
+def increment(k: Any) -> Kernel:
+    value = yield T.a
+    yield T.a.set(value + 1)
+    yield T.done.add(1)
+
+
+def locked_increment(k: Any) -> Kernel:
+    yield Acquire(T.lock)
+    value = yield T.a
+    yield T.a.set(value + 1)
+    yield Release(T.lock)
+    yield T.done.add(1)
+
+
+def observer(k: Any) -> Kernel:
+    yield Until(T.done, 2)
+    value = yield T.a
+    if value != 2:
+        yield Bug("kernel bug", f"two increments made {value}", (T,))
+
+
+def test_an_update_is_lost_without_a_lock() -> None:
+    """Both read, both write: six steps, three of the observer."""
+    (found,) = check(toy(increment, increment, observer), MUTEX).violations
+    assert (found.kind, found.sentence, found.steps) == ("kernel bug", "two increments made 1", 9)
+    least = fewest_preemptions(toy(increment, increment, observer), MUTEX)
+    assert least is not None
+    assert (least.kind, least.preemptions, least.steps) == ("kernel bug", 1, 9)
+
+
+def test_no_update_is_lost_with_a_lock() -> None:
+    verdict = check(toy(locked_increment, locked_increment, observer), MUTEX)
+    assert (verdict.verdict, verdict.complete, verdict.violations, verdict.bound) == ("safe", True, (), "")
+
+
+def test_a_deadlock_is_reported_with_who_waits_for_what() -> None:
+    def waits_with_lock(k: Any) -> Kernel:
+        yield Acquire(T.lock)
+        yield Until(T.a, 1)
+        yield Release(T.lock)
+
+    def needs_lock(k: Any) -> Kernel:
+        yield Acquire(T.lock)
+        yield T.a.set(1)
+        yield Release(T.lock)
+
+    (found,) = check(toy(waits_with_lock, needs_lock), MUTEX).violations
+    assert (found.kind, found.steps, found.run_name) == ("deadlock", 1, "toy mutex_v37 a")
+    assert "t0: it waits until toy.a is 1" in found.sentence
+    assert "t1: it waits for toy.lock, held by t0" in found.sentence
+
+
+def test_a_deadlock_beside_a_busy_daemon_is_a_livelock() -> None:
+    """Something can run for ever, so nothing is dead, but the task never finishes."""
+
+    def waits(k: Any) -> Kernel:
+        yield T.b.set(1)
+        yield Until(T.a, 1)
+
+    def spins(k: Any) -> Kernel:
+        while True:
+            yield T.done
+
+    assert kinds(toy(waits, Daemon(spins))) == [("livelock", 0)]
+
+
+def test_a_daemon_that_can_help_prevents_the_deadlock() -> None:
+    def waits(k: Any) -> Kernel:
+        yield Until(T.a, 1)
+
+    def helps(k: Any) -> Kernel:
+        while True:
+            yield Until(T.a, 0)
+            yield T.a.set(1)
+
+    assert check(toy(waits, Daemon(helps)), MUTEX).verdict == "safe"
+
+
+def polls(k: Any) -> Kernel:
+    while True:
+        value = yield T.a
+        if value:
+            return
+
+
+def test_a_livelock_is_found_at_the_first_state_without_a_way_out() -> None:
+    """The flag is up for one step only; who has not seen it by then polls for ever."""
+
+    def blinks(k: Any) -> Kernel:
+        yield T.a.set(1)
+        yield T.a.set(0)
+
+    (found,) = check(toy(polls, blinks), MUTEX).violations
+    assert (found.kind, found.steps, found.run_name) == ("livelock", 2, "toy mutex_v37 b2")
+    assert found.sentence == "t0 can never finish, whoever goes next"
+
+
+def test_a_loop_that_can_be_left_is_no_livelock() -> None:
+    def raises_flag(k: Any) -> Kernel:
+        yield T.a.set(1)
+
+    assert check(toy(polls, raises_flag), MUTEX).verdict == "safe"
+
+
+def test_two_tasks_that_poll_for_each_other_are_both_named() -> None:
+    def polls_first(theirs: Any, mine: Any) -> Callable[..., Kernel]:
+        def body(k: Any) -> Kernel:
+            value = 0
+            while not value:
+                value = yield theirs
+            yield mine.set(1)
+
+        return body
+
+    assert check(toy(polls_first(T.a, T.b), polls_first(T.b, T.a), increment), MUTEX).verdict == "safe"
+    (found,) = check(toy(polls_first(T.a, T.b), polls_first(T.b, T.a)), MUTEX).violations
+    assert (found.steps, found.sentence) == (0, "t0 and t1 can never finish, whoever goes next")
+
+
+def test_a_decision_is_tried_both_ways_and_stands_in_the_schedule() -> None:
+    def decides(k: Any) -> Kernel:
+        chosen = yield Choose(3, "which way")
+        if chosen == 2:
+            yield Bug("kernel bug", "the wrong way")
+
+    (found,) = check(toy(decides), MUTEX).violations
+    assert (found.run_name, found.schedule) == ("toy mutex_v37 a.2a", ((0, 2), (0, None)))
+
+
+def reads_and_waits(k: Any) -> Kernel:
+    yield Acquire(T.sem, SHARED)
+    yield Until(T.a, 1)
+    yield Release(T.sem, SHARED)
+
+
+def reads_and_helps(k: Any) -> Kernel:
+    yield Acquire(T.sem, SHARED)
+    yield T.a.set(1)
+    yield Release(T.sem, SHARED)
+
+
+def writes(k: Any) -> Kernel:
+    yield Acquire(T.sem)
+    yield Release(T.sem)
+
+
+def test_a_queued_writer_blocks_a_later_reader() -> None:
+    """Two readers help each other; with a writer between them in the queue they cannot."""
+    assert check(toy(reads_and_waits, reads_and_helps), MUTEX).verdict == "safe"
+    (found,) = check(toy(reads_and_waits, reads_and_helps, writes), MUTEX).violations
+    assert (found.kind, found.run_name) == ("deadlock", "toy mutex_v37 acb")
+
+
+def test_a_use_after_free_is_found() -> None:
+    page = Page("p")
+
+    def frees(k: Any) -> Kernel:
+        yield Free(page)
+
+    def uses(k: Any) -> Kernel:
+        yield T.a
+        yield page.data
+
+    (found,) = check(toy(frees, uses), MUTEX).violations
+    assert (found.kind, found.steps) == ("use after free", 3)
+
+
+def test_a_lock_held_at_exit_is_found() -> None:
+    def forgets(k: Any) -> Kernel:
+        yield Acquire(T.lock)
+
+    assert kinds(toy(forgets)) == [("held at exit", 1)]
+
+
+def test_a_final_state_is_held_against_the_invariants() -> None:
+    """A reference that nobody can drop any more is a leak, which only the end shows."""
+    page = Page("q")
+
+    def leaks(k: Any) -> Kernel:
+        yield T.a
+        yield page._count.set(1)
+
+    assert kinds(toy(leaks, increment)) == [("leak", 5)]
+
+
+def test_all_kinds_goes_on_and_finds_each_by_a_shortest_way() -> None:
+    def decides(k: Any) -> Kernel:
+        chosen = yield Choose(3, "which")
+        if chosen == 1:
+            yield Acquire(T.lock)
+        elif chosen == 2:
+            yield T.b
+            yield Until(T.a, 7)
+
+    world = toy(decides)
+    assert kinds(world) == [("held at exit", 2)]
+    verdict = check(world, MUTEX, all_kinds=True)
+    assert [(it.kind, it.steps) for it in verdict.violations] == [("held at exit", 2), ("deadlock", 2)]
+    assert verdict.complete
+
+
+# --- what is the same state ------------------------------------------------------------------------------
+
+
+def test_a_constant_of_an_allocated_object_is_read_from_its_memory() -> None:
+    """Two ways that have forgotten how they differ meet in one local state; the new frame's node still differs."""
+
+    def allocates(k: Any) -> Kernel:
+        node = yield Choose(2, "which node")
+        page = yield Alloc(Page, (("node", node),))
+        del node
+        yield T.a
+        node = yield page.node
+        yield T.b.set(node)
+        if node:
+            yield Bug("kernel bug", f"{page} is on node {node}")
+
+    (found,) = check(toy(allocates), MUTEX).violations
+    assert (found.run_name, found.sentence) == ("toy mutex_v37 a.1a4", "t0.f1 is on node 1")
+
+
+def test_ways_that_meet_again_are_counted_once() -> None:
+    """Whether it looked or not, it then stands at the same place and remembers nothing."""
+
+    def looks(k: Any) -> Kernel:
+        chosen = yield Choose(2, "look?")
+        if chosen:
+            yield T.a
+        yield T.b
+
+    assert check(toy(looks), MUTEX).states == 4
+    reference = Search(Tables(toy(looks).setup(), MUTEX, merge=False))
+    reference.run()
+    assert len(reference.seen) == 5
+
+
+def test_what_cannot_be_analysed_is_told_apart_by_all_its_answers() -> None:
+    """The position of a for loop is in no local: the second read of the loop is not the first."""
+
+    def loops(k: Any) -> Kernel:
+        for _ in range(3):
+            yield T.a
+        yield T.b.set(1)
+
+    verdict = check(toy(loops), MUTEX)
+    assert (verdict.verdict, verdict.states) == ("safe", 5)
+
+
+# --- bounds, progress, errors ----------------------------------------------------------------------------
+
+
+def counts_for_ever(k: Any) -> Kernel:
+    while True:
+        yield T.a.add(1)
+
+
+def test_the_search_gives_up_at_its_limit_and_says_so() -> None:
+    verdict = check(toy(counts_for_ever), MUTEX, limit=100)
+    assert (verdict.verdict, verdict.complete, verdict.violations) == ("undecided", False, ())
+    assert "100 states" in verdict.bound
+
+
+def test_a_violation_counts_although_the_limit_was_met() -> None:
+    def goes_wrong(k: Any) -> Kernel:
+        yield Bug("kernel bug", "at once")
+
+    verdict = check(toy(goes_wrong, counts_for_ever), MUTEX, limit=100, all_kinds=True)
+    assert (verdict.verdict, verdict.complete) == ("unsafe", False)
+
+
+def test_progress_is_told_states_and_depth() -> None:
+    told: list[tuple[int, int]] = []
+    verdict = check(toy(increment, increment), MUTEX, progress=lambda *it: told.append(it))
+    assert told[-1] == (verdict.states, verdict.depth)
+    assert told == sorted(told)
+
+
+def test_ctrl_c_ends_the_search() -> None:
+    def interrupt(states: int, depth: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(toy(increment), MUTEX, progress=interrupt)
+
+
+def test_the_world_s_small_parameters_are_the_default() -> None:
+    assert check("numa02", MUTEX, limit=10).params == worlds.find("numa02").small()
+    assert check("numa02", MUTEX, {"threads": 1}).params["threads"] == 1
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(UnknownName):
+        check("one_pag", MUTEX)
+    with pytest.raises(UnknownName):
+        check("one_page", "mutex")
+    with pytest.raises(UnknownName):
+        check("one_page", MUTEX, {"pages": 1})
+
+
+def test_a_coroutine_that_yields_nonsense_is_reported() -> None:
+    def nonsense(k: Any) -> Kernel:
+        yield T.a
+        yield 3  # type: ignore[misc]
+
+    with pytest.raises(NotAnOperation, match="3"):
+        check(toy(nonsense), MUTEX)
+
+
+# --- the tables alone give what the machine gives --------------------------------------------------------
+
+WORLDS = [(world, variant) for world in worlds.WORLDS for variant in variants.names()]
+
+
+def run_at_random(machine: Machine, seed: int, steps: int = 400) -> list[tuple[int, int | None]]:
+    dice = random.Random(seed)
+    schedule: list[tuple[int, int | None]] = []
+    tasks = [info.task for info in machine.tasks]
+    while len(schedule) < steps and (ready := machine.runnable()):
+        task = dice.choice(ready)
+        op = machine.pending(task)
+        choice = dice.randrange(op.options) if isinstance(op, Choose) else None
+        machine.step(task, choice or 0)
+        schedule.append((tasks.index(task), choice))
+    return schedule
+
+
+@pytest.mark.parametrize(("world", "variant"), WORLDS)
+def test_a_schedule_gives_the_same_events_and_memory_by_the_tables(world, variant) -> None:
+    """The tables were learned along other ways, and still each step does what the machine does."""
+    it = worlds.find(world)
+    setup = it.setup(it.small())
+    tables = Tables(setup, variants.find(variant))
+    Search(tables).run(limit=2_000)
+    for seed in range(3):
+        machine = Machine(setup, variants.find(variant))
+        schedule = run_at_random(machine, seed)
+        replayed = Machine(setup, variants.find(variant))
+        expected = [replayed.step(setup.tasks[task].task, choice or 0) for task, choice in schedule]
+        events, state = tables.replay(schedule)
+        assert [repr(it) for it in events] == [repr(it) for it in expected]
+        assert [(it.op, it.answer, it.changes) for it in events] == [(it.op, it.answer, it.changes) for it in expected]
+        assert memory_hash(tables.memory(state)) == memory_hash(machine.memory)
+
+
+def test_the_tables_refuse_a_step_that_cannot_be() -> None:
+    tables = Tables(toy(increment, observer).setup(), MUTEX)
+    with pytest.raises(BadSchedule, match="step 2"):
+        tables.replay([(0, None), (1, None)])
+    with pytest.raises(BadSchedule, match="step 1"):
+        tables.replay([(7, None)])
+
+
+def test_a_counterexample_replays_in_the_stepper() -> None:
+    """The hazard of the RFC: the stack grows under a remap walk without a lock."""
+    (found,) = check("stack_grows", "rfc_remap_unlocked").violations
+    assert found.kind == "stale migration entry"
+    trace = replay(found.run_name)
+    assert len(trace.events) == found.steps
+    assert [it.outcome for it in trace.events].count("bug") == 1
+    assert trace.violation is not None
+    assert (trace.violation.kind, trace.violation.sentence) == (found.kind, found.sentence)
+
+
+def test_fewest_preemptions_is_no_more_than_the_shortest_run_has() -> None:
+    (shortest,) = check("stack_grows", "rfc_remap_unlocked").violations
+    found = fewest_preemptions("stack_grows", "rfc_remap_unlocked", kind="stale migration entry")
+    assert found is not None
+    assert found.preemptions <= shortest.preemptions
+    trace = replay(found.run_name)
+    assert trace.violation is not None
+    assert trace.violation.kind == "stale migration entry"
+    assert fewest_preemptions("stack_grows", "rfc_remap_unlocked", kind="deadlock") is None
+
+
+def test_every_kind_that_the_checker_names_is_known() -> None:
+    assert {"deadlock", "livelock"} <= invariants.KINDS.keys()
