@@ -2,12 +2,15 @@
 
 A gate is private: what somebody answers is kept in memory, written nowhere, and not scored.  Everything has a text
 twin (its ``repr``), which is what a screen reader, a test and a reader without widgets get; it is the same in every
-run.  Nothing here knows a lesson: questions and exercises make themselves known with :func:`ask` and
-:func:`exercise`.
+run.  While a gate is unanswered the twin of what it hides is a fingerprint: a notebook stores that, so that it gives
+nothing away and yet changes when a number does.  Without widgets one answers with ``gate.answer("b")``.
+
+Nothing here knows a lesson: questions and exercises make themselves known with :func:`ask` and :func:`exercise`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import html
 import io
 import json
@@ -136,7 +139,7 @@ class Shown:
 # --- gates ---------------------------------------------------------------------------------------------------------
 
 
-class _Choice(Shown):
+class Choice(Shown):
     """A question and its radio buttons; tells :attr:`waiting` when it has been answered."""
 
     def __init__(self, question: Question, prompt: str, label: str) -> None:
@@ -144,7 +147,7 @@ class _Choice(Shown):
         self.choice: int | None = None
         self.waiting: list[Callable[[], None]] = []
         self._radio = widgets.RadioButtons(
-            options=[f"{letter}  {it.text}" for letter, it in zip(LETTERS, question.options, strict=False)],
+            options=[f"{letter}: {it.text}" for letter, it in zip(LETTERS, question.options, strict=False)],
             index=None,
             layout={"width": "100%"},
         )
@@ -167,6 +170,10 @@ class _Choice(Shown):
         for tell in self.waiting:
             tell()
 
+    def answer_right(self) -> None:
+        """Answer as somebody who knows, for transcripts and tests."""
+        self.answer([it.tag for it in self.question.options].index(""))
+
     def reasons(self) -> str:
         """Every option's reason, as text."""
         marked = zip(LETTERS, self.question.options, strict=False)
@@ -185,22 +192,24 @@ class _Choice(Shown):
         return "\n".join(f"  {letter}  {it.text}" for letter, it in marked)
 
 
-class Gate(_Choice):
+class Gate(Choice):
     """A question that hides what follows until it is answered."""
 
     def __init__(self, question: Question) -> None:
         super().__init__(question, question.prompt, "That is my answer")
-        if not question.look:
-            self.waiting.append(self._show_reasons)
+        self.waiting.append(self._note if question.look else self._show_reasons)
+
+    def _note(self) -> None:
+        self._after.children = (_prose("<i>Noted. The reasons come when you have seen the run.</i>"),)
 
     def text(self) -> str:
-        """The question with its options; also the reasons, if they need no run."""
+        """The question with its options; once it is answered also the reasons, if they need no run."""
         told = f"{self.question.name}  {self.question.prompt}\n{self._listed()}"
-        return told if self.question.look else f"{told}\nReasons:\n{self.reasons()}"
+        return told if self.question.look or self.choice is None else f"{told}\nReasons:\n{self.reasons()}"
 
-    def then(self, make: Callable[[], Any]) -> Shown:
-        """What *make* returns (text, widget, figure, or a list of them), shown when this gate has been answered."""
-        return Later(self, make())
+    def then(self, *values: Any) -> Shown:
+        """Show *values* (text, widgets, figures, claims), but not before this gate has been answered."""
+        return Later(self, values)
 
     def look(self) -> Shown:
         """Ask what was seen, and then show the reasons."""
@@ -210,8 +219,8 @@ class Gate(_Choice):
 class Later(Shown):
     """Something that a gate hides until it is answered."""
 
-    def __init__(self, gate: Gate, value: Any) -> None:
-        self._value = value
+    def __init__(self, gate: Gate, values: tuple[Any, ...]) -> None:
+        self._gate, self._values = gate, values
         note = _prose(f"<i>Answer {gate.question.name} above; what you see next depends on it.</i>")
         self.box = widgets.VBox([note])
         gate.waiting.append(self._open)
@@ -219,14 +228,19 @@ class Later(Shown):
             self._open()
 
     def _open(self) -> None:
-        self.box.children = (as_widget(self._value),)
+        self.box.children = tuple(map(as_widget, self._values))
 
     def text(self) -> str:
-        """The text twin of what is hidden."""
-        return as_text(self._value)
+        """The text twin of what is hidden; before the gate is answered its fingerprint, and claims that fail."""
+        told = as_text(self._values)
+        if self._gate.choice is not None:
+            return told
+        failed = [it.text() for it in self._values if isinstance(it, Claim) and not it.holds]
+        mark = hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
+        return "\n".join([f"hidden until {self._gate.question.name} is answered ({mark})", *failed])
 
 
-class Look(_Choice):
+class Look(Choice):
     """The second half of a gate: what was seen?  Then every option's reason."""
 
     def __init__(self, gate: Gate) -> None:
@@ -242,8 +256,8 @@ class Look(_Choice):
             self._after.children = (_prose(f"<i>{told}</i>"), *self._after.children)
 
     def text(self) -> str:
-        """The question, then the reasons."""
-        return f"{self.question.look}\n{self.reasons()}"
+        """The question; once it is answered also the reasons."""
+        return f"{self.question.look}\n{self._listed() if self.choice is None else self.reasons()}"
 
 
 def _question(name: str) -> Question:
@@ -263,6 +277,11 @@ class Recall(Shown):
     def __init__(self, names: tuple[str, ...]) -> None:
         self.gates = [predict(name) for name in names]
         self.box = widgets.VBox([gate.box for gate in self.gates])
+
+    def answer_right(self) -> None:
+        """Answer all as somebody who knows."""
+        for gate in self.gates:
+            gate.answer_right()
 
     def text(self) -> str:
         """The questions, one after the other."""
@@ -375,10 +394,9 @@ class Claim(Shown):
         return f"{'shown:' if self.holds else 'NOT SO:'} {self.sentence}"
 
 
-def claim(sentence: str, holds: Any, after: Gate | None = None) -> Shown:
-    """State *sentence* and show whether it holds; with *after*, once that gate has been answered."""
-    made = Claim(sentence, bool(holds))
-    return made if after is None else after.then(lambda: made)
+def claim(sentence: str, holds: Any) -> Claim:
+    """State *sentence* and show whether it holds; inside ``gate.then(...)``, once that gate has been answered."""
+    return Claim(sentence, bool(holds))
 
 
 # --- what is kept --------------------------------------------------------------------------------------------------

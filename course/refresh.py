@@ -1,0 +1,77 @@
+"""``python -m course.refresh``: run every lesson and store its outputs, and its transcript in instructor/.
+
+Run it after a change of the model that changes a number.  What is stored holds no widget state, and no times, so that
+the tests can compare all of it.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+from course.kit import Shown
+
+COURSE = Path(__file__).parent
+LESSONS = sorted(COURSE.glob("[0-9][0-9]_*.ipynb"))
+
+
+def transcript(path: Path) -> str:
+    """A lesson as text: its prose, its code, and what every cell shows to somebody who answers the gates rightly."""
+    lesson = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    names: dict[str, Any] = {}
+    parts = []
+    for cell in lesson.cells:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+        else:
+            parts.append(f"```python\n{cell.source}\n```")
+            shown = run_cell(cell.source, names)
+            if shown:
+                parts.append(f"```text\n{shown}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def run_cell(source: str, names: dict[str, Any]) -> str:
+    """Run a cell; return what it prints and shows, as text."""
+    printed: list[str] = []
+    names["print"] = lambda *values: printed.append(" ".join(map(str, values)))
+    tree = ast.parse(source)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "a cell", "exec"), names)
+    if isinstance(last, ast.Expr):
+        value = eval(compile(ast.Expression(last.value), "a cell", "eval"), names)
+        if isinstance(value, Shown) and hasattr(value, "answer_right"):
+            value.answer_right()
+        if value is not None:
+            printed.append(repr(value))
+    return "\n".join(printed)
+
+
+def transcript_path(path: Path) -> Path:
+    """Where the transcript of a lesson stands."""
+    return COURSE / "instructor" / f"{path.stem}.transcript.md"
+
+
+def execute(path: Path) -> None:
+    """Run a lesson in a fresh kernel and store its outputs."""
+    lesson = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    NotebookClient(lesson, timeout=120, store_widget_state=False, resources={"metadata": {"path": COURSE}}).execute()
+    kept = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    lesson.metadata = nbformat.from_dict({"kernelspec": kept, "language_info": {"name": "python"}})  # type: ignore[no-untyped-call]
+    for cell in lesson.cells:
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", ()):
+            if "data" in output:  # a view of a widget that will not be there; its text stays
+                output.data.pop("application/vnd.jupyter.widget-view+json", None)
+    nbformat.write(lesson, path)  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    for at in LESSONS:
+        print(at.name)
+        execute(at)
+        transcript_path(at).write_text(transcript(at), "utf-8")
