@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from vizlib import theme
-from vizlib.renderers.mpl import SETTINGS, save
+from vizlib.renderers.mpl import SETTINGS, Picture, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def curves(
     title: str = "",
     limits: Mapping[str, float] | None = None,
     mode: theme.Mode = "light",
-) -> Figure:
+) -> Picture:
     """A line for each of *series*: for example throughput against threads, one line a variant.
 
     *series* holds the points of each name, x to y; *limits* are horizontal lines with their names, for example a
@@ -103,7 +103,7 @@ def bars(
     title: str = "",
     unit: str = "%",
     mode: theme.Mode = "light",
-) -> Figure:
+) -> Picture:
     """Horizontal bars of shares that add up: for example where context switches come from.
 
     *shares* holds for each part its share, or for each bar its parts.
@@ -141,7 +141,7 @@ def bars(
 def lanes(
     tasks: Sequence[str], its: Sequence[Json], *, length: float, x: str = "steps", title: str = "",
     mode: theme.Mode = "light",
-) -> Figure:  # fmt: skip
+) -> Picture:  # fmt: skip
     """A row a thread: solid while it holds a lock, dashed while it waits, dark where it copies.
 
     *tasks* are the rows from top to bottom; *its* the bars, as :func:`vizlib.lanes.lanes` makes them (task, from, to,
@@ -185,9 +185,9 @@ def save_chart(figure: Figure, path: str | Path) -> None:
     save(figure, Path(path))
 
 
-def _figure(mode: theme.Mode, width: float, height: float, title: str) -> tuple[Figure, Axes]:
+def _figure(mode: theme.Mode, width: float, height: float, title: str) -> tuple[Picture, Axes]:
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(width, height), dpi=100, facecolor=theme.colour("paper", mode), layout="constrained")
+        figure = Picture(figsize=(width, height), dpi=100, facecolor=theme.colour("paper", mode), layout="constrained")
         axes = figure.add_subplot()
     ink, muted = theme.colour("ink", mode), theme.colour("muted", mode)
     axes.set_facecolor(theme.colour("card", mode))

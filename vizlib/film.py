@@ -22,7 +22,7 @@ from vizlib.lenses.cpu import CpuLens
 from vizlib.lenses.ipi import IpiLens
 from vizlib.lenses.key import KeyLens
 from vizlib.lenses.lock import Lock, LockLens
-from vizlib.lenses.page import PageLens
+from vizlib.lenses.page import PageLens, copied
 from vizlib.lenses.pte import PteLens, pages_in_play
 from vizlib.lenses.reverse_map import ReverseMapLens
 from vizlib.lenses.task import Thread, threads
@@ -212,7 +212,8 @@ def film(trace: Trace, title: str = "", open_at: int | None = None) -> Json:
     first, *rest = shots
     world = WORLDS.get(trace.world)
     steps = [_step(before, shot, sources) for before, shot in zip(shots, rest, strict=False)]
-    focus = pages_in_play(run)[:1]
+    moved = copied(run)
+    focus = sorted(pages_in_play(run), key=lambda it: it[1] not in moved)[:1]
     violation = trace.violation
     return {
         "format": FORMAT,

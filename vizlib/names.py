@@ -145,7 +145,7 @@ def _rwsem(it: Rwsem) -> str:
 #: What a field is called when it has changed; ``{ref}`` is the object.
 FIELDS: dict[tuple[str, str], str] = {
     ("Page", "mapping"): "anon_vma of frame {ref}",
-    ("Page", "index"): "place in the VMA of frame {ref}",
+    ("Page", "index"): "page offset of frame {ref}",
     ("Page", "_mapcount"): "PTEs that map frame {ref}",
     ("Page", "_count"): "references to frame {ref}",
     ("Page", "data"): "contents of frame {ref}",

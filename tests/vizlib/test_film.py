@@ -235,3 +235,9 @@ def test_an_unfinished_run_does_not_call_a_waiting_thread_finished() -> None:
     assert shot.threads["worker"].state in ("waiting", "spinning")
     assert [task for task, _ in shot.blocked] == ["worker"]
     assert "migrator" in [task for task, _ in shot.next]
+
+
+def test_the_focus_is_the_page_that_moves() -> None:
+    """Not the one that the growing stack maps first: "next change of" follows the page that is copied."""
+    assert runs.the_film("stack_grows")["focus_label"] == "p1016"
+    assert runs.the_film()["focus"] == ["pte:P:0", "token:P:0"]

@@ -90,6 +90,13 @@ def test_words_fit_their_boxes() -> None:
                 assert widths[line.s.replace("$", r"\$")] <= room + 3, (mark.id, line.s)
 
 
+def test_a_picture_shows_itself_in_a_notebook() -> None:
+    """Also where pyplot was never imported, the same bytes each time."""
+    figure = charts.curves(SERIES)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert figure._repr_png_() == charts.curves(SERIES)._repr_png_()
+
+
 def test_a_step_that_does_not_exist_is_refused() -> None:
     """As the text renderer refuses it."""
     with pytest.raises(IndexError, match="step -1 is not between 0 and"):

@@ -28,7 +28,7 @@ class PageLens:
         self.frames: list[Page] = []
         self.empty: list[tuple[str, str]] = []
         self.ptes = ptes(run)
-        self.copies = _copies(run)
+        self.copies = copied(run)
         births = lifetimes(run)
         nodes = range(1 + max((node for node, *_ in births.values()), default=0))
         nodes = range(max(len(nodes), 1 + max(run.first.get(it.cpu.node, 0) for it in run.actors)))
@@ -254,7 +254,7 @@ def slots_of(births: dict[Page, tuple[int, int, int]], pages: list[Page]) -> dic
     return slots
 
 
-def _copies(run: Run) -> dict[int, list[tuple[int, Page, Page]]]:
+def copied(run: Run) -> dict[int, list[tuple[int, Page, Page]]]:
     """For each virtual page the copies of it: step, to, from."""
     copies: dict[int, list[tuple[int, Page, Page]]] = {}
     for step, event in enumerate(run.events, 1):

@@ -6,8 +6,15 @@ Deterministic: the same trace and step give the same bytes, whatever the date an
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib import patheffects
+from matplotlib.figure import Figure
+from matplotlib.patches import Arc, Ellipse, FancyArrowPatch, FancyBboxPatch, Polygon
+from matplotlib.path import Path as Curve
 
 from vizlib import layout, theme
 from vizlib.chrome import whole
@@ -17,7 +24,6 @@ from vizlib.scene import Mark, Scene, Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from sim.trace import Trace
 
@@ -25,6 +31,16 @@ DPI = 100
 #: What makes an SVG or a PNG differ from run to run, switched off.
 METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
 SETTINGS: Any = {"svg.hashsalt": "rmapwalk", "svg.fonttype": "none", "font.family": ["DejaVu Sans"]}
+
+
+class Picture(Figure):
+    """A figure that shows itself in a notebook, also where nobody has imported pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        out = BytesIO()
+        with mpl.rc_context(SETTINGS):
+            self.savefig(out, format="png", dpi=DPI, metadata=dict(METADATA["png"]), facecolor=self.get_facecolor())
+        return out.getvalue()
 
 
 def scene_at(trace: Trace, step: int | None = None, title: str = "") -> Scene:
@@ -45,28 +61,23 @@ def _title(trace: Trace) -> str:
     return world.title.rstrip(".") if world else trace.world
 
 
-def render(trace: Trace, step: int | None = None, mode: theme.Mode = "light", title: str = "") -> Figure:
+def render(trace: Trace, step: int | None = None, mode: theme.Mode = "light", title: str = "") -> Picture:
     """A figure of *trace* after *step*."""
     return draw(scene_at(trace, step, title), mode)
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write *figure* as SVG or PNG, by the suffix of *path*."""
-    import matplotlib as mpl
-
     kind = path.suffix.removeprefix(".")
     with mpl.rc_context(SETTINGS):
-        figure.savefig(path, format=kind, dpi=DPI, metadata=METADATA[kind], facecolor=figure.get_facecolor())
+        figure.savefig(path, format=kind, dpi=DPI, metadata=dict(METADATA[kind]), facecolor=figure.get_facecolor())
 
 
-def draw(it: Scene, mode: theme.Mode = "light") -> Figure:
+def draw(it: Scene, mode: theme.Mode = "light") -> Picture:
     """A figure of a scene."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     height = layout.height(panel for panel in it.panels if not panel.inside)
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(layout.WIDTH / DPI, height / DPI), dpi=DPI, facecolor=theme.colour("paper", mode))
+        figure = Picture(figsize=(layout.WIDTH / DPI, height / DPI), dpi=DPI, facecolor=theme.colour("paper", mode))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_xlim(0, layout.WIDTH)
         axes.set_ylim(height, 0)
@@ -126,8 +137,6 @@ class _Pen:
         }
 
     def _rect(self, mark: Mark, style: dict[str, Any], radius: float | None = None) -> None:
-        from matplotlib.patches import FancyBboxPatch
-
         size = min(mark.radius if radius is None else radius, mark.w / 2, mark.h / 2)
         boxstyle = f"round,pad=0,rounding_size={size}" if size else "square,pad=0"
         patch = FancyBboxPatch((self.x + mark.x, self.y + mark.y), mark.w, mark.h, boxstyle=boxstyle, **style)
@@ -137,22 +146,16 @@ class _Pen:
         self._rect(mark, style, mark.h / 2)
 
     def _ellipse(self, mark: Mark, style: dict[str, Any]) -> None:
-        from matplotlib.patches import Ellipse
-
         centre = (self.x + mark.x + mark.w / 2, self.y + mark.y + mark.h / 2)
         self.axes.add_patch(Ellipse(centre, mark.w, mark.h, **style))
 
     def _diamond(self, mark: Mark, style: dict[str, Any]) -> None:
-        from matplotlib.patches import Polygon
-
         x, y = self.x + mark.x, self.y + mark.y
         corners = [(x + mark.w / 2, y), (x + mark.w, y + mark.h / 2), (x + mark.w / 2, y + mark.h), (x, y + mark.h / 2)]
         self.axes.add_patch(Polygon(corners, closed=True, **style))
 
     def _lock(self, mark: Mark, style: dict[str, Any]) -> None:
         """A padlock: shut while the lock is held, its bow lifted while it is free."""
-        from matplotlib.patches import Arc
-
         held = mark.face == "held"
         x, y = self.x + mark.x, self.y + mark.y
         body = mark.h * 0.58
@@ -163,9 +166,6 @@ class _Pen:
         self._rect(solid, {**style, "linestyle": "solid", "linewidth": 1.2})
 
     def _arrow(self, mark: Mark, style: dict[str, Any]) -> None:
-        from matplotlib.patches import FancyArrowPatch
-        from matplotlib.path import Path as Curve
-
         points = [(self.x + x, self.y + y) for x, y in mark.points]
         bend = {2: Curve.LINETO, 3: Curve.CURVE3, 4: Curve.CURVE4}[len(points)]
         path = Curve(points, [Curve.MOVETO, *[bend] * (len(points) - 1)])
@@ -182,8 +182,6 @@ class _Pen:
         self.axes.add_patch(patch)
 
     def _text(self, line: Text, *, halo: bool) -> None:
-        from matplotlib import patheffects
-
         words = line.s.replace("$", r"\$")
         drawn = self.axes.text(
             self.x + line.x,
