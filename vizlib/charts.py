@@ -73,7 +73,7 @@ def curves(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda it, _: f"{it:,.0f}"))
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    return figure
+    return _settled(figure)
 
 
 def _end_labels(axes: Axes, series: Mapping[str, Mapping[float, float]], mode: theme.Mode) -> None:
@@ -135,7 +135,7 @@ def bars(
     legend = figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=1)
     for words in legend.get_texts():
         words.set_color(theme.colour("ink", mode))
-    return figure
+    return _settled(figure)
 
 
 def lanes(
@@ -166,7 +166,7 @@ def lanes(
     axes.invert_yaxis()
     axes.set_xlim(0, length)
     axes.set_xlabel(x)
-    return figure
+    return _settled(figure)
 
 
 def table(series: Mapping[str, Mapping[float, float]], *, x: str = "threads", digits: int = 0) -> str:
@@ -183,6 +183,13 @@ def table(series: Mapping[str, Mapping[float, float]], *, x: str = "threads", di
 def save_chart(figure: Figure, path: str | Path) -> None:
     """Write *figure* as .svg or .png, the same bytes every time."""
     save(figure, Path(path))
+
+
+def _settled(figure: Picture) -> Picture:
+    """*figure* with its layout done once and for all: matplotlib's would move a little each time it is drawn."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
 
 
 def _figure(mode: theme.Mode, width: float, height: float, title: str) -> tuple[Picture, Axes]:

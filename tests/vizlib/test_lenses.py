@@ -212,7 +212,7 @@ def test_what_does_not_fit_is_counted_not_dropped_in_silence() -> None:
     assert notes["pt:1"] == "56 more not shown"
     assert notes["node:0"] == "56 more not shown"
     assert [panel.id for panel in stage.panels if panel.id.startswith("cpu:")] == [f"cpu:cpu{it}" for it in range(8)]
-    assert notes["cpu:cpu7"] == "24 more not shown"
+    assert notes["cpu:cpu7"] == "and 24 more"
     assert len(shot.marks) < 150
 
 

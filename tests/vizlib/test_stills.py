@@ -69,25 +69,28 @@ def test_everything_stands_on_the_page(name: tuple[str, str]) -> None:
         assert max(panel.x + panel.w for panel in it.panels if not panel.inside) <= layout.WIDTH
 
 
-def test_words_fit_their_boxes() -> None:
-    """As measured with the real font: no word of a still leaves the box of a PTE, a frame, a lock or the sentence."""
-    run = runs.trace("numa_only")
-    it = scene_at(run, len(run.events) // 2)
-    figure = draw(it)
-    drawn = figure.axes[0].texts
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    widths = {text.get_text(): text.get_window_extent(renderer).width * 100 / figure.dpi for text in drawn}
-    for mark in it.marks.values():
-        if mark.shape in ("rect", "pill", "token") and mark.w and not mark.id.startswith(("key:", "lane:", "frame:")):
-            for line in mark.text:
-                room = (
-                    mark.w
-                    if line.anchor == "middle"
-                    else mark.x + mark.w - line.x
-                    if line.anchor == "start"
-                    else mark.w
-                )
-                assert widths[line.s.replace("$", r"\$")] <= room + 3, (mark.id, line.s)
+CROWDED = ("numa_only", "numa02?threads=6,pages=1,nodes=4", "move_pages?pages=9,spinners=8")
+
+
+@pytest.mark.parametrize("world", ["one_page", *CROWDED])
+def test_words_fit_their_boxes(world: str) -> None:
+    """As measured with the real font: no word of a still leaves the box that it stands in."""
+    run = runs.trace(world)
+    for step in (len(run.events) // 3, len(run.events) // 2):
+        it = scene_at(run, step)
+        figure = draw(it)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        drawn = figure.axes[0].texts
+        widths = {text.get_text(): text.get_window_extent(renderer).width * 100 / figure.dpi for text in drawn}
+        for mark in it.marks.values():
+            if mark.shape in ("rect", "pill", "token") and mark.w and not mark.id.startswith(("key:", "lane:", "head")):
+                for line in mark.text:
+                    room = mark.x + mark.w - line.x if line.anchor == "start" else mark.w
+                    assert widths[line.s] <= room + 3, (mark.id, line.s)
+        for panel in it.panels:
+            if panel.inside:
+                both = widths.get(panel.title, 0) + widths.get(panel.note, 0)
+                assert both <= panel.w - 24, (panel.id, panel.title, panel.note)
 
 
 def test_a_picture_shows_itself_in_a_notebook() -> None:

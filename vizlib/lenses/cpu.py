@@ -34,7 +34,7 @@ class CpuLens:
             part = self.cpus[at : at + across]
             notes = [f"node {run.first.get(cpu.node, 0)}" for cpu in part]
             if self.hidden and at + across >= len(self.cpus):
-                notes[-1] = f"{self.hidden} more not shown"
+                notes[-1] = f"and {self.hidden} more"
             places.row([f"cpu:{cpu}" for cpu in part], [cpu_name(cpu) for cpu in part], notes, HEIGHT, 12)
         self.slots: dict[tuple[Cpu, Any], Box] = {}
         self.order: dict[Cpu, list[Any]] = {cpu: [] for cpu in self.cpus}
@@ -62,7 +62,7 @@ class CpuLens:
         box = self.places.boxes[f"cpu:{cpu}"]
         on = self.threads[cpu][0]
         asleep = moment.finished(on) or (moment.waits_for(on) is not None and not _busy(on, moment))
-        words, ink = _status(cpu, moment)
+        words, ink = _status(cpu, moment, narrow=box.w < 200)
         text = [
             Text(on.name, 10, TITLE + 13, 11.5, 700, ink=on.colour),
             Text("idle" if asleep else "", box.w - 10, TITLE + 13, 10.5, style="italic", anchor="end", ink="muted"),
@@ -145,12 +145,12 @@ def is_stale(mm: Any, vpn: int, entry: TlbEntry, moment: Moment) -> bool:
     return pte is None or pte.kind != "present" or pte.page is not entry.page
 
 
-def _status(cpu: Cpu, moment: Moment) -> tuple[str, str]:
+def _status(cpu: Cpu, moment: Moment, *, narrow: bool) -> tuple[str, str]:
     """What *cpu* is busy with, and the colour of the words."""
     requests = moment.get(cpu.call_single_queue)
     if requests:
         pages = listed(page_name(it.vpn) for it in requests)
-        return f"interrupt pending: drop {pages}", "bad"
+        return f"IPI: drop {pages}" if narrow else f"interrupt pending: drop {pages}", "bad"
     waiting = moment.get(cpu.csd_pending)
     if waiting:
         return f"waits for {waiting} answer{'s' if waiting > 1 else ''}", "wash-edge"
