@@ -6,7 +6,7 @@ from typing import Any
 
 from sim.kernel.memory import follow_page
 from sim.kernel.numacore.migrate import migrate_misplaced_page
-from sim.structs import Page
+from sim.structs import Page, Task
 
 
 def misplaced(b: Any, page: Page) -> None:
@@ -51,3 +51,15 @@ def test_a_misplaced_page_that_somebody_else_has_isolated_stays(bench: Any) -> N
     assert run.all() is None
     assert b.results["fault"] == 0
     assert run[page._count] == 1
+
+
+def test_a_fault_does_not_sleep_for_a_misplaced_page_that_somebody_has_locked(bench: Any) -> None:
+    """MIGRATE_ASYNC in every pass: the page stays where it is, back on the LRU, and no anon_vma lock was taken."""
+    b = bench()
+    page = b.page(b.heap, 0, node=0, written=1)
+    b.memory[page.PG_locked] = Task("somebody")
+    misplaced(b, page)
+    run = b.start()
+    run.only("fault")
+    assert b.results["fault"] == 0
+    assert (run[page._count], run[page.PG_lru], run.taken("mutex")) == (1, True, 0)
