@@ -330,7 +330,13 @@ def _luck(options: argparse.Namespace) -> Answer:
     params = world.small(_params(options, world))
     try:
         found = luck(
-            world, variants.find(options.variant), params, runs=options.runs, seed=options.seed, progress=progress
+            world,
+            variants.find(options.variant),
+            params,
+            runs=options.runs,
+            seed=options.seed,
+            preempt=options.preempt,
+            progress=progress,
         )
     finally:
         _done(progress)
