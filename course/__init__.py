@@ -23,7 +23,7 @@ from course import questions as _questions
 from course.bottleneck import puzzle
 from course.glossary import glossary
 from course.kit import check, claim, explain_back, predict, recall
-from course.looking import history, locksets, run_to, table, turns
+from course.looking import history, locksets, play, run_to, table, turns
 
 __all__ = [
     "check",
@@ -32,6 +32,7 @@ __all__ = [
     "glossary",
     "history",
     "locksets",
+    "play",
     "predict",
     "puzzle",
     "recall",

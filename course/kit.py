@@ -339,9 +339,10 @@ class Report:
 
     def play(self) -> Any:
         """The player of the run that shows what is wrong."""
-        from vizlib import play
+        from vizlib.film import film
+        from vizlib.player.widget import Player
 
-        return "There is no run to show." if self.trace is None else play(self.trace)
+        return "There is no run to show." if self.trace is None else Player(film(self.trace))
 
 
 def exercise(name: str) -> Callable[[Callable[[Any], Report]], Callable[[Any], Report]]:

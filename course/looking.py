@@ -25,6 +25,14 @@ def run_to(stepper: Stepper, task: str, function: str) -> Stepper:
     return stepper
 
 
+def play(trace: Trace) -> Any:
+    """The player of a run, paused at the first decision."""
+    from vizlib.film import film
+    from vizlib.player.widget import Player
+
+    return Player(film(trace))
+
+
 def spell(value: Any) -> str:
     """A value of memory in a few words: ``migration entry -> f0``."""
     if value is None:

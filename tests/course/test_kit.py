@@ -19,7 +19,8 @@ from course.looking import find, locksets
 from course.misconceptions import BANK
 from course.ordering import KERNEL_ORDER, in_order
 from course.verdicts import judge
-from sim import Stepper, check as check_world
+from sim import Stepper
+from sim import check as check_world
 from sim.engines.costs import DEFAULT
 
 GOOD = {**solutions_01.GOOD, **solutions_04.GOOD}
@@ -132,7 +133,7 @@ def test_a_question_without_reasons_is_refused() -> None:
 def test_a_figure_becomes_a_picture(gate: kit.Gate) -> None:
     """A figure behind a gate is an image, and has no text of its own."""
     figure = plt.Figure()
-    assert kit.as_widget(figure).value.startswith(b"\x89PNG")
+    assert bytes(kit.as_widget(figure).value).startswith(b"\x89PNG")
     assert kit.as_text(figure) == ""
 
 
