@@ -7,6 +7,7 @@ the code is traced line by line, and only while a variant that is not ours is ru
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -39,29 +40,35 @@ def shorten(file: str) -> str:
 
 
 def place_of(error: BaseException) -> Place:
-    """Where *error* was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return Place("?", "?", 0)
-    code = trace.tb_frame.f_code
-    return Place(code.co_name, shorten(code.co_filename), trace.tb_lineno)
+    """The line of kernel code at which *error* came up: the innermost that is not the model's own machinery."""
+    found = Place("?", "?", 0)
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        place = Place(frame.f_code.co_name, shorten(frame.f_code.co_filename), line)
+        if found.line == 0 or not (place.file.startswith("<frozen") or Path(place.file).parent == Path("sim")):
+            found = place
+    return found
 
 
 def start(body: Callable[..., Any], *args: Any) -> GeneratorType[Any, Any, Any]:
     """Call *body*, which must be a generator function.
 
     Raises:
-        NotAnOperation: if it yields nothing, naming file and line.
+        NotAnOperation: if it yields nothing, or takes other arguments, naming file and line.
     """
-    made = body(*args)
+    try:
+        made = body(*args)
+    except TypeError as error:
+        raise NotAnOperation(_definition(body), f"cannot be called as it must be: {error}") from error
     if isinstance(made, GeneratorType):
         return made
+    raise NotAnOperation(_definition(body), "has no yield, so it is no kernel coroutine; let it yield its operations")
+
+
+def _definition(body: Callable[..., Any]) -> Place:
     function = getattr(body, "func", body)
-    code = function.__code__
-    place = Place(function.__name__, shorten(code.co_filename), code.co_firstlineno)
-    raise NotAnOperation(place, "has no yield, so it is no kernel coroutine; let it yield its operations")
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__name__", repr(function))
+    return Place(name, "?", 0) if code is None else Place(name, shorten(code.co_filename), code.co_firstlineno)
 
 
 def watched(advance: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,10 @@ from sim.errors import BadParameter, BadSchedule
 from sim.setup import letter
 from sim.worlds import World, find
 
-_TOKEN = re.compile(r"([a-zA-Z]|\(\d+\))(\d*)(?:\.(\d+))?")
+#: The longest schedule that is read: 32 threads that move 512 pages each make a fifth of that.
+MOST_STEPS = 20_000_000
+
+_TOKEN = re.compile(r"([a-zA-Z]|\(\d{1,6}\))(\d{0,8})(?:\.(\d{1,8}))?")
 
 
 class Turn(NamedTuple):
@@ -50,8 +53,10 @@ def parse_schedule(text: str) -> list[Turn]:
                 f"the schedule cannot be read at character {at + 1}, '{text[at : at + 8]}': letters, counts"
             )
         code, count, choice = found.groups()
-        if count == "0":
+        if count and not int(count):
             raise BadSchedule(f"the schedule says '{found[0]}' at character {at + 1}: a count starts at 1")
+        if len(turns) + int(count or 1) > MOST_STEPS:
+            raise BadSchedule(f"the schedule is longer than {MOST_STEPS:,} steps at character {at + 1}, '{found[0]}'")
         turns += [Turn(number(code))] * (int(count or 1) - 1)
         turns.append(Turn(number(code), None if choice is None else int(choice)))
         at = found.end()
@@ -106,7 +111,7 @@ def parse_params(query: str) -> dict[str, int]:
     params = {}
     for part in query.split(","):
         key, _, value = part.partition("=")
-        if not re.fullmatch(r"-?\d+", value):
+        if not re.fullmatch(r"-?\d{1,18}", value):
             raise BadParameter(f"'{part}' is no parameter: write name=number")
         params[key] = int(value)
     return params

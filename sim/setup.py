@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from sim import guard
 from sim.context import Context
 from sim.kernel.tlb import flush_tlb_func
 from sim.ops import Kernel
@@ -60,7 +62,10 @@ class TaskInfo:
 
     def context(self, variant: Variant) -> Context:
         """The ``k`` with which it runs under *variant*."""
-        return Context(self.task, self.mm, self.cpu, self.node, variant.seams)
+        seams = variant.seams
+        if variant.guarded:  # a seam is called in the middle of kernel code, which would be blamed for what it returns
+            seams = {name: partial(guard.start, function) for name, function in seams.items()}
+        return Context(self.task, self.mm, self.cpu, self.node, seams)
 
 
 @dataclass(frozen=True, slots=True)
