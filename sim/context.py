@@ -26,7 +26,7 @@ SEAMS: Final[Mapping[str, str]] = {
     "rmap_walk_anon_lock": "(k, anon_vma): lock for the remap walk",
     "rmap_walk_anon_unlock": "(k, anon_vma): give it back",
     "ptep_clear_flush": "(k, vma, address, pte): clear a PTE, flush every TLB that may hold it, return the old PTE",
-    "migrate_pages": "(k, pages, node, passes): move pages to a node; return how many could not be moved",
+    "migrate_pages": "(k, pages, node, passes, mode): move pages to a node; return how many could not be moved",
 }
 
 
