@@ -1,0 +1,269 @@
+"""The command line: one JSON object and nothing else, the keys that scripts rely on, exit codes, and the counts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim import __main__ as command
+from sim import trace, variants
+from sim.engines.checker import check
+from sim.engines.counts import COUNTS, TIMED_COUNTS
+from sim.engines.stepper import replay
+from sim.worlds import WORLDS
+
+RFC = ("stack_grows", "--variant", "rfc_remap_unlocked")
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """``told("worlds")``: the JSON that the command prints, after a look that it prints nothing else."""
+
+    def run(*argv: str, code: int = 0) -> Any:
+        assert command.main([*argv, "--json"]) == code
+        said = capsys.readouterr()
+        assert said.err == ""
+        value, end = json.JSONDecoder().raw_decode(said.out)
+        assert said.out[end:] == "\n"
+        assert isinstance(value, dict)
+        return value
+
+    return run
+
+
+# --- what is printed -------------------------------------------------------------------------------------
+
+
+def test_worlds_lists_every_world_with_its_parameters(told: Callable[..., Any]) -> None:
+    """Names, titles, and for each parameter default, bounds and meaning."""
+    said = told("worlds")
+    assert list(said) == list(WORLDS)
+    assert {"one_page", "two_migrators", "stack_grows", "numa_only", "numa02", "move_pages"} <= set(said)
+    for name, it in said.items():
+        assert it["title"] == WORLDS[name].title
+        for param in it["params"].values():
+            assert set(param) == {"default", "low", "high", "text"}
+            assert param["low"] <= param["default"] <= param["high"]
+
+
+def test_variants_lists_every_variant(told: Callable[..., Any]) -> None:
+    """Names, titles, and what each claims."""
+    said = told("variants")
+    assert list(said) == list(variants.names())
+    assert {"mutex_v37", "rfc_remap_unlocked", "rwsem_v38"} <= set(said)
+    assert said["rfc_remap_unlocked"]["verdicts"]["stack_grows"] == "unsafe"
+
+
+def test_run_tells_what_scripts_rely_on(told: Callable[..., Any]) -> None:
+    """The keys of a run, and of its counts; pages a second are pages over elapsed time."""
+    said = told("run", "numa02", "--variant", "rwsem_v38", "--threads", "2", "--pages", "3", "--seed", "5")
+    keys = {
+        "world",
+        "variant",
+        "params",
+        "pages_migrated",
+        "elapsed_ns",
+        "pages_per_second",
+        "counts",
+        "seed",
+        "run_name",
+    }
+    assert set(said) == keys | {"policy"}
+    assert set(said["counts"]) == {
+        "unmap_walks", "remap_walks", "anon_vma_locks", "anon_vma_lock_waits", "tlb_flushes", "ipis_received",
+        "context_switches", "page_copies", "pte_visits_unmap", "pte_visits_remap", "faults", "migration_entry_waits",
+    }  # fmt: skip
+    assert set(said["counts"]) == {*COUNTS, *TIMED_COUNTS}
+    assert (said["world"], said["variant"], said["seed"]) == ("numa02", "rwsem_v38", 5)
+    assert said["params"] == {"threads": 2, "pages": 3, "nodes": 4}
+    assert said["pages_migrated"] == 6
+    assert said["pages_per_second"] == pytest.approx(6e9 / said["elapsed_ns"])
+
+
+def test_the_run_name_that_run_prints_can_be_replayed(told: Callable[..., Any]) -> None:
+    """Copied from one command to the other, it gives the same run: as many walks, copies and flushes."""
+    ran = told("run", "two_migrators", "--variant", "mutex_v37", "--seed", "3")
+    said = told("replay", ran["run_name"])
+    assert said["run_name"] == ran["run_name"]
+    points = [point for event in said["events"] for point in event["points"]]
+    assert points.count("unmap_walk") == ran["counts"]["unmap_walks"] > 0
+    assert points.count("tlb_flush") == ran["counts"]["tlb_flushes"] > 0
+    assert sum(event["op"][0] == "CopyPage" for event in said["events"]) == ran["counts"]["page_copies"] > 0
+
+
+def test_the_same_seed_prints_the_same(told: Callable[..., Any]) -> None:
+    """All of it, and another seed is another run."""
+    argv = ("run", "numa02", "--variant", "mutex_v37", "--threads", "4", "--pages", "4", "--seed")
+    assert told(*argv, "1") == told(*argv, "1") != told(*argv, "2")
+
+
+@pytest.mark.parametrize(
+    ("argv", "verdict", "code"),
+    [
+        (("stack_grows", "--variant", "mutex_v37"), "safe", 0),
+        (RFC, "unsafe", 1),
+        (("stack_grows", "--variant", "mutex_v37", "--limit", "10"), "undecided", 3),
+    ],
+)
+def test_check_tells_its_verdict_by_its_exit_code(
+    told: Callable[..., Any], argv: tuple[str, ...], verdict: str, code: int
+) -> None:
+    """0 safe, 1 unsafe, 3 undecided; and the keys of a verdict."""
+    said = told("check", *argv, code=code)
+    assert set(said) == {"world", "variant", "params", "verdict", "states", "transitions", "complete", "violations"}
+    assert (said["verdict"], said["complete"]) == (verdict, verdict == "safe")
+    assert said["states"] > 0
+    assert said["transitions"] > 0
+    assert len(said["violations"]) == (verdict == "unsafe")
+    for it in said["violations"]:
+        assert set(it) == {"kind", "sentence", "run_name", "steps"}
+
+
+def test_a_counterexample_is_a_run_name_that_replays(told: Callable[..., Any]) -> None:
+    """What check prints, replay follows to the same violation, at the step that was told."""
+    (found,) = told("check", *RFC, code=1)["violations"]
+    assert found["kind"] == "stale migration entry"
+    said = told("replay", found["run_name"])
+    assert set(said) == {"run_name", "events", "final_memory_hash", "violations"}
+    assert [it["kind"] for it in said["violations"]] == [found["kind"]]
+    assert len(said["events"]) == found["steps"]
+    assert said["events"][-1]["outcome"] == "bug"
+
+
+def test_check_all_tells_every_cell_and_the_worst_verdict(told: Callable[..., Any]) -> None:
+    """Every world under every variant, each as its variant claims; one is unsafe, so the exit code is 1."""
+    said = told("check", "--all", code=1)
+    cells = {(it["world"], it["variant"]): it["verdict"] for it in said["cells"]}
+    assert cells == {
+        (world, name): verdict for name in variants.names() for world, verdict in variants.find(name).verdicts.items()
+    }
+
+
+def test_profile_tells_both_branches(told: Callable[..., Any]) -> None:
+    """Where threads slept on the anon_vma lock: the unmap walk and the remap walk, with their shares."""
+    said = told("profile", "numa02", "--variant", "mutex_v37", "--threads", "8", "--pages", "4")
+    assert {it["site"] for it in said["branches"]} == {"page_lock_anon_vma", "rmap_walk"}
+    assert sum(it["percent"] for it in said["branches"]) == pytest.approx(100)
+    assert sum(it["count"] for it in said["branches"]) == said["anon_vma_lock"]["count"]
+    assert said["context_switches"] == said["anon_vma_lock"]["count"] + sum(it["count"] for it in said["others"])
+
+
+def test_luck_tells_how_often_and_how_sure(told: Callable[..., Any]) -> None:
+    """Runs, failures by kind, and an interval that holds the share."""
+    said = told("luck", *RFC, "--runs", "40", "--preempt", "1")
+    assert said["runs"] == 40
+    assert said["failures"] == sum(said["found"].values())
+    low, high = said["interval"]
+    assert 0 <= low <= said["failures"] / 40 <= high <= 1
+
+
+def test_replay_saves_the_trace(told: Callable[..., Any], tmp_path: Path) -> None:
+    """With -o it also writes a file, which loads as the same run."""
+    said = told("replay", "one_page mutex_v37 a9b2", "-o", str(tmp_path / "run.json"))
+    loaded = trace.load(tmp_path / "run.json")
+    assert (loaded.run_name, loaded.final_memory_hash) == (said["run_name"], said["final_memory_hash"])
+    assert len(loaded.events) == len(said["events"]) == 11
+
+
+def test_new_variant_writes_a_template_that_is_checked_as_it_stands(
+    told: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is found, has the base's verdict, and says what may be defined in it."""
+    path = tmp_path / "homework.py"
+    assert told("new-variant", "homework", "-o", str(path)) == {"name": "homework", "path": str(path)}
+    monkeypatch.setattr(variants, "__path__", [*variants.__path__, str(tmp_path)])
+    variants.find.cache_clear()
+    try:
+        assert "homework" in told("variants")
+        said = told("check", "stack_grows", "--variant", "homework")
+        assert (said["verdict"], said["states"]) == ("safe", check("stack_grows", "mutex_v37").states)
+    finally:
+        variants.find.cache_clear()
+        sys.modules.pop("sim.variants.homework", None)
+    assert "rmap_walk_anon_unlock(k, anon_vma)" in path.read_text()
+
+
+def test_without_json_the_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """The verdict in words, and the command that replays the counterexample."""
+    assert command.main(["check", *RFC]) == 1
+    said = capsys.readouterr().out
+    found = check("stack_grows", "rfc_remap_unlocked").violations[0]
+    assert "stack_grows under rfc_remap_unlocked: unsafe" in said
+    assert f'python -m sim replay "{found.run_name}"' in said
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(said)
+
+
+def test_each_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a command, a list of all; for each, its options."""
+    assert command.main([]) == 0
+    listed = capsys.readouterr().out
+    for name in ("worlds", "variants", "run", "check", "profile", "replay", "luck", "new-variant"):
+        assert name in listed
+        with pytest.raises(SystemExit) as done:
+            command.main([name, "--help"])
+        assert done.value.code == 0
+        assert "--json" in capsys.readouterr().out
+
+
+# --- as a program ----------------------------------------------------------------------------------------
+
+
+def program(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m sim`` in a process of its own."""
+    return subprocess.run([sys.executable, "-m", "sim", *argv], capture_output=True, text=True)
+
+
+def test_the_program_ends_with_the_verdicts_exit_code() -> None:
+    """What a script sees: JSON on stdout, nothing on stderr, 1 for unsafe."""
+    done = program("check", *RFC, "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout)["verdict"] == "unsafe"
+
+
+def test_the_program_refuses_in_one_line() -> None:
+    """Exit code 2, no traceback."""
+    done = program("run", "one_pag", "--variant", "mutex_v37")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "sim: no world is called 'one_pag'; nearest: one_page, move_pages\n"
+
+
+# --- the counts of the mail ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("spinners", "ipis"), [(0, 0), (3, 1536)])
+def test_moving_2_mib_takes_1024_locks(told: Callable[..., Any], spinners: int, ipis: int) -> None:
+    """512 pages: 512 + 512 walks, 1,024 locks, 512 flushes, 512 copies; an IPI for each flush and other CPU."""
+    said = told("run", "move_pages", "--variant", "mutex_v37", "--pages", "512", "--spinners", str(spinners))
+    counts = said["counts"]
+    assert (counts["unmap_walks"], counts["remap_walks"]) == (512, 512)
+    assert counts["anon_vma_locks"] == 1024
+    assert counts["tlb_flushes"] == counts["page_copies"] == 512
+    assert counts["ipis_received"] == ipis
+    assert said["pages_migrated"] == 512
+
+
+@pytest.mark.parametrize(("variant", "locks"), [("mutex_v37", 2), ("rwsem_v38", 2), ("rfc_remap_unlocked", 1)])
+@pytest.mark.parametrize("passes", [1, 3, 10])
+def test_each_failed_attempt_adds_its_locks(told: Callable[..., Any], variant: str, locks: int, passes: int) -> None:
+    """A pinned page is unmapped and put back in each pass: two locks more, or one where the remap walk takes none."""
+    argv = ("run", "move_pages", "--variant", variant, "--pages", "5", "--passes", str(passes), "--pinned")
+    none, two = told(*argv, "0"), told(*argv, "2")
+    assert none["counts"]["anon_vma_locks"] == 5 * locks
+    assert two["counts"]["anon_vma_locks"] == 3 * locks + 2 * passes * locks
+    assert (none["pages_migrated"], two["pages_migrated"]) == (5, 3)
+    assert two["counts"]["page_copies"] == 3
+
+
+def test_the_counts_of_a_run_are_those_of_its_replay(told: Callable[..., Any]) -> None:
+    """A replayed trace counts the same: nothing was counted that did not happen."""
+    from sim.engines import counts
+
+    said = told("run", "move_pages", "--variant", "mutex_v37", "--pages", "6", "--spinners", "2", "--pinned", "1")
+    assert counts.count(replay(said["run_name"]).events).items() <= said["counts"].items()
