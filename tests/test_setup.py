@@ -1,0 +1,180 @@
+"""Starting memories: built directly, and yet what the kernel's own code would have left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sim import invariants, variants
+from sim.context import Context
+from sim.engines.stepper import Stepper
+from sim.kernel.tlb import flush_tlb_func
+from sim.machine import Machine
+from sim.ops import Field, Kernel
+from sim.setup import Builder
+from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, Cpu, Page, PageTable, Struct, Task, Vma
+from sim.user import user_write
+from sim.worlds import WORLDS, World
+
+Memory = dict[Field, Any]
+EACH = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+
+
+# --- against the fault path ------------------------------------------------------------------------------
+
+
+def _toucher(k: Context, *, vpns: tuple[int, ...]) -> Kernel:
+    while vpns:
+        yield from user_write(k, vpns[0])
+        vpns = vpns[1:]
+
+
+def faulted(start: int, end: int, vpns: tuple[int, ...], node: int) -> Memory:
+    """The memory after a thread on *node* has written *vpns* of a new VMA that has neither anon_vma nor pages."""
+    b = Builder()
+    mm, cpu = b.mm(), b.cpu(0, node)
+    vma = b.vma(mm, "heap", start, end)
+    gone = {AnonVma("A_heap"), AnonVmaChain("avc_heap")}
+    b.memory = {it: value for it, value in b.memory.items() if it.ref not in gone}
+    del b.memory[vma.anon_vma], b.memory[vma.anon_vma_chain]
+    b.task("toucher", cpu, mm, partial(_toucher, vpns=vpns), "touches pages")
+    machine = Machine(b.finish("test", {}), variants.find("mutex_v37"))
+    while not machine.done:
+        machine.step(Task("toucher"))
+    assert machine.verdict() is None
+    return machine.memory
+
+
+def built(start: int, end: int, vpns: tuple[int, ...], node: int) -> Memory:
+    """The memory that the builder makes of the same."""
+    b = Builder()
+    mm, cpu = b.mm(), b.cpu(0, node)
+    vma = b.vma(mm, "heap", start, end)
+    for vpn in vpns:
+        b.page(vma, vpn, node=node, written=1)
+    b.task("toucher", cpu, mm, partial(_toucher, vpns=vpns), "touches pages")
+    return dict(b.finish("test", {}).memory)
+
+
+def canonical(memory: Memory) -> dict[str, Any]:
+    """*memory* with objects called by the way that leads to them, without what is a CPU's or a task's own."""
+    todo: list[tuple[Struct, str]] = [(Vma("heap"), "vma"), (memory[Vma("heap").vm_mm], "mm")]
+    names = dict(todo)
+
+    def name(value: Any, place: str) -> Any:
+        if isinstance(value, Struct):
+            return names.get(value) or names.setdefault(value, place)
+        if isinstance(value, tuple):
+            return type(value).__name__, *(name(it, f"{place}.{n}") for n, it in enumerate(value))
+        return value
+
+    known: dict[str, Any] = {}
+    for ref, its in todo:
+        for field in sorted(
+            (it for it in memory if it.ref is ref and memory[it] != it.default), key=lambda it: it.name
+        ):
+            before = set(names)
+            known[f"{its}.{field.name}"] = name(memory[field], f"{its}.{field.name}")
+            todo += [(it, names[it]) for it in names if it not in before and not isinstance(it, Cpu | Task)]
+    return known
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "vpns"),
+    [
+        (0, 8, (0,)),
+        (0, 8, (7, 2)),
+        (100, 2000, (100, 700, 701, 1999)),
+        (5 * PTRS_PER_PTE, 5 * PTRS_PER_PTE + 1, (2560,)),
+    ],
+)
+@pytest.mark.parametrize("node", [0, 1])
+def test_a_built_page_is_what_a_fault_leaves(start: int, end: int, vpns: tuple[int, ...], node: int) -> None:
+    """Counts, mapping, index, PTE, page table, anon_vma, its tree, and the link: field for field, but for names."""
+    by_hand, by_fault = canonical(built(start, end, vpns, node)), canonical(faulted(start, end, vpns, node))
+    assert by_hand == by_fault
+    assert sum(place.endswith("._mapcount") for place in by_hand) == len(vpns)
+
+
+def test_the_comparison_sees_every_field_of_a_page() -> None:
+    """Any one field of the built memory that is not as it should be makes the two differ: the test above can fail."""
+    memory = built(0, 8, (3,), 1)
+    known = canonical(memory)
+    page = next(it.ref for it in memory if isinstance(it.ref, Page))
+    kinds = (Page, PageTable, Vma, AnonVma, AnonVmaChain)
+    wrong = [it for it in memory if isinstance(it.ref, kinds) and memory[it] != it.default]
+    assert {it.name for it in wrong} >= {"_count", "_mapcount", "mapping", "index", "pte[3]", "rb_root", "refcount"}
+    assert {it.name for it in wrong if it.ref is page} >= {"node", "present_ptes", "data"}
+    for field in wrong:
+        assert canonical({**memory, field: field.default}) != known, field
+
+
+# --- worlds ----------------------------------------------------------------------------------------------
+
+
+@EACH
+def test_a_world_starts_whole(world: World) -> None:
+    """No lock is held, every count is right, every written page is mapped: what must hold at the end holds at first."""
+    for params in ({}, world.small()):
+        assert invariants.at_end(dict(world.setup(params).memory)) is None
+
+
+@EACH
+def test_a_world_is_the_same_every_time(world: World) -> None:
+    """Memory, tasks and letters do not depend on what was built or run before."""
+    first = world.setup(world.small())
+    before = dict(first.memory)
+    run = Stepper(world.name, **world.small()).finish(7)
+    again = world.setup(world.small())
+    assert list(again.memory.items()) == list(before.items())
+    assert [(it.task, it.letter, it.cpu) for it in again.tasks] == [(it.task, it.letter, it.cpu) for it in first.tasks]
+    assert dict(run.setup.memory) == before  # a run changes a copy
+
+
+@EACH
+def test_a_world_runs_to_its_end_in_turn(world: World) -> None:
+    """Under each variant, whoever can run runs on: all finish, and nothing is wrong."""
+    for name in variants.names():
+        run = Stepper(world.name, name, **world.small()).finish()
+        assert run.machine.done
+        assert run.trace.violation is None
+
+
+@EACH
+def test_each_cpu_has_one_thread_and_one_interrupt_handler(world: World) -> None:
+    """Where there is more than one CPU; each thread's CPU is in its process's cpumask and on the node that it says."""
+    setup = world.setup(world.small())
+    threads = [it for it in setup.tasks if it.body is not flush_tlb_func]
+    handlers = [it for it in setup.tasks if it.body is flush_tlb_func]
+    cpus = _of(threads)
+    assert len(set(cpus)) == len(cpus)
+    assert _of(handlers) == (cpus if len(cpus) > 1 else [])
+    assert all(it.daemon for it in handlers)
+    for it in setup.tasks:
+        assert it.cpu in setup.memory[it.mm.cpu_vm_mask]
+        assert setup.memory.get(it.cpu.node, 0) == it.node < setup.nodes
+
+
+def _of(tasks: Iterable[Any]) -> list[Cpu]:
+    return [it.cpu for it in tasks]
+
+
+def test_the_pages_of_numa02_lie_on_the_wrong_node() -> None:
+    """Each thread's slice is marked for NUMA faults, and stands on the node after its thread's."""
+    setup = WORLDS["numa02"].setup({"threads": 4, "pages": 3, "nodes": 4})
+    for number, info in enumerate(it for it in setup.tasks if not it.daemon):
+        table = setup.memory[info.mm.pmd[number]]
+        ptes = [setup.memory[it] for it in table.pte.values() if it in setup.memory]
+        assert [it.kind for it in ptes] == ["prot_none"] * 3
+        assert {setup.memory.get(it.page.node, 0) for it in ptes} == {(info.node + 1) % 4}
+
+
+def test_two_objects_cannot_have_one_name() -> None:
+    """A name is an identity, so a second object of the same name would be the first."""
+    b = Builder()
+    b.vma(b.mm(), "heap", 0, 8)
+    with pytest.raises(ValueError, match="two objects are called A_heap"):
+        b.vma(b.mm("Q"), "heap", 0, 8)
