@@ -3,8 +3,8 @@
 A state is one Python int.  Each field of memory and each task has a few bits in it, handed out as values turn
 up: a field that never changes has none.  For a task in a local state, :class:`Row` keeps the mask of the fields
 that its step touches, and a table (state & mask) -> what to add to the state.  Masks are learned, not written:
-a miss does the step with a memory that notes what it is asked for; when a mask gains a field, its table is
-dropped.  A mask that gains a bit keeps its table, for the states known so far have 0 there.
+a miss does the step with a memory that notes what it is asked for.  A mask that grows keeps its table: an old entry
+was found without a look at the new bits, so it is right whatever they are, and it is found where they are 0.
 """
 
 from __future__ import annotations
@@ -177,8 +177,6 @@ class Tables:
                 slot.rows.append(row)
                 row.mask |= slot.mask
             row.slots |= memory.touched
-            row.table = {}
-            row.outcomes = {}
             self._publish(row)
         row.outcomes[state & row.mask] = found
         if not found:

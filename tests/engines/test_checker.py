@@ -286,6 +286,25 @@ def test_a_constant_of_an_allocated_object_is_read_from_its_memory() -> None:
     assert (found.run_name, found.sentence) == ("toy mutex_v37 a.1a4", "t0.f1 is on node 1")
 
 
+def test_which_constants_are_read_may_depend_on_constants() -> None:
+    """Only a page on node 1 has its neighbour looked at; what was learned on node 0 does not cover that."""
+
+    def allocates(k: Any) -> Kernel:
+        node = yield Choose(2, "which node")
+        page = yield Alloc(Page, (("node", node),))
+        node = yield Choose(2, "which node")
+        neighbour = yield Alloc(Page, (("node", node),))
+        yield T.a
+        node = yield page.node
+        if node:
+            node = yield neighbour.node
+            if node:
+                yield Bug("kernel bug", "both are on node 1")
+
+    (found,) = check(toy(allocates), MUTEX).violations
+    assert found.run_name == "toy mutex_v37 a.1a2.1a3"
+
+
 def test_ways_that_meet_again_are_counted_once() -> None:
     """Whether it looked or not, it then stands at the same place and remembers nothing."""
 

@@ -155,6 +155,15 @@ def test_what_the_target_of_an_assignment_reads_is_live() -> None:
     assert live(f) == ["a b c", ""]
 
 
+def test_an_addition_in_place_reads_both() -> None:
+    def f(a, b):
+        yield 1
+        a += b
+        yield a
+
+    assert live(f) == ["a b", ""]
+
+
 def test_a_match_may_go_any_way() -> None:
     def f(a, b, c, d):
         match (yield a):
