@@ -152,7 +152,7 @@ class Tables:
         events: list[Event] = []
         for step, (task, choice) in enumerate(schedule, 1):
             op = self.op(state, task) if task < len(self.tasks) else None
-            wanted = (choice or 0) if isinstance(op, Choose) else None
+            wanted = (choice or 0) if isinstance(op, Choose) else choice
             found = [it for it in self.outcomes(state, task) if it.choice == wanted] if op is not None else []
             if not found or (events and events[-1].violation):
                 raise BadSchedule(f"step {step}: task number {task} cannot make it")

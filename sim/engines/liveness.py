@@ -14,11 +14,12 @@ function's states apart by everything that it was ever sent.
 from __future__ import annotations
 
 import ast
-import linecache
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Final, NamedTuple
+
+from sim.engines.checker_source import Unclear, definition
 
 _Names = frozenset[str]
 _NONE: Final[_Names] = frozenset()
@@ -36,10 +37,6 @@ class Site:
     function: str
     number: int
     live: tuple[str, ...]
-
-
-class Unclear(Exception):
-    """The source does not say what the function remembers; the message says why."""
 
 
 def site(frame: FrameType) -> Site | None:
@@ -66,7 +63,7 @@ def analyse(code: CodeType) -> dict[tuple[int, int], Site]:
     Raises:
         Unclear: if its source cannot be had, or keeps something that locals do not show.
     """
-    function = _source(code)
+    function = definition(code)
     variables = _variables(function, code)
     flow = _Flow()
     flow.block(function.body, _NONE, None)
@@ -97,64 +94,7 @@ def _by_offset(code: CodeType) -> dict[int, Site]:
     return found
 
 
-# --- from a code object to its source --------------------------------------------------------------------
-
-
-class _File(NamedTuple):
-    """One source file: its lines, and by (name, first line) its functions, as source and as compiled."""
-
-    lines: list[str]
-    defs: Mapping[tuple[str, int], ast.FunctionDef]
-    codes: Mapping[tuple[str, int], CodeType]
-
-
-_FILES: Final[dict[str, _File]] = {}
-
-
-def _source(code: CodeType) -> ast.FunctionDef:
-    """The definition that *code* was compiled from.
-
-    Compiling it again must give the same, else the file has changed since it was imported.
-    """
-    lines = linecache.getlines(code.co_filename)
-    file = _FILES.get(code.co_filename)
-    if file is None or file.lines is not lines:
-        file = _FILES[code.co_filename] = _read(code.co_filename, lines)
-    key = code.co_name, code.co_firstlineno
-    if key not in file.defs:
-        raise Unclear(f"there is no source of {code.co_name}")
-    if any(getattr(file.codes[key], it) != getattr(code, it) for it in _IDENTITY):
-        raise Unclear(f"the source of {code.co_name} is not what is running")
-    return file.defs[key]
-
-
-_IDENTITY: Final = ("co_code", "co_names", "co_varnames", "co_cellvars", "co_freevars")
-
-
-def _read(name: str, lines: list[str]) -> _File:
-    try:
-        tree = ast.parse("".join(lines))
-        codes = _codes(compile(tree, name, "exec", dont_inherit=True))
-    except (SyntaxError, ValueError):
-        return _File(lines, {}, {})
-    defs = {(it.name, min([it.lineno, *(dec.lineno for dec in it.decorator_list)])): it for it in _defs(tree)}
-    return _File(lines, defs, {(it.co_name, it.co_firstlineno): it for it in codes})
-
-
-def _defs(node: ast.AST) -> Iterator[ast.FunctionDef]:
-    """The functions below *node*, however deep."""
-    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-        for it in getattr(node, name, ()):
-            if isinstance(it, ast.FunctionDef):
-                yield it
-            yield from _defs(it)
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for it in code.co_consts:
-        if isinstance(it, CodeType):
-            yield from _codes(it)
+# --- the variables of a function ---------------------------------------------------------------------------
 
 
 def _variables(function: ast.FunctionDef, code: CodeType) -> _Names:

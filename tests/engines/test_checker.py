@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +11,11 @@ import pytest
 from sim import invariants, variants, worlds
 from sim.engines.checker import Search, check, fewest_preemptions
 from sim.engines.checker_tables import Tables
-from sim.engines.stepper import replay
-from sim.errors import BadSchedule, NotAnOperation, UnknownName
+from sim.errors import NotAnOperation, UnknownName
 from sim.locks import FREE_RWSEM
-from sim.machine import Machine
 from sim.ops import SHARED, Acquire, Alloc, Bug, Choose, Free, Kernel, Release, Until
 from sim.setup import Builder
 from sim.structs import ANON_VMA_MUTEX, MMAP_SEM, Page, Struct, declare
-from sim.trace import memory_hash
 from sim.worlds import World
 
 MUTEX = variants.find("mutex_v37")
@@ -390,72 +386,6 @@ def test_a_coroutine_that_yields_nonsense_is_reported() -> None:
 
     with pytest.raises(NotAnOperation, match="3"):
         check(toy(nonsense), MUTEX)
-
-
-# --- the tables alone give what the machine gives --------------------------------------------------------
-
-WORLDS = [(world, variant) for world in worlds.WORLDS for variant in variants.names()]
-
-
-def run_at_random(machine: Machine, seed: int, steps: int = 400) -> list[tuple[int, int | None]]:
-    dice = random.Random(seed)
-    schedule: list[tuple[int, int | None]] = []
-    tasks = [info.task for info in machine.tasks]
-    while len(schedule) < steps and (ready := machine.runnable()):
-        task = dice.choice(ready)
-        op = machine.pending(task)
-        choice = dice.randrange(op.options) if isinstance(op, Choose) else None
-        machine.step(task, choice or 0)
-        schedule.append((tasks.index(task), choice))
-    return schedule
-
-
-@pytest.mark.parametrize(("world", "variant"), WORLDS)
-def test_a_schedule_gives_the_same_events_and_memory_by_the_tables(world, variant) -> None:
-    """The tables were learned along other ways, and still each step does what the machine does."""
-    it = worlds.find(world)
-    setup = it.setup(it.small())
-    tables = Tables(setup, variants.find(variant))
-    Search(tables).run(limit=2_000)
-    for seed in range(3):
-        machine = Machine(setup, variants.find(variant))
-        schedule = run_at_random(machine, seed)
-        replayed = Machine(setup, variants.find(variant))
-        expected = [replayed.step(setup.tasks[task].task, choice or 0) for task, choice in schedule]
-        events, state = tables.replay(schedule)
-        assert [repr(it) for it in events] == [repr(it) for it in expected]
-        assert [(it.op, it.answer, it.changes) for it in events] == [(it.op, it.answer, it.changes) for it in expected]
-        assert memory_hash(tables.memory(state)) == memory_hash(machine.memory)
-
-
-def test_the_tables_refuse_a_step_that_cannot_be() -> None:
-    tables = Tables(toy(increment, observer).setup(), MUTEX)
-    with pytest.raises(BadSchedule, match="step 2"):
-        tables.replay([(0, None), (1, None)])
-    with pytest.raises(BadSchedule, match="step 1"):
-        tables.replay([(7, None)])
-
-
-def test_a_counterexample_replays_in_the_stepper() -> None:
-    """The hazard of the RFC: the stack grows under a remap walk without a lock."""
-    (found,) = check("stack_grows", "rfc_remap_unlocked").violations
-    assert found.kind == "stale migration entry"
-    trace = replay(found.run_name)
-    assert len(trace.events) == found.steps
-    assert [it.outcome for it in trace.events].count("bug") == 1
-    assert trace.violation is not None
-    assert (trace.violation.kind, trace.violation.sentence) == (found.kind, found.sentence)
-
-
-def test_fewest_preemptions_is_no_more_than_the_shortest_run_has() -> None:
-    (shortest,) = check("stack_grows", "rfc_remap_unlocked").violations
-    found = fewest_preemptions("stack_grows", "rfc_remap_unlocked", kind="stale migration entry")
-    assert found is not None
-    assert found.preemptions <= shortest.preemptions
-    trace = replay(found.run_name)
-    assert trace.violation is not None
-    assert trace.violation.kind == "stale migration entry"
-    assert fewest_preemptions("stack_grows", "rfc_remap_unlocked", kind="deadlock") is None
 
 
 def test_every_kind_that_the_checker_names_is_known() -> None:

@@ -1,0 +1,82 @@
+"""A schedule run by the checker's tables alone, by the machine, and by the stepper is one and the same run."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from sim import variants, worlds
+from sim.engines.checker import Search, check, fewest_preemptions
+from sim.engines.checker_tables import Tables
+from sim.engines.stepper import replay
+from sim.errors import BadSchedule
+from sim.machine import Machine
+from sim.ops import Choose
+from sim.trace import memory_hash
+
+WORLDS = [(world, variant) for world in worlds.WORLDS for variant in variants.names()]
+
+
+def run_at_random(machine: Machine, seed: int, steps: int = 400) -> list[tuple[int, int | None]]:
+    dice = random.Random(seed)
+    schedule: list[tuple[int, int | None]] = []
+    tasks = [info.task for info in machine.tasks]
+    while len(schedule) < steps and (ready := machine.runnable()):
+        task = dice.choice(ready)
+        op = machine.pending(task)
+        choice = dice.randrange(op.options) if isinstance(op, Choose) else None
+        machine.step(task, choice or 0)
+        schedule.append((tasks.index(task), choice))
+    return schedule
+
+
+@pytest.mark.parametrize(("world", "variant"), WORLDS)
+def test_a_schedule_gives_the_same_events_and_memory_by_the_tables(world, variant) -> None:
+    """The tables were learned along other ways, and still each step does what the machine does."""
+    it = worlds.find(world)
+    setup = it.setup(it.small())
+    tables = Tables(setup, variants.find(variant))
+    Search(tables).run(limit=2_000)
+    for seed in range(3):
+        machine = Machine(setup, variants.find(variant))
+        schedule = run_at_random(machine, seed)
+        replayed = Machine(setup, variants.find(variant))
+        expected = [replayed.step(setup.tasks[task].task, choice or 0) for task, choice in schedule]
+        events, state = tables.replay(schedule)
+        assert [repr(it) for it in events] == [repr(it) for it in expected]
+        assert [(it.op, it.answer, it.changes) for it in events] == [(it.op, it.answer, it.changes) for it in expected]
+        assert memory_hash(tables.memory(state)) == memory_hash(machine.memory)
+
+
+def test_the_tables_refuse_a_step_that_cannot_be() -> None:
+    world = worlds.find("one_page")
+    tables = Tables(world.setup(world.small()), variants.find("mutex_v37"))
+    with pytest.raises(BadSchedule, match="step 2"):
+        tables.replay([(0, None), (2, None)])  # nobody has sent an interrupt yet
+    with pytest.raises(BadSchedule, match="step 1"):
+        tables.replay([(7, None)])
+    with pytest.raises(BadSchedule, match="step 1"):
+        tables.replay([(0, 1)])  # there is nothing to decide
+
+
+def test_a_counterexample_replays_in_the_stepper() -> None:
+    """The hazard of the RFC: the stack grows under a remap walk without a lock."""
+    (found,) = check("stack_grows", "rfc_remap_unlocked").violations
+    assert found.kind == "stale migration entry"
+    trace = replay(found.run_name)
+    assert len(trace.events) == found.steps
+    assert [it.outcome for it in trace.events].count("bug") == 1
+    assert trace.violation is not None
+    assert (trace.violation.kind, trace.violation.sentence) == (found.kind, found.sentence)
+
+
+def test_fewest_preemptions_is_no_more_than_the_shortest_run_has() -> None:
+    (shortest,) = check("stack_grows", "rfc_remap_unlocked").violations
+    found = fewest_preemptions("stack_grows", "rfc_remap_unlocked", kind="stale migration entry")
+    assert found is not None
+    assert found.preemptions <= shortest.preemptions
+    trace = replay(found.run_name)
+    assert trace.violation is not None
+    assert trace.violation.kind == "stale migration entry"
+    assert fewest_preemptions("stack_grows", "rfc_remap_unlocked", kind="deadlock") is None
