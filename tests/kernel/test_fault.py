@@ -85,6 +85,17 @@ def test_an_anonymous_fault_maps_a_page_of_its_own(alone: Any) -> None:
     assert it.points == ["fault", "page_fault_entry", "alloc_page", "clear_page"]
 
 
+def test_the_first_fault_of_a_vma_gives_it_an_anon_vma(alone: Any) -> None:
+    b = Builder()
+    heap = b.vma(b.mm(), "heap", 4, 12)
+    it = alone(b.memory)
+    it.set(heap, anon_vma=None, anon_vma_chain=())
+    it.call(page_fault(it.k, 6, True))
+    anon_vma = it.get(heap.anon_vma)
+    assert it.get(invariants.pte_of(it.memory, Mm("P"), 6).page.mapping) is anon_vma
+    assert it.get(heap.anon_vma_chain) == (it.get(anon_vma.rb_root),)
+
+
 def test_a_setup_is_what_the_fault_path_leaves_behind(alone: Any) -> None:
     """A world built by hand equals one whose pages were written by a thread, but for the frames' names."""
     by_hand, by_fault = Builder(), Builder()

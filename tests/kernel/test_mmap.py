@@ -116,9 +116,17 @@ def test_the_anon_vma_lock_is_held_from_before_the_erase_to_after_the_insert(sta
 def test_who_comes_second_finds_the_stack_grown(stack: Any) -> None:
     """The address is tested again under the lock; then nothing is stored."""
     grow(stack, TOP - 5)
-    assert grow(stack, TOP - 3) == 0
-    assert not [op for op in stack.ops if isinstance(op, Write)]
-    assert isinstance(stack.ops[-1], Release)
+    for address in (TOP - 3, TOP - 5):
+        assert grow(stack, address) == 0
+        assert not [op for op in stack.ops if isinstance(op, Write)]
+        assert isinstance(stack.ops[-1], Release)
+
+
+def test_a_stack_that_nobody_has_touched_gets_an_anon_vma_first(stack: Any) -> None:
+    """Without one there would be no lock to take."""
+    stack.set(Vma("stack"), anon_vma=None, anon_vma_chain=())
+    assert grow(stack, TOP - 1) == 0
+    assert roots_stored(stack)[-1] in stack.get(Vma("stack").anon_vma_chain)
 
 
 def test_a_stack_does_not_grow_past_offset_zero(stack: Any) -> None:
