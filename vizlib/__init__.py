@@ -6,7 +6,7 @@ theme.py           colours by name, colour-blind safe, light and dark
 layout.py          where everything stands
 moments.py         a trace, one moment after another
 names.py           what things are called; readings.py what it means to read or write a field
-explain.py         one English sentence an event
+explain.py         one English sentence an event; waiting.py who could run, and why the others cannot
 lenses/            from memory to marks, one file a struct
 lanes.py           what each thread held and waited for, over the whole run
 sources.py         source lines of our coroutines, each function once

@@ -241,3 +241,32 @@ def test_the_focus_is_the_page_that_moves() -> None:
     """Not the one that the growing stack maps first: "next change of" follows the page that is copied."""
     assert runs.the_film("stack_grows")["focus_label"] == "p1016"
     assert runs.the_film()["focus"] == ["pte:P:0", "token:P:0"]
+
+
+@each_run
+def test_what_stands_until_a_step_says_otherwise(name: tuple[str, str]) -> None:
+    """Who could run, who not and why, who has finished, and the counts: followed through the film, as in each still."""
+    it = runs.the_film(*name)
+    shots, _ = runs.shots(*name)
+    now = {key: it["start"][key] for key in ("next", "blocked", "done", "counts")}
+    for shot, step in zip(shots, [it["start"], *it["steps"]], strict=True):
+        for key in ("next", "blocked", "done"):
+            now[key] = step.get(key, now[key])
+        now["counts"] = {**now["counts"], **step.get("counts", {})}
+        assert [(pair["task"], pair["why"]) for pair in now["next"]] == list(shot.next)
+        assert [(pair["task"], pair["why"]) for pair in now["blocked"]] == list(shot.blocked)
+        assert now["done"] == list(shot.done)
+        assert now["counts"] == shot.counts
+
+
+@each_run
+def test_stacks_are_those_of_the_trace(name: tuple[str, str]) -> None:
+    """Outermost first, with the lines that ran; only the calls that are one operation each are left out."""
+    run = runs.trace(*name)
+    it = runs.the_film(*name)
+    stacks: dict[str, list[list[int]]] = {task: data["stack"] for task, data in it["start"]["threads"].items()}
+    for event, step, stack in zip(run.events, it["steps"], run.stacks, strict=True):
+        for task, change in step.get("threads", {}).items():
+            stacks[task] = change.get("stack", stacks[task])
+        found = [(it["sources"][number]["function"], line) for number, line in stacks[event.task.name]]
+        assert found == [(frame.function, frame.line) for frame in stack if frame.file != "sim/sync.py"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sim.ops import CopyPage, HandleIpi, SendIpi, Xchg
+from sim.structs import Page
 from tests.vizlib import runs
 from vizlib.film import Still
+from vizlib.lenses.page import slots_of
 from vizlib.scene import Mark
 
 
@@ -223,3 +225,9 @@ def test_every_mark_that_means_something_can_be_read_aloud() -> None:
             for mark in shot.marks.values():
                 silent = mark.id.startswith(("slot:", "key:")) or ":slot" in mark.id
                 assert silent or mark.say, mark.id
+
+
+def test_frames_that_live_together_never_share_a_slot() -> None:
+    """A frame keeps its slot from its allocation to its end; the next one may have it in the step after."""
+    lives = {Page("a"): (0, 0, 9), Page("b"): (0, 3, 5), Page("c"): (0, 5, 8), Page("d"): (0, 10, 12)}
+    assert slots_of(lives, list(lives)) == {Page("a"): 0, Page("b"): 1, Page("c"): 2, Page("d"): 0}
