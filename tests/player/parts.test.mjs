@@ -12,7 +12,7 @@ import { actionOf, KEYS } from "../../vizlib/player/keyboard.js";
 import { shortened, widestGap } from "../../vizlib/player/lanes.js";
 import { runName, scheduleOf } from "../../vizlib/player/runname.js";
 import { around, kernelAddress } from "../../vizlib/player/threads.js";
-import { linesOf } from "../../vizlib/player/transcript.js";
+import { linesOf, machineInWords } from "../../vizlib/player/transcript.js";
 import { filmOf, STEPS } from "./films.mjs";
 
 const steps = (clock, times) => times.map((now) => clock.frame(now).steps);
@@ -136,6 +136,16 @@ test("the words of a step hold all that the picture shows", () => {
   assert.deepEqual(linesOf(timeline, 1), ["one takes A", "Changed: A: free → held by one.", "Could run next: one (begin)."]);
   assert.deepEqual(linesOf(timeline, 2), ["one replaces the PTE", "Could run next: one (copy).", "Cannot run: two (waits for the page lock)."]);
   assert.deepEqual(linesOf(timeline, 4), ["two goes on", "Cannot run: one (has finished).", "Violation: The write is lost."]);
+});
+
+test("the machine in words has each panel's title and what its marks say", () => {
+  const film = filmOf(STEPS);
+  film.first["pte:P:0"].say = "PTE of p0: → f0";
+  film.first["token:P:0"].say = "p0 is in frame f0";
+  const timeline = new Timeline(film);
+  assert.deepEqual(machineInWords(timeline), [["Left", ["PTE of p0: → f0", "p0 is in frame f0"]]]);
+  timeline.seek(3);
+  assert.deepEqual(machineInWords(timeline), [["Left", ["PTE of p0: → f0"]], ["Right", ["p0 is in frame f0"]]]);
 });
 
 test("a page as wide as a Lab cell has two columns, a phone one", () => {

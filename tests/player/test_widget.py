@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from vizlib.player.bundle import modules, script
 from vizlib.player.widget import Player
+from vizlib.renderers import html
 
 Film = dict[str, Any]
 
@@ -38,6 +39,15 @@ def test_a_step_outside_the_film_is_its_nearest_end(move: Film) -> None:
     assert player.step == 127
     player.step = -5
     assert player.step == 0
+
+
+def test_what_is_no_film_is_refused_with_the_reason(move: Film) -> None:
+    """In Python, before anything reaches a browser; the same for the offline file."""
+    for make in (Player, html.page):
+        with pytest.raises(ValueError, match="this is no film: make one"):
+            make({})
+        with pytest.raises(ValueError, match="has version 7; this player plays version 1"):
+            make({**move, "version": 7})
 
 
 def test_it_starts_paused_and_undecided(move: Film) -> None:

@@ -14,7 +14,7 @@ transcript.js    the whole run in words; help.js how to read the picture
 appearance.js    light or dark, how wide, still or moving
 dom.js           elements
 player.css       how it looks; the colours are vizlib/theme.py's
-bundle.py        all modules as one string
+bundle.py        all modules as one string; films.py refuses what is no film
 widget.py        the widget for JupyterLab
 bench.py         how much of each frame goes to script
 ===============  =========================================================================================

@@ -43,3 +43,24 @@ export function setAttribute(el, name, value) {
 export function colour(name) {
   return name && name !== "none" ? `var(--rw-${name})` : "none";
 }
+
+/** Lists that are longer than what is seen of them.  To ask again at each step would cost a layout. @type {WeakSet<Element>} */
+const scrolling = new WeakSet();
+
+/** Look whether lists scroll, after a change of size. @param {Element[]} lists */
+export function measureLists(lists) {
+  for (const list of lists) {
+    if (list.scrollHeight > list.clientHeight) scrolling.add(list);
+    else scrolling.delete(list);
+  }
+}
+
+/** Scroll a list so that one of its items can be seen; the page itself stays where it is. */
+export function keepInView(item) {
+  const list = item?.parentNode;
+  if (!list || !scrolling.has(list)) return;
+  const { offsetTop, offsetHeight } = item; // from the list's top: it is positioned
+  const { scrollTop, clientHeight } = list;
+  if (offsetTop < scrollTop) list.scrollTop = offsetTop - 4;
+  else if (offsetTop + offsetHeight > scrollTop + clientHeight) list.scrollTop = offsetTop + offsetHeight - clientHeight + 4;
+}

@@ -70,7 +70,7 @@ export class Lanes {
   #bar(task, bar) {
     const { from, to, kind, label, x, end } = bar;
     const level = levelOf(bar);
-    const [top, height] = level === INNERMOST ? [ROW - 8, 5] : kind === "run" || kind === "user" ? [7, ROW - 14] : [3, ROW - 6];
+    const [top, height] = level === INNERMOST ? [ROW - 7, 4] : kind === "run" || kind === "user" ? [7, ROW - 14] : [3, ROW - 6];
     const rect = svg("rect", { class: "rmw-bar", "data-kind": kind, "data-level": level, x, width: Math.max(1.5, end - x - 0.5),
       y: this.row.get(task.id) * ROW + top, height, rx: Math.min(3.5, height / 2),
       style: `--task: var(--rw-${task.colour}); --soft: var(--rw-${task.colour}-soft)` });
@@ -83,7 +83,7 @@ export class Lanes {
     const [from, to] = widestGap(bar.x, bar.end, inner.map((it) => [it.x, it.end]));
     const words = shortened(bar.label ?? "", Math.floor((to - from - 10) / LETTER));
     if (!words || level === INNERMOST) return [];
-    return [svg("text", { class: "rmw-barlabel", "data-kind": bar.kind, "data-level": level, x: (from + to) / 2, y: this.row.get(task.id) * ROW + 15.5,
+    return [svg("text", { class: "rmw-barlabel", "data-kind": bar.kind, "data-level": level, x: (from + to) / 2, y: this.row.get(task.id) * ROW + 15,
       "text-anchor": "middle", style: `--task: var(--rw-${task.colour})` }, words)];
   }
 

@@ -1,6 +1,6 @@
 // The locks in lock order, each at its place for the whole film: who holds it, who waits for it.
 
-import { html, setAttribute, setText, svg } from "./dom.js";
+import { html, keepInView, setAttribute, svg } from "./dom.js";
 
 const MOST_TALL = 6; // more locks than this get one line each
 
@@ -21,9 +21,12 @@ export class Locks {
       html("h3", {}, "Locks ", html("small", {}, "outer to inner")), this.list);
   }
 
-  /** @param {import("./film.js").Timeline} timeline @param {Set<string>} changed */
-  show(timeline, changed) {
-    for (const [id, row] of this.rows) row.show(timeline.locks.get(id), changed.has(id));
+  /** @param {import("./film.js").Timeline} timeline @param {Set<string>} changed @param {boolean} follow scroll to it */
+  show(timeline, changed, follow) {
+    for (const [id, row] of this.rows) {
+      row.show(timeline.locks.get(id), changed.has(id));
+      if (follow && changed.has(id)) keepInView(row.el);
+    }
   }
 }
 
@@ -65,7 +68,7 @@ class Row {
   }
 
   #chips(holds, more, mode) {
-    const most = 4;
+    const most = 3;
     const out = holds.slice(0, most).map((it) => {
       const one = chip(this.tasks.get(it.task), it.task, more);
       if (more && it.mode && it.mode !== mode) one.append(html("small", {}, ` ${it.mode}`));

@@ -3,7 +3,7 @@
 import { layoutFor, surroundingMode, wantsStillness, watchMode } from "./appearance.js";
 import { Clock, SPEEDS } from "./clock.js";
 import { Controls, RunName } from "./controls.js";
-import { html, setAttribute, setText } from "./dom.js";
+import { html, measureLists, setAttribute, setText } from "./dom.js";
 import { FilmError, findStop, openingPlace, Timeline } from "./film.js";
 import { Help } from "./help.js";
 import { actionOf } from "./keyboard.js";
@@ -14,6 +14,8 @@ import { Stage } from "./stage.js";
 import { Changed, Counts, Next, Sentence } from "./story.js";
 import { Threads } from "./threads.js";
 import { Transcript } from "./transcript.js";
+
+const HASTE = 200; // milliseconds a step: faster than this, nobody can follow a list that scrolls
 
 /**
  * @typedef {{step?: number | null, speed?: number, theme?: "light" | "dark" | "auto", prediction?: string,
@@ -204,7 +206,7 @@ class Player {
       // JupyterLab leaves keys alone below this: D D would delete the cell.
       "data-lm-suppress-shortcuts": "true" },
     html("header", { class: "rmw-head" },
-      html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, `world ${film.world} · variant ${variant}`)),
+      html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, `world ${film.world} · variant ${variant}${film.cut ? ` · ${film.cut} more steps are not in this film` : ""}`)),
       html("div", { class: "rmw-tools" }, this.transcriptButton, this.darkButton, this.helpButton)),
     this.help.el,
     html("div", { class: "rmw-columns" },
@@ -224,8 +226,9 @@ class Player {
     this.clock.weight = timeline.step.changed.length > 0 || timeline.step.flags.includes("bug") ? 1 : 0.5;
     this.stage.show(timeline.marks, { duration, changed });
     this.stage.label(`The machine after step ${timeline.place}. ${timeline.step.changed.map((it) => `${it.what}: ${it.to}.`).join(" ")}`);
-    this.threads.show(timeline, this.task);
-    this.locks.show(timeline, changed);
+    const follow = !this.playing || this.clock.dwell > HASTE;
+    this.threads.show(timeline, this.task, follow);
+    this.locks.show(timeline, changed, follow);
     this.sentence.show(timeline, this.playing);
     this.changed.show(timeline, this.options.prediction ?? "");
     this.counts.show(timeline);
@@ -262,6 +265,7 @@ class Player {
     this.stage.reflow(layout === "narrow");
     this.lanes.resize();
     this.sentence.fit();
+    measureLists([...this.el.querySelectorAll(".rmw-cards, .rmw-handlers, .rmw-locklist")]);
   }
 
   /** Ask for a frame, unless one is under way or there is nothing to do in it. */

@@ -1,6 +1,6 @@
 // The threads: a card each, at fixed places, and the call stack and source of one of them.
 
-import { html, setAttribute, setText } from "./dom.js";
+import { html, keepInView, setAttribute, setText } from "./dom.js";
 
 /** @typedef {import("./film.js").Timeline} Timeline */
 
@@ -9,6 +9,8 @@ const STATES = {
   done: "finished",
 };
 const HANDLER = { idle: "no interrupt", ready: "interrupt waits", running: "takes the interrupt" };
+const MANY = 6; // more threads than this get one line each, two beside each other
+const MANY_HANDLERS = 8; // more than this, and those that have nothing to do are left out
 const ABOVE = 2; // lines of source above the current one
 const SHOWN = 6; // lines of source in all
 const DEEPEST = 7; // call stacks longer than this lose their outer part
@@ -21,18 +23,23 @@ export class Threads {
     this.code = new Code(film);
     const cards = (handlers) => film.tasks.filter((task) => (task.kind === "handler") === handlers).map((task) => this.cards.get(task.id).el);
     this.el = html("section", { class: "rmw-threads", "aria-label": "Threads" }, html("h3", {}, "Threads"),
-      html("div", { class: "rmw-cards" }, ...cards(false)),
-      html("div", { class: "rmw-handlers", "aria-label": "Interrupt handlers", role: "group" }, ...cards(true)), this.code.el);
+      html("div", { class: "rmw-cards", "data-many": cards(false).length > MANY }, ...cards(false)),
+      html("div", { class: "rmw-handlers", "data-many": cards(true).length > MANY_HANDLERS, "aria-label": "Interrupt handlers", role: "group" }, ...cards(true)), this.code.el);
     /** @type {string | null} */
     this.last = null;
   }
 
-  /** @param {Timeline} timeline @param {string | null} chosen the task the reader has chosen */
-  show(timeline, chosen) {
+  /**
+   * @param {Timeline} timeline
+   * @param {string | null} chosen the task the reader has chosen
+   * @param {boolean} follow whether to scroll to the card of the task that acts
+   */
+  show(timeline, chosen, follow = true) {
     const { task } = timeline.step;
     for (const [id, card] of this.cards) {
       card.show(timeline.threads.get(id), id === task, id === chosen, this.film.sources);
     }
+    if (follow) keepInView(this.cards.get(chosen ?? task)?.el);
     const told = chosen ?? task ?? this.last ?? this.film.tasks[0]?.id;
     this.last = told;
     this.code.show(this.film.tasks.find((it) => it.id === told), timeline.threads.get(told));

@@ -1,6 +1,7 @@
 // The whole run in words.  A lesson can be followed from here alone.
 
-import { html, setAttribute } from "./dom.js";
+import { html, setAttribute, setText } from "./dom.js";
+import { machinePanels } from "./flow.js";
 
 /**
  * What one place in the film says, as lines: the sentence, what changed, who could run and who cannot.
@@ -22,13 +23,29 @@ export function linesOf(timeline, place) {
   return lines;
 }
 
+/**
+ * What the picture shows, in words: for each panel its title and what its marks say.
+ * @param {import("./film.js").Timeline} timeline
+ * @returns {[string, string[]][]}
+ */
+export function machineInWords(timeline) {
+  const out = machinePanels(timeline.film).map((panel) => {
+    const says = [...timeline.marks.values()].filter((mark) => mark.panel === panel.id && mark.say).map((mark) => mark.say);
+    return /** @type {[string, string[]]} */ ([panel.title, says]);
+  });
+  return out.filter(([, says]) => says.length > 0);
+}
+
 export class Transcript {
   /** @param {import("./film.js").Timeline} timeline @param {(place: number) => void} onSeek */
   constructor(timeline, onSeek) {
     this.timeline = timeline;
     this.onSeek = onSeek;
     this.list = html("ol", { start: 0 });
-    this.el = html("section", { class: "rmw-transcript", "aria-label": "The run in words", hidden: true }, html("h3", {}, "The run in words"), this.list);
+    this.title = html("h3");
+    this.machine = html("dl", { class: "rmw-inwords" });
+    this.el = html("section", { class: "rmw-transcript", "aria-label": "The run in words", hidden: true }, html("h3", {}, "The run in words"), this.list,
+      this.title, this.machine);
     /** @type {any[]} */
     this.items = [];
   }
@@ -48,6 +65,8 @@ export class Transcript {
     if (!this.open) return;
     if (this.items.length === 0) this.#write();
     if (this.current) setAttribute(this.current, "aria-current", null);
+    setText(this.title, `The machine after step ${place}`);
+    this.machine.replaceChildren(...machineInWords(this.timeline).map(([title, says]) => html("div", {}, html("dt", {}, title), html("dd", {}, `${says.join("; ")}.`))));
     this.current = this.items[place];
     setAttribute(this.current, "aria-current", "step");
     const { offsetTop, offsetHeight } = this.current;

@@ -14,6 +14,7 @@ import traitlets
 
 from vizlib import theme
 from vizlib.player import bundle
+from vizlib.player.films import checked
 
 
 class Player(anywidget.AnyWidget):
@@ -25,9 +26,12 @@ class Player(anywidget.AnyWidget):
             turns into its number.  It follows the reader when they step or pause, not while the film plays; setting
             it moves the picture.
         playing: whether it plays; it opens paused.
-        speed: 1 leaves time to read each sentence.
+        speed: how fast it plays at first; 1 leaves time to read each sentence.
         theme: ``auto`` follows JupyterLab; ``light`` or ``dark`` do not.
         prediction: what the reader predicted; it stands beside what changed.
+
+    Raises:
+        ValueError: if *film* is none, or of another version.
     """
 
     _esm = bundle.script()
@@ -41,7 +45,7 @@ class Player(anywidget.AnyWidget):
     prediction = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, film: Mapping[str, Any], **traits: Any) -> None:
-        super().__init__(film=dict(film), **traits)
+        super().__init__(film=checked(film), **traits)
 
     @property
     def steps(self) -> int:

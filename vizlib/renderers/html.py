@@ -13,6 +13,7 @@ from typing import Any
 
 from vizlib import theme
 from vizlib.player import bundle
+from vizlib.player.films import checked
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -62,7 +63,12 @@ if (player) {{
 
 
 def page(film: Mapping[str, Any]) -> str:
-    """*film* as one self-contained HTML page."""
+    """*film* as one self-contained HTML page.
+
+    Raises:
+        ValueError: if *film* is none, or of another version.
+    """
+    film = checked(film)
     steps = [film.get("start", {}), *film["steps"]]
     return _PAGE.format(
         title=escape(str(film["title"])),
