@@ -37,6 +37,14 @@ test("what holds until further notice holds in later steps", () => {
   assert.deepEqual(timeline.now.blocked, [{ task: "two", why: "waits for the page lock" }]);
 });
 
+test("who could run next is given whole or as what differs, and stays in the order of the tasks", () => {
+  const steps = [{ next: { two: "write p0" } }, { next: { one: null }, blocked: { one: "waits for A" } }, { next: [{ task: "one", why: "go on" }], blocked: { one: null } }];
+  const { standing } = new Timeline(filmOf(steps));
+  assert.deepEqual(standing.map(({ next }) => next.map(({ task, why }) => `${task}: ${why}`)),
+    [["one: begin"], ["one: begin", "two: write p0"], ["two: write p0"], ["one: go on"]]);
+  assert.deepEqual(standing.map(({ blocked }) => blocked.length), [0, 0, 1, 0]);
+});
+
 test("a place outside the film is its nearest end", () => {
   const timeline = new Timeline(filmOf(STEPS));
   assert.deepEqual([timeline.seek(99), timeline.seek(-3), timeline.seek(Number.NaN), timeline.seek(1.6)], [4, 0, 0, 2]);
@@ -93,6 +101,7 @@ test("a film opens at its first decision", () => {
   film.start = { ...film.start, flags: ["decision"] };
   assert.equal(openingPlace(new Timeline(film)), 0);
   assert.equal(openingPlace(new Timeline(filmOf([]))), 0, "nobody ever had a choice");
+  assert.equal(openingPlace(new Timeline(filmOf(STEPS, { open_at: 3 }))), 3, "its maker wants it so");
 });
 
 test("what is no film, or a film of another version, is refused with the reason", () => {

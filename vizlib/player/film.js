@@ -124,18 +124,28 @@ function put(map, id, value) {
 /** What holds at every place; equal stretches share one object. @returns {Standing[]} */
 function standings(film) {
   const start = film.start ?? {};
+  const order = film.tasks.map((task) => task.id);
   let now = { next: start.next ?? [], blocked: start.blocked ?? [], done: start.done ?? [], counts: start.counts ?? {} };
   const out = [now];
   for (const step of film.steps) {
     if (step.next || step.blocked || step.done || step.counts) {
       now = {
-        next: step.next ?? now.next, blocked: step.blocked ?? now.blocked, done: step.done ?? now.done,
-        counts: step.counts ? { ...now.counts, ...step.counts } : now.counts,
+        next: merged(now.next, step.next, order), blocked: merged(now.blocked, step.blocked, order),
+        done: step.done ?? now.done, counts: step.counts ? { ...now.counts, ...step.counts } : now.counts,
       };
     }
     out.push(now);
   }
   return out;
+}
+
+/** A list of tasks with their whys after a difference: a whole new list, or what changed by task (null: it has left). */
+function merged(old, difference, order) {
+  if (!difference) return old;
+  if (Array.isArray(difference)) return difference;
+  const whys = new Map(old.map(({ task, why }) => [task, why]));
+  for (const [task, why] of Object.entries(difference)) whys.set(task, why);
+  return order.filter((task) => whys.get(task) != null).map((task) => ({ task, why: whys.get(task) }));
 }
 
 /** The kinds of stopping places, in the order of their buttons. */
@@ -164,8 +174,9 @@ function becomesAnother({ before, after }) {
   return !before || !after || ["panel", "x", "y", "face"].some((key) => before[key] !== after[key]);
 }
 
-/** Where a film opens: at the first place where somebody has a choice. */
+/** Where a film opens: where its maker wants it to, or else at the first place where somebody has a choice. */
 export function openingPlace(timeline) {
+  if (timeline.film.open_at !== undefined) return timeline.film.open_at;
   if (timeline.steps[0].flags.includes("decision")) return 0;
   const place = findStop(timeline, "decision", { from: 0 });
   return timeline.steps[place].flags.includes("decision") ? place : 0;
