@@ -2,7 +2,7 @@
 
 =================  ========================================================================================
 01_….ipynb         the lessons
-kit.py             predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
+kit/               predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
 looking.py         reading a run: the values of a field, the locks held when it changed, stopping in a function
 questions.py       what the gates ask, with a reason for every option
 exercises.py       the checks of lesson 1; bottleneck.py those of lesson 4

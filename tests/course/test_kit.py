@@ -232,7 +232,7 @@ def test_the_three_profiles_differ_as_the_lesson_says() -> None:
     shared, handoff, steal = (profiles()[it] for it in "ABC")
     assert shared.anon_vma == 0
     assert abs(handoff.branches[0].share - 50) < 2
-    assert steal.branches[0].share > 60
+    assert abs(steal.branches[0].share - 50) > 20
 
 
 def test_the_throughput_is_tried_on_both_sides_of_the_bend() -> None:
