@@ -305,7 +305,7 @@ def _step(before: Still, shot: Still, sources: Sources) -> Json:
         }
     for key, old_pairs, pairs in (("next", before.next, shot.next), ("blocked", before.blocked, shot.blocked)):
         if old_pairs != pairs:
-            step[key] = _pairs(pairs)
+            step[key] = _difference(dict(old_pairs), dict(pairs))
     if before.done != shot.done:
         step["done"] = list(shot.done)
     counts = {name: number for name, number in shot.counts.items() if number != before.counts[name]}
@@ -340,6 +340,12 @@ def _people(before: Still, shot: Still, sources: Sources) -> Json:
 
 def _partial(old: Json, new: Json) -> Json:
     return {key: it for key, it in new.items() if old.get(key) != it}
+
+
+def _difference(old: Mapping[str, str], new: Mapping[str, str]) -> Json:
+    """What turns *old* into *new*; None for a task that is no longer there.  Their order is that of the tasks."""
+    gone: Json = {task: None for task in old if task not in new}
+    return gone | {task: why for task, why in new.items() if old.get(task) != why}
 
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> list[Json]:

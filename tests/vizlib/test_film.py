@@ -234,6 +234,7 @@ def test_an_unfinished_run_does_not_call_a_waiting_thread_finished() -> None:
     assert "worker" not in shot.done
     assert shot.threads["worker"].state in ("waiting", "spinning")
     assert [task for task, _ in shot.blocked] == ["worker"]
+    assert "finished" not in dict(shot.blocked)["worker"]
     assert "migrator" in [task for task, _ in shot.next]
 
 
@@ -250,8 +251,12 @@ def test_what_stands_until_a_step_says_otherwise(name: tuple[str, str]) -> None:
     shots, _ = runs.shots(*name)
     now = {key: it["start"][key] for key in ("next", "blocked", "done", "counts")}
     for shot, step in zip(shots, [it["start"], *it["steps"]], strict=True):
-        for key in ("next", "blocked", "done"):
-            now[key] = step.get(key, now[key])
+        now["done"] = step.get("done", now["done"])
+        for key in ("next", "blocked"):
+            if not isinstance(step.get(key, []), list):
+                whys = {pair["task"]: pair["why"] for pair in now[key]} | step[key]
+                tasks = [task["id"] for task in it["tasks"] if whys.get(task["id"]) is not None]
+                now[key] = [{"task": task, "why": whys[task]} for task in tasks]
         now["counts"] = {**now["counts"], **step.get("counts", {})}
         assert [(pair["task"], pair["why"]) for pair in now["next"]] == list(shot.next)
         assert [(pair["task"], pair["why"]) for pair in now["blocked"]] == list(shot.blocked)
