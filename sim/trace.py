@@ -129,7 +129,10 @@ def load(path: str | os.PathLike[str]) -> Trace:
         raise BadTrace(f"{path} has version {data.get('version')}; this program reads version {VERSION}")
     if _digest(json.dumps(data, separators=(",", ":"))) != whole.get("sha256"):
         raise BadTrace(f"{path} is damaged: its checksum does not match; make it again from its run name")
-    return from_json(data)
+    try:
+        return from_json(data)
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        raise BadTrace(f"{path} is no trace that this program can read: {type(error).__name__} {error}") from error
 
 
 def from_json(data: Mapping[str, Any]) -> Trace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,28 @@ def test_a_foreign_file_is_refused_with_the_reason(tmp_path: Path, content: byte
         trace.load(path)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"events": [{}]},
+        {"events": None},
+        {"initial": [[["Pagg", "f0", "node", None], 1]]},
+        {"initial": [[["Page", "f0", "nod", None], 1]]},
+        {"tasks": [["too", "short"]]},
+        {"violation": {"kind": "bad luck", "sentence": "", "culprits": []}},
+        {"initial": [[["Page", "f0", "node", None], {"unheard of": []}]]},
+    ],
+)
+def test_a_trace_file_with_a_right_checksum_and_wrong_parts_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Somebody wrote it by program, and not by this one: no traceback, but the part that is wrong."""
+    path = file(tmp_path, **changes)
+    data = json.loads(path.read_text())["trace"]
+    body = json.dumps(data, separators=(",", ":"))
+    path.write_text(json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest(), "trace": data}))
+    with pytest.raises(BadTrace, match="is no trace that this program can read"):
+        trace.load(path)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 def test_half_a_trace_file_is_refused(tmp_path: Path, share: float) -> None:
     """A file that was cut off anywhere is damaged, not a shorter run."""
@@ -170,3 +193,12 @@ def test_a_trace_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"run\.json"):
         drawn("move_pages", "mutex_v37").save(tmp_path / "run.json")
     assert [it.name for it in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
+    """Text that cannot be encoded fails in the middle; what stood there still stands there, and nothing else."""
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        trace.write_whole(path, "new \ud800")
+    assert [(it.name, it.read_text()) for it in tmp_path.iterdir()] == [("run.json", "old")]
