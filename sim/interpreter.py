@@ -87,9 +87,13 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
     Raises:
         Violation: on misuse, and when an invariant no longer holds.
     """
-    match op:
+    match op:  # the most frequent first
         case Field():
-            return _load(op, memory, me)
+            if op.life is not None:
+                _check_alive(op, memory, me)
+            return memory.get(op, op.default)
+        case HandleIpi():
+            return _handle_ipi(memory, me, changes)
         case Write(field, value):
             _check_alive(field, memory, me)
             _store(field, value, memory, changes)
@@ -127,13 +131,6 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             return _user_read(vpn, memory, me)
         case Walk(vpn, write):
             return _walk(vpn, write, memory, me, changes)
-        case HandleIpi():
-            request, *rest = get(memory, me.cpu.call_single_queue)
-            _store(me.cpu.tlb[request.mm, request.vpn], None, memory, changes)
-            _store(me.cpu.call_single_queue, tuple(rest), memory, changes)
-            pending = request.sender.csd_pending
-            _store(pending, get(memory, pending) - 1, memory, changes)
-            return None
         case Invlpg(mm, vpn):
             _store(me.cpu.tlb[mm, vpn], None, memory, changes)
             return None
@@ -313,6 +310,17 @@ def _send_ipi(mm: Any, vpn: int, memory: Memory, me: Context, changes: list[Chan
         _store(queue, (*get(memory, queue), IpiRequest(me.cpu, mm, vpn)), memory, changes)
     _store(me.cpu.csd_pending, len(others), memory, changes)
     return len(others)
+
+
+def _handle_ipi(memory: Memory, me: Context, changes: list[Change]) -> None:
+    cpu = me.cpu
+    queue = cpu.call_single_queue
+    requests = memory.get(queue, ())
+    sender, mm, vpn = requests[0]
+    _store(cpu.tlb[mm, vpn], None, memory, changes)
+    _store(queue, requests[1:], memory, changes)
+    pending = sender.csd_pending
+    _store(pending, memory.get(pending, 0) - 1, memory, changes)
 
 
 def _alloc(

@@ -41,4 +41,4 @@ def charge(
             raise BadSchedule(f"step {machine.steps + 1}: task number {i} cannot make it")
         now = max(now, ready[i])
         ready[i] = now + ledger.step(i, op, now, choice)
-    return ledger.events, ledger.times, max(ready, default=0)
+    return ledger.events(), ledger.times, max(ready, default=0)

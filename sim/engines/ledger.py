@@ -7,7 +7,8 @@ The same for whoever decides who goes next: the clock (:mod:`sim.engines.timed`)
 from __future__ import annotations
 
 import random
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
 
 from sim.engines.costs import Costs, Step, row_of
 from sim.engines.counts import COUNTS, POINTS, TIMED_COUNTS, counted
@@ -19,6 +20,18 @@ from sim.schedule import Turn
 _SPECIAL = frozenset((Acquire, TryAcquire, CopyPage, HandleIpi, SendIpi, UserWrite))
 
 
+class Recorded(NamedTuple):
+    """One step as it is noted while the clock runs: an event is made of it when somebody asks."""
+
+    at: int
+    task: int
+    op: Op
+    choice: int | None
+    answer: Any
+    changes: list[Change]
+    points: tuple[str, ...]
+
+
 class Ledger:
     """The books of one run.
 
@@ -28,18 +41,17 @@ class Ledger:
         counts: what was counted so far.
         turns: the schedule so far.
         changes: the fields that the last step changed.
-        events, times: each step and when it began, if *record* is set.
+        recorded: each step, if *record* is set.
     """
 
     def __init__(self, machine: Machine, costs: Costs, *, seed: int = 0, record: bool = False) -> None:
         self.machine = machine
         self.costs = costs
-        self.record = record
         self.counts = dict.fromkeys((*COUNTS, *TIMED_COUNTS), 0)
         self.turns: list[tuple[int, int | None]] = []
         self.changes: list[Change] = []
-        self.events: list[Event] = []
-        self.times: list[int] = []
+        self.recorded: list[Recorded] = []
+        self._record = record
         self._turn = [Turn(i) for i in range(len(machine.tasks))]
         self._ns: dict[type[Op], int] = {}
         self._point_ns: dict[str, int] = {}
@@ -61,9 +73,7 @@ class Ledger:
         machine, kind = self.machine, type(op)
         changes: list[Change] = []
         self.changes = changes
-        choice = None
-        if isinstance(op, Choose):
-            choice = self._dice[i].randrange(op.options) if chosen is None else chosen
+        choice = self._choose(i, op, chosen) if isinstance(op, Choose) else None
         answer = machine.perform(i, changes, choice or 0)
         self.turns.append(self._turn[i] if choice is None else Turn(i, choice))
         ns = self._ns.get(kind)
@@ -73,9 +83,12 @@ class Ledger:
             ns += self._special(i, op, answer)
         if machine.points:
             ns += self._pass_points(machine.points)
-        if self.record:
-            self._record(i, op, choice, answer, at)
+        if self._record:
+            self.recorded.append(Recorded(at, i, op, choice, answer, changes, tuple(machine.points)))
         return ns
+
+    def _choose(self, i: int, op: Choose, chosen: int | None) -> int:
+        return self._dice[i].randrange(op.options) if chosen is None else chosen
 
     def _special(self, i: int, op: Op, answer: Any) -> int:
         """Count *op*, and say what it costs beyond its row."""
@@ -94,7 +107,7 @@ class Ledger:
             return round(self._memset * self._dice[i].uniform(0.5, 1.5)) if self._seed else self._memset
         return 0
 
-    def _pass_points(self, points: list[str] | tuple[str, ...]) -> int:
+    def _pass_points(self, points: Iterable[str]) -> int:
         """Count the tracepoints that were passed, and say what they cost."""
         ns = 0
         for name in points:
@@ -105,10 +118,18 @@ class Ledger:
             ns += self._point_ns[name]
         return ns
 
-    def _record(self, i: int, op: Op, choice: int | None, answer: Any, at: int) -> None:
-        machine = self.machine
-        outcome = "bug" if machine.violation else "blocked" if answer is BLOCKED else "done"
-        task, points = machine.tasks[i].task, tuple(machine.points)
-        changes, violation = tuple(self.changes), machine.violation
-        self.events.append(Event(machine.steps, task, op, choice, answer, outcome, changes, points, violation))
-        self.times.append(at)
+    @property
+    def times(self) -> list[int]:
+        """When each recorded step began."""
+        return [it.at for it in self.recorded]
+
+    def events(self) -> list[Event]:
+        """The recorded steps as events."""
+        tasks, events = self.machine.tasks, []
+        for number, it in enumerate(self.recorded, 1):
+            outcome = "blocked" if it.answer is BLOCKED else "done"
+            task, changes = tasks[it.task].task, tuple(it.changes)
+            events.append(Event(number, task, it.op, it.choice, it.answer, outcome, changes, it.points))
+        if self.machine.violation is not None and events:
+            events[-1] = events[-1]._replace(outcome="bug", violation=self.machine.violation)
+        return events

@@ -1,8 +1,8 @@
 """A clock decides who goes next: throughput, lock waits, profiles.
 
-SimPy is the clock and nothing more: each thread, and each CPU's interrupt handler, is a SimPy process that lets the
-machine make its steps.  A step takes effect when it begins; then its cost passes (:mod:`sim.engines.costs`).  Locks
-are values in memory; who gets one that is released is decided here, by one of two policies (:data:`POLICIES`).
+SimPy is the clock and nothing more: each thread, and each round of interrupts, is a SimPy process that lets the machine
+make its steps.  A step takes effect when it begins; then its cost passes (:mod:`sim.engines.costs`).  Locks are values
+in memory; who gets one that is released is decided here, by one of two policies (:data:`POLICIES`).
 
 Most steps need no event queue: a process goes on by itself as long as its own clock is behind the next event, since
 nobody else can act before that.
@@ -13,6 +13,7 @@ Left out: caches and memory bandwidth, more threads than CPUs, the scheduler's o
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from simpy import Environment, Event
@@ -48,7 +49,7 @@ _WAKE = "it is woken, and does its operation when it runs"
 _RETRY = "it is woken but keeps its place in the queue: somebody may be faster"
 _SPIN = "it looks when it looks next"
 
-_MAY_WAIT: Final = frozenset((Acquire, Until, HandleIpi))
+_MAY_WAIT: Final = frozenset((Acquire, Until))
 _REPORT: Final = 50_000
 
 _Process = Generator[Event, Any, Any]
@@ -72,7 +73,8 @@ class Clockwork:
 
     def __init__(self, ledger: Ledger, policy: str) -> None:
         self.env = Environment()
-        self.ledger, self.machine, self.costs = ledger, ledger.machine, ledger.costs
+        self.ledger, self.machine = ledger, ledger.machine
+        self.costs = {row.name: ledger.costs[row.name] for row in ledger.costs}
         self.steals = policy == "steal"
         self.sleeps: list[Sleep] = []
         self.elapsed = 0
@@ -80,19 +82,22 @@ class Clockwork:
         tasks = self.machine.tasks
         self.unfinished = sum(not info.daemon for info in tasks)
         self._waiting: dict[Field, list[_Waiter]] = {}  # who waits for a field, in order of arrival
-        self._awake: set[Field] = set()  # mutexes whose head of the queue has been woken and not yet looked
+        self._awake: set[Field] = set()  # mutexes whose head of the queue has been woken and has not yet looked
         self._owner_set: dict[Field, int] = {}  # from when on the owner field of a mutex names its owner
         self._index = {info.task: i for i, info in enumerate(tasks)}
-        threads = {info.cpu: i for i, info in enumerate(tasks) if not isinstance(self.machine.ops[i], HandleIpi)}
-        self._thread_on = [threads.get(info.cpu, i) for i, info in enumerate(tasks)]
+        handlers = [i for i in range(len(tasks)) if isinstance(self.machine.ops[i], HandleIpi)]
+        self._handler = {tasks[i].cpu.call_single_queue: i for i in handlers}  # who takes the requests of a queue
+        self._threads = [i for i in range(len(tasks)) if i not in set(handlers)]
+        self._thread_on = {tasks[i].cpu: i for i in self._threads}
         self._on_cpu = [True] * len(tasks)
         self._busy = [True] * len(tasks)  # on its CPU and not waiting
         self._owed = [0] * len(tasks)  # what interrupts cost a busy thread, which it has not paid yet
         self._interrupted = [0] * len(tasks)  # until when the CPU of a waiting thread serves an interrupt
+        self._handled = [0] * len(tasks)  # until when a handler is at work
 
     def run(self, progress: Callable[..., None] | None = None) -> None:
         """Let the clock run until every thread that is no daemon has ended, nothing can go on, or something broke."""
-        for i in range(len(self.machine.tasks)):
+        for i in self._threads:
             self.env.process(self._live(i))
         report = _REPORT
         try:
@@ -108,10 +113,10 @@ class Clockwork:
         if self.unfinished:
             self.elapsed = max(self.elapsed, int(self.env.now))
 
-    # --- a task's life -----------------------------------------------------------------------------------
+    # --- a thread's life ---------------------------------------------------------------------------------
 
     def _live(self, i: int) -> _Process:
-        """Task *i*, from its start to its end."""
+        """Thread *i*, from its start to its end."""
         env, machine, ops, owed = self.env, self.machine, self.machine.ops, self._owed
         me, memory = machine.contexts[i], machine.memory
         now, clock = 0, self.ledger.start(i)
@@ -144,33 +149,51 @@ class Clockwork:
     def _step(self, i: int, op: Op, clock: int) -> int:
         """Let task *i* do *op* at *clock*, and serve those who waited for what it changed; return what it costs."""
         ns = self.ledger.step(i, op, clock)
-        changes, waiting, kind = self.ledger.changes, self._waiting, type(op)
-        if kind is SendIpi:
-            self._deliver(i, changes, clock)
-        elif kind is HandleIpi:
-            self._interrupt(self._thread_on[i], clock, ns)
-        elif self.steals and isinstance(op, Acquire | TryAcquire):
-            if self.machine.memory.get(op.lock) is self.machine.tasks[i].task:
-                self._owner_set[op.lock] = clock + self.costs["mutex_set_owner"]
+        changes, waiting = self.ledger.changes, self._waiting
         for change in changes:
             if change[0] in waiting:
                 ns += self._serve(change[0], clock)
+        if type(op) is SendIpi:
+            self.env.process(self._deliver(i, changes, clock))
+        elif self.steals and isinstance(op, Acquire | TryAcquire):
+            if self.machine.memory.get(op.lock) is self.machine.tasks[i].task:
+                self._owner_set[op.lock] = clock + self.costs["mutex_set_owner"]
         return ns
 
     # --- interrupts --------------------------------------------------------------------------------------
 
-    def _deliver(self, i: int, changes: list[Change], clock: int) -> None:
-        """The requests that task *i* has queued reach the CPUs one after the other."""
-        at = clock + self.costs["ipi_send"]
-        for field, _, _ in changes:
-            if field.base == "call_single_queue":
-                at += self.costs["ipi_target"]
-                for handler in self._waiting.pop(field, ()):  # else it is at work, and will find the request
-                    far = self.machine.tasks[handler.i].node != self.machine.tasks[i].node
-                    handler.fire(at + self.costs["ipi_delivery_remote" if far else "ipi_delivery"])
+    def _deliver(self, i: int, changes: list[Change], clock: int) -> _Process:
+        """The requests that task *i* has queued reach the CPUs one after the other, and each CPU answers its own."""
+        arrivals = self._arrivals(i, changes, clock)
+        now = int(self.env.now)
+        while arrivals and self.machine.violation is None:
+            at, handler = heappop(arrivals)
+            if at > now and at >= self.env.peek():
+                yield self.env.timeout(at - now)
+                now = at
+            if at < self._handled[handler]:  # it is still at work on somebody else's
+                heappush(arrivals, (self._handled[handler], handler))
+                continue
+            self._interrupt(handler, at)
 
-    def _interrupt(self, thread: int, clock: int, ns: int) -> None:
-        """An interrupt handler takes the CPU of *thread* for *ns*."""
+    def _arrivals(self, i: int, changes: list[Change], clock: int) -> list[tuple[int, int]]:
+        """When each of the requests reaches its handler, in that order."""
+        tasks, at = self.machine.tasks, clock + self.costs["ipi_send"]
+        arrivals = []
+        for change in changes:
+            if (handler := self._handler.get(change.field)) is not None:
+                at += self.costs["ipi_target"]
+                far = tasks[handler].node != tasks[i].node
+                arrivals.append((at + self.costs["ipi_delivery_remote" if far else "ipi_delivery"], handler))
+        return sorted(arrivals)
+
+    def _interrupt(self, handler: int, clock: int) -> None:
+        """A CPU's *handler* answers one request, and takes the CPU from the thread there for as long."""
+        op = self.machine.ops[handler]
+        assert op is not None
+        ns = self._step(handler, op, clock)
+        self._handled[handler] = clock + ns
+        thread = self._thread_on[self.machine.tasks[handler].cpu]
         if self._busy[thread]:
             self._owed[thread] += ns
         else:
@@ -179,22 +202,22 @@ class Clockwork:
     # --- waiting -----------------------------------------------------------------------------------------
 
     def _wait(self, i: int, op: Op, clock: int) -> _Process:
-        """Task *i* waits to do *op*; returns when, with the operation done or worth another look."""
+        """Thread *i* waits to do *op*; returns when, with the operation done or worth another look."""
         field = awaited(op, self.machine.contexts[i])
         assert field is not None
-        if isinstance(op, Acquire) and is_anon_vma_lock(op):
-            self.ledger.counts["anon_vma_lock_waits"] += 1
-        if self.steals and isinstance(op, Acquire) and op.lock.lock is not None and op.lock.lock.name == "mutex":
-            at: int = yield from self._mutex_lock(i, op, clock)
-            return at
+        if isinstance(op, Acquire):
+            self.ledger.counts["anon_vma_lock_waits"] += is_anon_vma_lock(op)
+            if self.steals and op.lock.lock is not None and op.lock.lock.name == "mutex":
+                at: int = yield from self._mutex_lock(i, op, clock)
+                return at
         sleeps = op.sleeps if isinstance(op, Until) else field.lock is not None and field.lock.sleeps
-        wakes = isinstance(op, HandleIpi) or isinstance(self.machine.memory.get(field), Rwsem)
-        how = _WAKE if wakes or (sleeps and self.steals) else _GRANT
-        at = yield from self._until_served(i, field, _Waiter(self.env, i, op, clock, how, sleeps))
+        wakes = isinstance(self.machine.memory.get(field), Rwsem) or (sleeps and self.steals)
+        waiter = _Waiter(self.env, i, op, clock, _WAKE if wakes else _GRANT, sleeps)
+        at = yield from self._until_served(i, field, waiter, 0 if isinstance(op, Until) else None)
         return at
 
     def _until_served(self, i: int, field: Field, waiter: _Waiter, place: int | None = None) -> _Process:
-        """Task *i* stands in the queue of *field* until somebody lets it go on; returns when that is."""
+        """Thread *i* stands in the queue of *field* until somebody lets it go on; returns when that is."""
         queue = self._waiting.setdefault(field, [])
         queue.insert(len(queue) if place is None else place, waiter)
         self._busy[i] = False
@@ -210,43 +233,15 @@ class Clockwork:
         return now
 
     def _fall_asleep(self, i: int, waiter: _Waiter, field: Field) -> Sleep:
-        """Task *i* gives up its CPU: a context switch, with the call stack that led to it."""
+        """Thread *i* gives up its CPU: a context switch, with the call stack that led to it."""
         self.ledger.counts["context_switches"] += 1
         task = self.machine.tasks[i].task
         sleep = Sleep(waiter.since, task.name, field, 0, self.machine.stack(task))
         self.sleeps.append(sleep)
         for lock, _ in self.machine.memory.get(task.held, ()):
-            self._wake_spinners(lock, waiter.since)  # its owner is off its CPU, so they stop
+            for spinner in [it for it in self._waiting.get(lock, ()) if it.how is _SPIN]:
+                self._look(lock, spinner, waiter.since)  # its owner is off its CPU, so it will stop
         return sleep
-
-    # --- serving -----------------------------------------------------------------------------------------
-
-    def _serve(self, field: Field, clock: int) -> int:
-        """*field* has changed: let those go on who can now; return what that costs the one who changed it."""
-        self._wake_spinners(field, clock)
-        paid = 0
-        for waiter in list(self._waiting.get(field, ())):
-            if waiter.how is _SPIN or not enabled(waiter.op, self.machine.memory, self.machine.contexts[waiter.i]):
-                continue
-            if waiter.how is _RETRY and field in self._awake:
-                continue  # the head of the queue is on its way; nobody else is woken
-            self._waiting[field].remove(waiter)
-            at = clock + self.costs["wake_latency" if waiter.sleeps else "spin_handover"]
-            if waiter.sleeps:
-                paid += self.costs["wake_up"]
-            if waiter.how is _GRANT:
-                at += self.ledger.step(waiter.i, waiter.op, clock)
-            elif waiter.how is _RETRY:
-                self._awake.add(field)
-            waiter.fire(at)
-        return paid
-
-    def _wake_spinners(self, field: Field, clock: int) -> None:
-        """Whoever spins on *field* sees the change when it looks next."""
-        poll = max(1, self.costs["mutex_spin_poll"])
-        for waiter in [it for it in self._waiting.get(field, ()) if it.how is _SPIN]:
-            self._waiting[field].remove(waiter)
-            waiter.fire(max(clock, waiter.since - (waiter.since - clock) // poll * poll))
 
     def _mutex_lock(self, i: int, op: Acquire, clock: int) -> _Process:
         """Linux 3.7's mutex: spin while the owner runs, then sleep; return when the lock looks free.
@@ -270,6 +265,66 @@ class Clockwork:
             self._awake.discard(lock)
             place = 0
         return clock
+
+    # --- serving -----------------------------------------------------------------------------------------
+
+    def _serve(self, field: Field, clock: int) -> int:
+        """*field* has changed: let those go on who can now; return what that costs the one who changed it.
+
+        Who only waits to see the field so stands at the head of the queue (kernel/wait.c:68, v3.7).
+        """
+        paid = 0
+        memory, contexts = self.machine.memory, self.machine.contexts
+        lock, value = field.lock is not None, memory.get(field, field.default)
+        handed_on = isinstance(value, Rwsem)
+        if lock and value is not None and not handed_on:
+            return 0  # it was taken, which nobody waits for
+        for waiter in self._waiting[field][:]:
+            if not enabled(waiter.op, memory, contexts[waiter.i]):
+                continue
+            if waiter.how is _SPIN:
+                self._look(field, waiter, clock)
+                continue
+            if waiter.how is _GRANT:
+                paid += self._grant(field, waiter, clock)
+            else:
+                paid += self._wake(field, waiter, clock)
+            if type(waiter.op) is Acquire and waiter.how is not _RETRY and not handed_on:
+                break  # one at a time; a rwsem has named in memory all those it was handed to
+        return paid
+
+    def _leave(self, field: Field, waiter: _Waiter) -> None:
+        queue = self._waiting[field]
+        queue.remove(waiter)
+        if not queue:
+            del self._waiting[field]
+
+    def _grant(self, field: Field, waiter: _Waiter, clock: int) -> int:
+        """Do *waiter*'s operation now, as the next step of the run, so that nobody can slip in."""
+        self._leave(field, waiter)
+        waiter.fire(self._runs_again(waiter, clock) + self._step(waiter.i, waiter.op, clock))
+        return self.costs["wake_up"] if waiter.sleeps else 0
+
+    def _wake(self, field: Field, waiter: _Waiter, clock: int) -> int:
+        """Let *waiter* do its operation itself when it runs again."""
+        if waiter.how is _RETRY:
+            if field in self._awake:
+                return 0  # the head of the queue is on its way; nobody else is woken
+            self._awake.add(field)
+        self._leave(field, waiter)
+        waiter.fire(self._runs_again(waiter, clock))
+        return self.costs["wake_up"]
+
+    def _look(self, lock: Field, spinner: _Waiter, clock: int) -> None:
+        """Let a spinner see the change when it looks next."""
+        self._leave(lock, spinner)
+        spinner.fire(clock + (spinner.since - clock) % max(1, self.costs["mutex_spin_poll"]))
+
+    def _runs_again(self, waiter: _Waiter, clock: int) -> int:
+        """When a waiter that is served at *clock* goes on."""
+        if not waiter.sleeps:
+            return clock + self.costs["spin_handover"]
+        return max(clock, waiter.since + self.costs["sleep"]) + self.costs["wake_latency"]
 
 
 def run(
@@ -321,6 +376,6 @@ def run(
         clockwork.sleeps,
         ledger.turns,
         machine.verdict(),
-        events=ledger.events,
         times=ledger.times,
+        make_events=ledger.events,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -49,7 +49,8 @@ class TimedRun:
         turns: who went, step by step: (number of the task, choice or None).
         violation: what was wrong, during the run or at its end; None if nothing was.
         extrapolated: whether times and counts were computed from shorter runs.
-        events, times: the steps and when each began, if the run was to record them.
+        times: when each step began, if the run was to record its steps.
+        make_events: makes the steps as events.
     """
 
     world: str
@@ -64,8 +65,13 @@ class TimedRun:
     turns: list[tuple[int, int | None]] = field(repr=False)
     violation: Violation | None = None
     extrapolated: bool = False
-    events: list[Event] = field(default_factory=list, repr=False)
     times: list[int] = field(default_factory=list, repr=False)
+    make_events: Callable[[], list[Event]] = field(default=list, repr=False, compare=False)
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """The steps, if the run was to record them."""
+        return self.make_events()
 
     @property
     def pages_per_second(self) -> float:
