@@ -151,7 +151,7 @@ def _mark_of(it: Any, moment: Moment, stage: Stage) -> str:
     """The mark that shows a field, or "" if none does."""
     boxes = stage.places.boxes
     if it.lock is not None:
-        return f"lock:{it.ref}.{it.base}"
+        return stage.locks.id_of(it, moment.step)
     if it.base == "pte":
         slot = moment.run.tables.get(it.ref)
         wanted = f"pte:{slot.ref}:{vpn_of(it, moment)}" if slot is not None else ""

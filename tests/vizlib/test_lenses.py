@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from sim.locks import holders
 from sim.ops import CopyPage, HandleIpi, SendIpi, Xchg
 from sim.structs import Page
 from tests.vizlib import runs
 from vizlib.film import Still
+from vizlib.lenses.lock import LockLens
 from vizlib.lenses.page import slots_of
+from vizlib.moments import Run
 from vizlib.scene import Mark
 
 
@@ -231,3 +234,22 @@ def test_frames_that_live_together_never_share_a_slot() -> None:
     """A frame keeps its slot from its allocation to its end; the next one may have it in the step after."""
     lives = {Page("a"): (0, 0, 9), Page("b"): (0, 3, 5), Page("c"): (0, 5, 8), Page("d"): (0, 10, 12)}
     assert slots_of(lives, list(lives)) == {Page("a"): 0, Page("b"): 1, Page("c"): 2, Page("d"): 0}
+
+
+def test_many_page_locks_share_rows() -> None:
+    """Two page locks are held at a time, so two rows do for sixteen; no lock that is held goes without a row."""
+    run = Run(runs.trace("move_pages?pages=8,spinners=3"))
+    lens = LockLens(run)
+    ids = {name for moment in run.moments() for name in lens.locks_at(moment)}
+    assert ids == {
+        "lock:P.mmap_sem",
+        "lock:Page.PG_locked:0",
+        "lock:Page.PG_locked:1",
+        "lock:A_heap.mutex",
+        "lock:PageTable.ptl:0",
+    }
+    for moment in run.moments():
+        shown = lens.locks_at(moment)
+        held = sorted(repr(field) for field in run.locked if holders(moment.get(field)))
+        assert len([it for it in shown.values() if it.holders]) == len(held), moment.step
+        assert [it.rank for it in shown.values()] == sorted(it.rank for it in shown.values())

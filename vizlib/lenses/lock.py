@@ -12,7 +12,7 @@ from sim.ops import SHARED, Acquire, Field, Until
 from sim.structs import AnonVma, Mm, Page, PageTable
 from vizlib.moments import Moment, Run
 
-#: With more locks than this, page locks and page-table locks are shown only while somebody holds or wants them.
+#: With more locks than this, page locks and page-table locks share rows.
 MOST = 6
 
 
@@ -34,24 +34,76 @@ class Lock(NamedTuple):
 
 
 class LockLens:
-    """The locks that the run takes or tries, in lock order."""
+    """The locks that the run takes or tries, in lock order, each on a row of its own.
+
+    Where a run takes many page locks or page-table locks one after the other, they share rows: as many as are held at
+    the same time, each with the name of the lock that it shows now.
+    """
 
     def __init__(self, run: Run) -> None:
         self.locks = sorted(run.locked, key=lambda it: (it.lock.rank if it.lock else 0, _natural(it)))
-        self.fixed = [it for it in self.locks if len(self.locks) <= MOST or not isinstance(it.ref, (Page, PageTable))]
+        few = len(self.locks) <= MOST
+        self.fixed = [it for it in self.locks if few or not isinstance(it.ref, (Page, PageTable))]
+        self.shared: dict[str, list[_Row]] = {}
+        for field, start, end in sorted(_holds(run), key=lambda it: (it[1], _natural(it[0]))):
+            if field not in self.fixed:
+                _first_free(self.shared.setdefault(_group(field), []), start).append((field, start, end))
 
     def rows(self) -> int:
         """How many rows a still keeps for them."""
-        return len(self.locks) if len(self.locks) <= MOST else min(MOST, len(self.fixed) + 3)
+        return min(MOST, len(self.fixed) + sum(len(rows) for rows in self.shared.values()))
 
     def locks_at(self, moment: Moment) -> dict[str, Lock]:
         """The locks to show now, by id, outermost first."""
-        found = {}
-        for field in self.locks:
-            it = lock(field, moment)
-            if field in self.fixed or it.holders or it.waiters:
-                found[f"lock:{field.ref}.{field.base}"] = it
-        return found
+        found = {_id(field): lock(field, moment) for field in self.fixed}
+        for group, rows in self.shared.items():
+            for number, row in enumerate(rows):
+                field = next((it for it, start, _ in reversed(row) if start <= moment.step), row[0][0])
+                found[f"lock:{group}:{number}"] = lock(field, moment)
+        return dict(sorted(found.items(), key=lambda it: it[1].rank))
+
+    def id_of(self, field: Field, step: int) -> str:
+        """The row that shows *field* after *step*, or "" if none does."""
+        if field in self.fixed:
+            return _id(field)
+        for number, row in enumerate(self.shared.get(_group(field), [])):
+            if any(it is field and start <= step <= end for it, start, end in row):
+                return f"lock:{_group(field)}:{number}"
+        return ""
+
+
+#: What a shared row shows: locks, each with the steps from its taking to its release.
+_Row = list[tuple[Field, int, int]]
+
+
+def _id(field: Field) -> str:
+    return f"lock:{field.ref}.{field.base}"
+
+
+def _group(field: Field) -> str:
+    return f"{type(field.ref).__name__}.{field.base}"
+
+
+def _first_free(rows: list[_Row], start: int) -> _Row:
+    """The first row whose last lock has been released before *start*; a new one if there is none."""
+    for row in rows:
+        if row[-1][2] < start:
+            return row
+    rows.append([])
+    return rows[-1]
+
+
+def _holds(run: Run) -> list[tuple[Field, int, int]]:
+    """From when to when each lock is held."""
+    since: dict[Field, int] = {}
+    found = []
+    for step, event in enumerate(run.events, 1):
+        for field, _, new in event.changes:
+            if field in run.locked and not holders(new):
+                found.append((field, since.pop(field, 0), step))
+            elif field in run.locked:
+                since.setdefault(field, step)
+    return found + [(field, step, run.length) for field, step in since.items()]
 
 
 def lock(field: Field, moment: Moment) -> Lock:
