@@ -18,14 +18,16 @@ def test_a_click_opens_the_player(jupyter_lab: Any, open_notebook: Callable[[str
     name = "01_moving_a_page.ipynb"
     shutil.copy(COURSE / name, jupyter_lab.root)
     nb = open_notebook(name)
+    nb.cell(4).get_by_text("hidden until").wait_for()
     stored = nb.page.locator(".jp-NotebookPanel").inner_text()
     assert "hidden until L01.a is answered" in stored
     assert "migration entry -> f0" not in stored
 
     nb.run_all()
     gate, hidden = nb.cell(2), nb.cell(4)
-    assert "Answer L01.a above" in hidden.inner_text()
+    hidden.get_by_text("Answer L01.a above").wait_for()
     button = gate.get_by_role("button", name="That is my answer")
+    button.wait_for()
     assert button.is_disabled()
     gate.get_by_role("radio").nth(0).check()
     button.click()
