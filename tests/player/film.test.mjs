@@ -88,10 +88,10 @@ test("the next stop of a kind is found, in both directions, or else the end", ()
 });
 
 test("a change of the page is another face, another place, or something that the step names as changed", () => {
-  const timeline = new Timeline(filmOf(STEPS));
+  const timeline = new Timeline(filmOf([...STEPS, { task: "two" }]));
   assert.equal(findStop(timeline, "change"), 2, "the PTE turns");
   assert.equal(findStop(timeline, "change", { from: 2 }), 3, "the page travels");
-  assert.equal(findStop(timeline, "change", { from: 3 }), 4, "the end: a PTE that is only lit up has not changed");
+  assert.equal(findStop(timeline, "change", { from: 3 }), 5, "the end: a PTE that is only lit up has not changed");
   assert.equal(findStop(timeline, "change", { ids: ["lock:A"] }), 1);
 });
 

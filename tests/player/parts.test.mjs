@@ -63,6 +63,7 @@ test("every key has one action", () => {
 test("keys with a modifier belong to the browser", () => {
   assert.equal(actionOf({ key: "d", ctrlKey: true }), null);
   assert.equal(actionOf({ key: "ArrowLeft", altKey: true }), null);
+  assert.equal(actionOf({ key: "Enter", shiftKey: true }), null, "runs the next cell");
 });
 
 test("a button keeps its space, a slider its arrows, a list all its keys", () => {

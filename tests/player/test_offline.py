@@ -133,8 +133,18 @@ def test_the_pte_turns_into_a_migration_entry_and_back(open_film: OpenFilm, move
     becomes, back = step_saying(move, "puts a migration entry"), step_saying(move, "replaces the migration entry")
     page = open_film(move, f"step={becomes - 1}")
     expect(page.locator(PTE)).not_to_contain_text("migration")
+    page.evaluate(
+        """selector => {
+            const pte = document.querySelector(selector);
+            window.turned = false;
+            new MutationObserver(() => { window.turned ||= /scale\\(0/.test(pte.getAttribute('transform')); })
+                .observe(pte, {attributes: true, attributeFilter: ['transform']});
+        }""",
+        PTE,
+    )
     page.keyboard.press("ArrowRight")
     at_rest(page)
+    assert page.evaluate("() => window.turned"), "it turns like a card"
     expect(page.locator(PTE)).to_contain_text("migration")
     expect(page.locator(PTE)).to_have_attribute("data-face", "migration")
     page.goto(page.url.partition("#")[0] + f"#step={back}")

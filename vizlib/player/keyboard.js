@@ -36,15 +36,20 @@ export function keyName(key) {
  * The action of a key press, or null if the key is none of ours.
  *
  * A field that takes text or a list keeps its own keys, a slider its arrows, and a button its space and enter.
- * @param {{key: string, ctrlKey?: boolean, altKey?: boolean, metaKey?: boolean,
+ * @param {{key: string, ctrlKey?: boolean, altKey?: boolean, metaKey?: boolean, shiftKey?: boolean,
  *          target?: {tagName?: string, type?: string} | null}} event
  */
 export function actionOf(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey) return null;
+  if (event.ctrlKey || event.altKey || event.metaKey || (event.shiftKey && event.key === "Enter")) return null;
   const tag = (event.target?.tagName ?? "").toUpperCase();
   const type = event.target?.type ?? "";
   if (tag === "TEXTAREA" || tag === "SELECT") return null;
   if (tag === "INPUT" && (type !== "range" || /^(Arrow|Home|End|Page)/.test(event.key))) return null;
   if ((tag === "BUTTON" || tag === "A" || tag === "SUMMARY") && (event.key === " " || event.key === "Enter")) return null;
   return KEYS.find(([keys]) => keys.includes(event.key))?.[1] ?? null;
+}
+
+/** Whether a key press is a letter without a modifier. */
+export function isLetter(event) {
+  return event.key.length === 1 && !(event.ctrlKey || event.altKey || event.metaKey);
 }

@@ -6,7 +6,7 @@ import { Controls, RunName } from "./controls.js";
 import { html, measureLists, setAttribute, setText } from "./dom.js";
 import { FilmError, findStop, openingPlace, Timeline } from "./film.js";
 import { Help } from "./help.js";
-import { actionOf } from "./keyboard.js";
+import { actionOf, isLetter } from "./keyboard.js";
 import { Lanes } from "./lanes.js";
 import { Locks } from "./locks.js";
 import { runName } from "./runname.js";
@@ -93,12 +93,12 @@ class Player {
     this.el.remove();
   }
 
-  /** Act on a key.  Only keys of ours are kept from the page. */
+  /** Act on a key.  In JupyterLab a letter that means nothing here would still do something to the cell: keep it back. */
   onKey = (event) => {
     const name = actionOf(event);
+    if (name || isLetter(event)) event.stopPropagation();
     if (!name) return;
     event.preventDefault();
-    event.stopPropagation();
     this.actions[name]();
   };
 
@@ -202,9 +202,7 @@ class Player {
     this.darkButton = toggle("dark", "dark", "D");
     this.helpButton = toggle("help", "help", "?");
     const variant = [film.variant, film.variant_title && `(${film.variant_title})`].filter(Boolean).join(" ");
-    this.el = html("div", { class: "rmapwalk rmw", tabindex: "0", role: "group", "aria-label": `Player: ${film.title}`, "data-steps": this.timeline.length, "data-playing": "false",
-      // JupyterLab leaves keys alone below this: D D would delete the cell.
-      "data-lm-suppress-shortcuts": "true" },
+    this.el = html("div", { class: "rmapwalk rmw", tabindex: "0", role: "group", "aria-label": `Player: ${film.title}`, "data-steps": this.timeline.length, "data-playing": "false", },
     html("header", { class: "rmw-head" },
       html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, `world ${film.world} · variant ${variant}${film.cut ? ` · ${film.cut} more steps are not in this film` : ""}`)),
       html("div", { class: "rmw-tools" }, this.transcriptButton, this.darkButton, this.helpButton)),
