@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from sim.engines.checker import check
+from sim.engines.stepper import replay
+from vizlib.film import film as film_of
 from vizlib.renderers import html
 
 pytestmark = pytest.mark.browser
@@ -252,15 +255,21 @@ def test_the_run_name_at_this_step_can_be_copied(open_film: OpenFilm, move: Film
     expect(page.locator("[data-action=copy]")).to_have_text("copied")
 
 
-def test_a_violation_is_told_and_marked(open_film: OpenFilm, move: Film) -> None:
-    """The sentence turns red at its step, and the lanes show where it lies."""
-    broken = {**move, "violation": {"step": 9, "kind": "lost write", "sentence": "The write of step 3 is lost."}}
-    page = open_film(broken, "step=9")
-    expect(page.locator(".rmw-sentence")).to_have_attribute("data-bug", "true")
-    expect(page.locator(".rmw-sentence")).to_contain_text("The write of step 3 is lost.")
-    expect(page.locator(".rmw-buglane")).to_have_count(1)
-    page.keyboard.press("ArrowLeft")
+def test_a_counterexample_ends_in_its_violation(open_film: OpenFilm) -> None:
+    """The checker's own run, the last step of which breaks an invariant: badge, sentence, lanes and run name say so."""
+    name = check("stack_grows", "rfc_remap_unlocked").violations[0].run_name
+    film = film_of(replay(name))
+    page = open_film(film)
     expect(page.locator("[data-bug]")).to_have_count(0)
+    page.keyboard.press("End")
+    expect(page.locator(".rmw-sentence")).to_have_attribute("data-bug", "true")
+    expect(page.locator(".rmw-badge")).to_have_text("stale migration entry")
+    assert film["violation"]["sentence"] in sentence(page)
+    expect(page.locator(".rmw-buglane")).to_have_count(1)
+    expect(page.locator(".rmw-can li")).to_have_text("nobody: the run ends here")
+    expect(page.locator(".rmw-runname code")).to_have_text(name)
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".rmw-badge")).to_be_hidden()
 
 
 def test_no_text_of_a_film_can_become_script(open_film: OpenFilm, move: Film) -> None:

@@ -14,17 +14,19 @@ export class Sentence {
     this.tasks = new Map(film.tasks.map((task) => [task.id, task]));
     this.violation = film.violation ?? null;
     this.number = html("span", { class: "rmw-number" });
+    this.badge = html("span", { class: "rmw-badge" }, this.violation?.kind ?? "");
     this.text = html("p", { class: "rmw-sentence-text", role: "status", "aria-live": "polite" });
-    this.el = html("div", { class: "rmw-sentence" }, this.number, this.text);
+    this.el = html("div", { class: "rmw-sentence" }, this.number, this.badge, this.text);
     const sentences = [film.start ?? {}, ...film.steps].map((step) => step.sentence ?? "");
-    const told = this.violation ? sentences.map((it) => `${it} ${this.violation.sentence}`) : sentences;
-    this.longest = told.sort((a, b) => b.length - a.length).slice(0, CANDIDATES);
+    if (this.violation) sentences[this.violation.step] = this.#told(sentences[this.violation.step], this.violation.step);
+    this.longest = sentences.sort((a, b) => b.length - a.length).slice(0, CANDIDATES);
   }
 
   /** Keep room for the longest sentence at this width, so that nothing below it moves. */
   fit() {
     const twin = this.el.cloneNode(true);
     const text = twin.lastChild;
+    twin.children[1].hidden = !this.violation;
     for (const name of ["role", "aria-live"]) text.removeAttribute(name);
     twin.style.cssText = `position: absolute; visibility: hidden; width: ${this.el.offsetWidth}px`;
     this.el.parentNode.append(twin);
@@ -44,8 +46,14 @@ export class Sentence {
     this.el.style.setProperty("--task", `var(--rw-${this.tasks.get(task)?.colour ?? "muted"})`);
     setAttribute(this.text, "aria-live", playing ? "off" : "polite");
     setText(this.number, String(timeline.place));
-    const verdict = bug && timeline.place === this.violation.step ? this.violation.sentence : "";
-    setText(this.text, verdict && !sentence.includes(verdict) ? `${sentence} ${verdict}` : sentence);
+    this.badge.hidden = !bug;
+    setText(this.text, this.#told(sentence, timeline.place));
+  }
+
+  /** The step's sentence; at the violation with what is violated, unless it says so itself. */
+  #told(sentence, place) {
+    const verdict = place === this.violation?.step ? this.violation.sentence : "";
+    return verdict && !sentence.includes(verdict) ? `${sentence} ${verdict}` : sentence;
   }
 }
 
@@ -108,15 +116,15 @@ export class Next {
   /** @param {Timeline} timeline */
   show(timeline) {
     const follows = timeline.steps[timeline.place + 1]?.task ?? null;
-    if (timeline.now === this.now && follows === this.follows) return;
+    if (timeline.now === this.now && follows === this.follows) return; // the same list, and the same one goes on
     this.now = timeline.now;
     this.follows = follows;
     const { next, blocked, done } = timeline.now;
     const first = [...next].sort((a, b) => Number(b.task === follows) - Number(a.task === follows));
     this.#fill(this.can, first, (it) => html("li", { "data-follows": String(it.task === follows), title: it.why }, chip(this.tasks.get(it.task), it.task), ` ${it.why}`),
-      "nobody");
+      timeline.place === timeline.length ? "nobody: the run ends here" : "nobody");
     const quiet = [...blocked, ...done.map((task) => ({ task, why: "has finished" }))];
-    this.#fill(this.cannot, quiet, (it) => html("li", { title: it.why }, chip(this.tasks.get(it.task), it.task, "rmw-waits"), ` ${it.why}`), "nobody: everyone could");
+    this.#fill(this.cannot, quiet, (it) => html("li", { title: it.why }, chip(this.tasks.get(it.task), it.task, "rmw-waits"), ` ${it.why}`), next.length > 0 ? "nobody: everyone could" : "nobody");
   }
 
   #fill(list, items, draw, none) {
