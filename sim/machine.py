@@ -192,14 +192,15 @@ class Machine:
         ``self.violation``.
         """
         self.steps += 1
-        self.points.clear()
-        op = self.ops[i]
+        memory, points = self.memory, self.points
+        if points:
+            points.clear()
         try:
-            answer = execute(op, self.memory, self.contexts[i], changes, choice)  # type: ignore[arg-type]
+            answer = execute(self.ops[i], memory, self.contexts[i], changes, choice)  # type: ignore[arg-type]
             if answer is not BLOCKED:
-                self.ops[i] = following = self._advance(self._coroutines[i], answer, self.memory, self.points)
+                self.ops[i] = following = self._advance(self._coroutines[i], answer, memory, points)
                 if following is None:
-                    check_exit(self.memory, self.tasks[i].task)
+                    check_exit(memory, self.tasks[i].task)
         except Violation as violation:
             self.violation = violation
             return None

@@ -6,9 +6,11 @@ The same for whoever decides who goes next: the clock (:mod:`sim.engines.timed`)
 
 from __future__ import annotations
 
+import gc
 import random
-from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias, cast
 
 from sim.engines.costs import Costs, Step, row_of
 from sim.engines.counts import COUNTS, POINTS, TIMED_COUNTS, counted
@@ -19,17 +21,10 @@ from sim.schedule import Turn
 #: Operations that need more than their row of the table: they are counted, or cost more in some cases.
 _SPECIAL = frozenset((Acquire, TryAcquire, CopyPage, HandleIpi, SendIpi, UserWrite))
 
+_NONE: Final[list[Change]] = []
 
-class Recorded(NamedTuple):
-    """One step as it is noted while the clock runs: an event is made of it when somebody asks."""
-
-    at: int
-    task: int
-    op: Op
-    choice: int | None
-    answer: Any
-    changes: list[Change]
-    points: tuple[str, ...]
+#: One step as it is noted while the clock runs: when, whose turn, the operation, its answer, changes, tracepoints.
+Recorded: TypeAlias = tuple[int, Turn, Op, Any, list[Change], tuple[str, ...]]
 
 
 class Ledger:
@@ -46,6 +41,7 @@ class Ledger:
 
     def __init__(self, machine: Machine, costs: Costs, *, seed: int = 0, record: bool = False) -> None:
         self.machine = machine
+        self._perform, self._points = machine.perform, machine.points
         self.costs = costs
         self.counts = dict.fromkeys((*COUNTS, *TIMED_COUNTS), 0)
         self.turns: list[tuple[int, int | None]] = []
@@ -70,25 +66,28 @@ class Ledger:
 
         A decision is answered with *chosen*, or by the seed.
         """
-        machine, kind = self.machine, type(op)
+        kind = type(op)
         changes: list[Change] = []
         self.changes = changes
-        choice = self._choose(i, op, chosen) if isinstance(op, Choose) else None
-        answer = machine.perform(i, changes, choice or 0)
-        self.turns.append(self._turn[i] if choice is None else Turn(i, choice))
+        turn = self._turn[i] if kind is not Choose else self._decide(i, op, chosen)
+        answer = self._perform(i, changes, turn[1] or 0)
+        self.turns.append(turn)
         ns = self._ns.get(kind)
         if ns is None:
             ns = self._ns[kind] = self.costs[row_of(cast("Step", op))]
         if kind in _SPECIAL:
             ns += self._special(i, op, answer)
-        if machine.points:
-            ns += self._pass_points(machine.points)
+        points: tuple[str, ...] = ()
+        if self._points:
+            points = tuple(self._points)
+            ns += self._pass_points(points)
         if self._record:
-            self.recorded.append(Recorded(at, i, op, choice, answer, changes, tuple(machine.points)))
+            self.recorded.append((at, turn, op, answer, changes or _NONE, points))
         return ns
 
-    def _choose(self, i: int, op: Choose, chosen: int | None) -> int:
-        return self._dice[i].randrange(op.options) if chosen is None else chosen
+    def _decide(self, i: int, op: Op, chosen: int | None) -> Turn:
+        assert isinstance(op, Choose)
+        return Turn(i, self._dice[i].randrange(op.options) if chosen is None else chosen)
 
     def _special(self, i: int, op: Op, answer: Any) -> int:
         """Count *op*, and say what it costs beyond its row."""
@@ -121,15 +120,26 @@ class Ledger:
     @property
     def times(self) -> list[int]:
         """When each recorded step began."""
-        return [it.at for it in self.recorded]
+        return [at for at, *_ in self.recorded]
 
     def events(self) -> list[Event]:
         """The recorded steps as events."""
         tasks, events = self.machine.tasks, []
-        for number, it in enumerate(self.recorded, 1):
-            outcome = "blocked" if it.answer is BLOCKED else "done"
-            task, changes = tasks[it.task].task, tuple(it.changes)
-            events.append(Event(number, task, it.op, it.choice, it.answer, outcome, changes, it.points))
+        for number, (_, (i, choice), op, answer, changes, points) in enumerate(self.recorded, 1):
+            outcome = "blocked" if answer is BLOCKED else "done"
+            events.append(Event(number, tasks[i].task, op, choice, answer, outcome, tuple(changes), points))
         if self.machine.violation is not None and events:
             events[-1] = events[-1]._replace(outcome="bug", violation=self.machine.violation)
         return events
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause Python's search for garbage in cycles: a run makes millions of small objects and next to no cycles."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()

@@ -22,7 +22,7 @@ from simpy.core import EmptySchedule
 from sim.engines import costs as cost_table
 from sim.engines.costs import Costs
 from sim.engines.counts import is_anon_vma_lock
-from sim.engines.ledger import Ledger
+from sim.engines.ledger import Ledger, collector_paused
 from sim.engines.timed_run import EXIT_STACK, Sleep, TimedRun, pages_migrated
 from sim.errors import UnknownName, UserError
 from sim.locks import Rwsem
@@ -99,13 +99,9 @@ class Clockwork:
         """Let the clock run until every thread that is no daemon has ended, nothing can go on, or something broke."""
         for i in self._threads:
             self.env.process(self._live(i))
-        report = _REPORT
         try:
-            while self.unfinished and self.machine.violation is None and self.error is None:
-                self.env.step()
-                if progress is not None and self.machine.steps >= report:
-                    progress(f"{self.machine.steps:,} steps", f"{self.env.now / 1e6:.2f} ms simulated")
-                    report = self.machine.steps + _REPORT
+            with collector_paused():
+                self._turn_the_clock(progress)
         except EmptySchedule:
             pass  # a deadlock: the machine's verdict says so
         if self.error is not None:
@@ -113,13 +109,21 @@ class Clockwork:
         if self.unfinished:
             self.elapsed = max(self.elapsed, int(self.env.now))
 
+    def _turn_the_clock(self, progress: Callable[..., None] | None) -> None:
+        report = _REPORT
+        while self.unfinished and self.machine.violation is None and self.error is None:
+            self.env.step()
+            if progress is not None and self.machine.steps >= report:
+                progress(f"{self.machine.steps:,} steps", f"{self.env.now / 1e6:.2f} ms simulated")
+                report = self.machine.steps + _REPORT
+
     # --- a thread's life ---------------------------------------------------------------------------------
 
     def _live(self, i: int) -> _Process:
         """Thread *i*, from its start to its end."""
         env, machine, ops, owed = self.env, self.machine, self.machine.ops, self._owed
-        me, memory = machine.contexts[i], machine.memory
-        now, clock = 0, self.ledger.start(i)
+        me, memory, ledger, step = machine.contexts[i], machine.memory, self.ledger, self.ledger.step
+        now, clock = 0, ledger.start(i)
         op = ops[i]
         try:
             while op is not None and machine.violation is None:
@@ -131,7 +135,10 @@ class Clockwork:
                 elif type(op) in _MAY_WAIT and not enabled(op, memory, me):
                     now = clock = yield from self._wait(i, op, clock)
                 else:
-                    clock += self._step(i, op, clock)
+                    at = clock
+                    clock += step(i, op, at)
+                    if changes := ledger.changes:
+                        clock += self._follow(i, op, changes, at)
                 op = ops[i]
         except UserError as error:  # SimPy would raise a copy of it, which has lost the reason
             self.error = error
@@ -146,18 +153,16 @@ class Clockwork:
             self.ledger.counts["context_switches"] += 1
             self.sleeps.append(Sleep(clock, info.task.name, None, 0, EXIT_STACK))
 
-    def _step(self, i: int, op: Op, clock: int) -> int:
-        """Let task *i* do *op* at *clock*, and serve those who waited for what it changed; return what it costs."""
-        ns = self.ledger.step(i, op, clock)
-        changes, waiting = self.ledger.changes, self._waiting
+    def _follow(self, i: int, op: Op, changes: list[Change], at: int) -> int:
+        """Task *i* has done *op* at *at*: serve those who waited for what it changed; return what that costs it."""
+        ns, waiting = 0, self._waiting
         for change in changes:
             if change[0] in waiting:
-                ns += self._serve(change[0], clock)
+                ns += self._serve(change[0], at)
         if type(op) is SendIpi:
-            self.env.process(self._deliver(i, changes, clock))
-        elif self.steals and isinstance(op, Acquire | TryAcquire):
-            if self.machine.memory.get(op.lock) is self.machine.tasks[i].task:
-                self._owner_set[op.lock] = clock + self.costs["mutex_set_owner"]
+            self.env.process(self._deliver(i, changes, at))
+        elif self.steals and isinstance(op, Acquire | TryAcquire):  # a lock that could not be had has not changed
+            self._owner_set[op.lock] = at + self.costs["mutex_set_owner"]
         return ns
 
     # --- interrupts --------------------------------------------------------------------------------------
@@ -191,8 +196,11 @@ class Clockwork:
         """A CPU's *handler* answers one request, and takes the CPU from the thread there for as long."""
         op = self.machine.ops[handler]
         assert op is not None
-        ns = self._step(handler, op, clock)
+        ns = self.ledger.step(handler, op, clock)
         self._handled[handler] = clock + ns
+        pending, _, left = self.ledger.changes[-1]
+        if not left and pending in self._waiting:  # the sender spins until the last CPU has answered
+            self._serve(pending, clock)
         thread = self._thread_on[self.machine.tasks[handler].cpu]
         if self._busy[thread]:
             self._owed[thread] += ns
@@ -302,7 +310,8 @@ class Clockwork:
     def _grant(self, field: Field, waiter: _Waiter, clock: int) -> int:
         """Do *waiter*'s operation now, as the next step of the run, so that nobody can slip in."""
         self._leave(field, waiter)
-        waiter.fire(self._runs_again(waiter, clock) + self._step(waiter.i, waiter.op, clock))
+        ns = self.ledger.step(waiter.i, waiter.op, clock)
+        waiter.fire(self._runs_again(waiter, clock) + ns)
         return self.costs["wake_up"] if waiter.sleeps else 0
 
     def _wake(self, field: Field, waiter: _Waiter, clock: int) -> int:
