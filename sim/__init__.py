@@ -18,6 +18,7 @@ Where is what, from the bottom up; imports only go down this list:
     trace.py        what happened
     engines/        stepper (a person), timed (a clock), checker (everybody, in every order)
     analysis/       profiles, counts, luck
+    cli/            python -m sim: one file a group of commands
 """
 
 from __future__ import annotations

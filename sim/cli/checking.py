@@ -1,0 +1,140 @@
+"""Every order of steps, a random one, or a given one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from sim import trace, variants, worlds
+from sim.cli.base import Answer, Commands, add_params, done, given_params, progress, write
+from sim.errors import BadParameter, UserError
+from sim.worlds import WORLDS
+
+#: Exit codes.
+EXIT = {"safe": 0, "unsafe": 1, "undecided": 3}
+
+
+def add(commands: Commands) -> None:
+    """The commands of this file."""
+    check = commands.add("check", _check, "try every order of steps; exit 0 safe, 1 unsafe, 3 undecided")
+    check.add_argument("world", nargs="?", help="the world; see 'worlds'")
+    check.add_argument("--variant", help="the variant; see 'variants'")
+    check.add_argument("--all", action="store_true", help="check every world under every variant")
+    check.add_argument("--limit", type=int, default=1_000_000, help="give up after this many states (default 1000000)")
+    add_params(check)
+    replay = commands.add("replay", _replay, "follow a run name: events, final memory, violations")
+    replay.add_argument("run_name", help='such as "one_page mutex_v37 a3b2"; "check" and "run --json" print them')
+    replay.add_argument("-o", "--output", metavar="FILE", help="also save the trace")
+    luck = commands.add("luck", _luck, "how often random orders find what the checker finds")
+    luck.add_argument("world")
+    luck.add_argument("--variant", required=True)
+    luck.add_argument("--runs", type=int, default=2000, help="how many runs (default 2000)")
+    luck.add_argument("--seed", type=int, default=0)
+    luck.add_argument("--preempt", type=float, default=0.01, help="chance of a new draw after a step (default 0.01)")
+    add_params(luck)
+
+
+def _check(options: argparse.Namespace) -> Answer:
+    if options.limit < 1:
+        raise BadParameter(f"--limit {options.limit} is not allowed: at least 1 state")
+    if options.all:
+        return _check_all(options)
+    if not options.world or not options.variant:
+        raise UserError("check takes a WORLD and --variant V, or --all")
+    verdict = _verdict(options.world, options.variant, options)
+    return Answer(_verdict_json(verdict), _verdict_text(verdict), EXIT[verdict.verdict])
+
+
+def _verdict(world_name: str, variant_name: str, options: argparse.Namespace) -> Any:
+    from sim.engines.checker import check
+
+    world, variant = worlds.find(world_name), variants.find(variant_name)
+    told = progress(f"{world.name} under {variant.name}: states, depth")
+    try:
+        return check(world, variant, given_params(options, world), limit=options.limit, progress=told)
+    finally:
+        done(told)
+
+
+def _check_all(options: argparse.Namespace) -> Answer:
+    found = [_verdict(world, variant, options) for world in WORLDS for variant in variants.names()]
+    worst = max((it.verdict for it in found), key=lambda it: ("safe", "undecided", "unsafe").index(it))
+    text = "\n".join(f"{it.world:14} {it.variant:20} {it.verdict:9} {it.states:>9,} states" for it in found)
+    return Answer({"cells": [_verdict_json(it) for it in found]}, text, EXIT[worst])
+
+
+def _verdict_json(it: Any) -> dict[str, Any]:
+    return {
+        "world": it.world,
+        "variant": it.variant,
+        "params": it.params,
+        "verdict": it.verdict,
+        "states": it.states,
+        "transitions": it.transitions,
+        "complete": it.complete,
+        "violations": [
+            {"kind": v.kind, "sentence": v.sentence, "run_name": v.run_name, "steps": v.steps} for v in it.violations
+        ],
+    }
+
+
+def _verdict_text(it: Any) -> str:
+    how = "complete search" if it.complete else "search not complete"
+    lines = [
+        f"{it.world} under {it.variant}: {it.verdict} ({how}, {it.states:,} states, {it.transitions:,} transitions)"
+    ]
+    if it.verdict == "safe":
+        lines.append("  no violation in any schedule of this world (sequentially consistent memory)")
+    for v in it.violations:
+        lines += [
+            f"  {v.kind} after {v.steps} steps: {v.sentence}",
+            f'  replay with: python -m sim replay "{v.run_name}"',
+        ]
+    return "\n".join(lines)
+
+
+def _replay(options: argparse.Namespace) -> Answer:
+    from sim.engines.stepper import replay
+
+    run = replay(options.run_name)
+    if options.output:
+        write(run.save, options.output)
+    data = {
+        "run_name": run.run_name,
+        "events": [trace.event_json(event) for event in run.events],
+        "final_memory_hash": run.final_memory_hash,
+        "violations": [trace.violation_json(run.violation)] if run.violation is not None else [],
+    }
+    lines = [f"{event.step:5} {event.task!s:14} {event.outcome:8} {_op_text(event)}" for event in run.events]
+    lines.append(f"final memory {run.final_memory_hash}; " + (str(run.violation) if run.violation else "no violation"))
+    return Answer(data, "\n".join(lines))
+
+
+def _op_text(event: Any) -> str:
+    changes = ", ".join(f"{it.field}: {it.old} -> {it.new}" for it in event.changes)
+    return type(event.op).__name__ + (f"  {event.op!r} = {event.answer}" if not changes else f"  {changes}")
+
+
+def _luck(options: argparse.Namespace) -> Answer:
+    from sim.analysis.luck import luck
+
+    world = worlds.find(options.world)
+    if options.runs < 1:
+        raise BadParameter(f"--runs {options.runs} is not allowed: at least 1")
+    if not 0 < options.preempt <= 1:
+        raise BadParameter(f"--preempt {options.preempt} is not allowed: above 0, at most 1")
+    told = progress(f"{world.name}: runs")
+    params = world.small(given_params(options, world))
+    try:
+        found = luck(
+            world,
+            variants.find(options.variant),
+            params,
+            runs=options.runs,
+            seed=options.seed,
+            preempt=options.preempt,
+            progress=told,
+        )
+    finally:
+        done(told)
+    return Answer(found.to_json(), str(found))

@@ -1,0 +1,84 @@
+"""Runs under the clock: what they took, and who slept where."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from sim import trace, variants, worlds
+from sim.cli.base import Answer, Commands, add_params, done, given_params, progress
+from sim.errors import BadParameter, UnknownName
+
+
+def add(commands: Commands) -> None:
+    """The commands of this file."""
+    _options(commands.add("run", _run, "run a world under the clock: counts, throughput (simulated)"))
+    about = "who slept where: context switches as perf report shows them (simulated)"
+    _options(commands.add("profile", _profile, about))
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("world", help="the world; see 'worlds'")
+    parser.add_argument("--variant", required=True, help="the variant; see 'variants'")
+    parser.add_argument("--policy", default="handoff", help="who gets a lock that is released: handoff or steal")
+    parser.add_argument("--seed", type=int, default=0, help="for the small differences between threads")
+    parser.add_argument("--costs", type=float, default=1.0, metavar="FACTOR", help="scale every cost (default 1)")
+    add_params(parser)
+
+
+def _run(options: argparse.Namespace) -> Answer:
+    result = _timed(options)
+    data = {
+        "world": result.world,
+        "variant": result.variant,
+        "params": result.params,
+        "policy": result.policy,
+        "pages_migrated": result.pages_migrated,
+        "elapsed_ns": result.elapsed_ns,
+        "pages_per_second": result.pages_per_second,
+        "counts": result.counts,
+        "seed": result.seed,
+        "run_name": result.run_name,
+    }
+    lines = [
+        f"{result.world} under {result.variant} (simulated; locks by {result.policy}, seed {result.seed})",
+        f"  {result.pages_migrated:,} pages of 4 KiB moved in {result.elapsed_ns / 1e6:,.3f} ms",
+        f"  {result.pages_per_second:,.0f} pages/s",
+        *(f"  {name:22} {count:>12,}" for name, count in result.counts.items()),
+    ]
+    if result.violation is not None:
+        data["violation"] = trace.violation_json(result.violation)
+        lines.append(f"  ended by a violation: {result.violation}")
+    return Answer(data, "\n".join(lines), 1 if result.violation is not None else 0)
+
+
+def _timed(options: argparse.Namespace) -> Any:
+    from sim.engines import timed
+
+    world = worlds.find(options.world)
+    if options.policy not in timed.POLICIES:
+        raise UnknownName("policy", options.policy, timed.POLICIES)
+    if not options.costs > 0:
+        raise BadParameter(f"--costs {options.costs} is not allowed: a factor above 0")
+    variant = variants.find(options.variant)
+    told = progress(f"{world.name} under {variant.name}")
+    costs = timed.COSTS.scaled(options.costs)
+    try:
+        return timed.run(
+            world.name,
+            variant,
+            policy=options.policy,
+            seed=options.seed,
+            costs=costs,
+            progress=told,
+            params=given_params(options, world),
+        )
+    finally:
+        done(told)
+
+
+def _profile(options: argparse.Namespace) -> Answer:
+    from sim.analysis.profile import profile
+
+    result = profile(_timed(options))
+    return Answer(result.to_json(), str(result))
