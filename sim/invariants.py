@@ -34,6 +34,31 @@ KINDS: dict[str, str] = {
     "livelock": "a task runs for ever and can never finish",
 }
 
+#: For each kind the rule that was broken, and where the kernel states it or checks it (Linux 3.7).
+RULES: dict[str, str] = {
+    "use after free": "who uses an object holds a reference to it, or the lock that whoever frees it must take"
+    " (mm/rmap.c:381, v3.7)",
+    "double free": "an object is freed once, by whoever drops the last reference (include/linux/mm.h:276, v3.7)",
+    "release without hold": "a lock is given back by the task that took it, and once (kernel/lockdep.c:3216, v3.7)",
+    "lock order": "locks are taken from the outermost to the innermost of one order (mm/rmap.c:20, v3.7)",
+    "sleep in atomic": "who holds a spinlock does nothing that may sleep (kernel/sched/core.c:6929, v3.7)",
+    "held at exit": "a task gives back every lock before it ends (kernel/lockdep.c:4106, v3.7)",
+    "stale migration entry": "while a migration entry exists, its page is locked (include/linux/swapops.h:129, v3.7)",
+    "lost write": "a frame is copied after its PTEs are cleared and every TLB has dropped them, so that no write"
+    " comes after the copy (mm/rmap.c:1228, v3.7)",
+    "stale read": "no CPU reads a frame once the page can be written elsewhere: its TLB entries are flushed before"
+    " (mm/memory.c:2739, v3.7)",
+    "foreign frame": "a frame is used again after every TLB has dropped it (mm/memory.c:2764, v3.7)",
+    "wrong mapcount": "a page's _mapcount is the number of PTEs that map it, less one"
+    " (include/linux/mm_types.h:100, v3.7)",
+    "leak": "every reference that is taken is given back (include/linux/mm_types.h:109, v3.7)",
+    "kernel bug": "what the kernel asserts is true (include/asm-generic/bug.h:55, v3.7)",
+    "deadlock": "no two tasks wait for each other, nor any longer ring of them (kernel/lockdep.c:1151, v3.7)",
+    "livelock": "whoever has begun can finish (kernel/hung_task.c:71, v3.7)",
+}
+#: A frame must also be out of every PTE when it is freed.
+NO_PTE_OF_A_FREE_PAGE = "a frame is given back when no PTE names it (mm/page_alloc.c:601, v3.7)"
+
 
 class Violation(Exception):
     """Something that must never happen, happened.
@@ -42,13 +67,15 @@ class Violation(Exception):
         kind: one of :data:`KINDS`.
         sentence: what happened, in English, with names.
         culprits: the objects at fault.
+        rule: the rule that was broken, with its source; that of the kind unless another is given.
     """
 
-    def __init__(self, kind: str, sentence: str, culprits: tuple[Struct, ...] = ()) -> None:
+    def __init__(self, kind: str, sentence: str, culprits: tuple[Struct, ...] = (), rule: str = "") -> None:
         super().__init__(f"{kind}: {sentence}")
         self.kind = kind
         self.sentence = sentence
         self.culprits = culprits
+        self.rule = rule or RULES.get(kind, "")
 
 
 def after(op: Op, memory: Memory) -> None:
@@ -60,12 +87,12 @@ def after(op: Op, memory: Memory) -> None:
     if type(op) is Release and op.lock.base == "PG_locked" and isinstance(op.lock.ref, Page):
         _raise("stale migration entry", no_stale_migration_entry(memory, op.lock.ref), op.lock.ref)
     elif type(op) is Free and isinstance(op.ref, Page):
-        _raise("use after free", no_freed_page_is_mapped(memory, op.ref), op.ref)
+        _raise("use after free", no_freed_page_is_mapped(memory, op.ref), op.ref, rule=NO_PTE_OF_A_FREE_PAGE)
 
 
-def _raise(kind: str, sentence: str | None, *culprits: Struct) -> None:
+def _raise(kind: str, sentence: str | None, *culprits: Struct, rule: str = "") -> None:
     if sentence is not None:
-        raise Violation(kind, sentence, culprits)
+        raise Violation(kind, sentence, culprits, rule)
 
 
 def get(memory: Memory, field: Field) -> Any:

@@ -272,18 +272,18 @@ def _event(data: Mapping[str, Any]) -> Event:
 
 def violation_json(it: Violation | None) -> dict[str, Any] | None:
     """A violation as JSON values."""
-    return (
-        it
-        if it is None
-        else {"kind": it.kind, "sentence": it.sentence, "culprits": [encode(ref) for ref in it.culprits]}
-    )
+    if it is None:
+        return None
+    culprits = [encode(ref) for ref in it.culprits]
+    return {"kind": it.kind, "sentence": it.sentence, "rule": it.rule, "culprits": culprits}
 
 
 def _violation(data: Mapping[str, Any] | None) -> Violation | None:
     if data is None:
         return None
     assert data["kind"] in KINDS
-    return Violation(data["kind"], data["sentence"], tuple(decode(ref) for ref in data["culprits"]))
+    culprits = tuple(decode(ref) for ref in data["culprits"])
+    return Violation(data["kind"], data["sentence"], culprits, data.get("rule", ""))  # older traces have no rule
 
 
 def _task_json(info: TaskInfo) -> list[Any]:

@@ -116,13 +116,15 @@ def test_check_tells_its_verdict_by_its_exit_code(
 ) -> None:
     """0 safe, 1 unsafe, 3 undecided; and the keys of a verdict."""
     said = told("check", *argv, code=code)
-    assert set(said) == {"world", "variant", "params", "verdict", "states", "transitions", "complete", "violations"}
+    keys = {"world", "variant", "params", "verdict", "states", "transitions", "complete", "depth", "bound"}
+    assert set(said) == keys | {"violations"}
+    assert bool(said["bound"]) == (verdict != "safe")
     assert (said["verdict"], said["complete"]) == (verdict, verdict == "safe")
     assert said["states"] > 0
     assert said["transitions"] > 0
     assert len(said["violations"]) == (verdict == "unsafe")
     for it in said["violations"]:
-        assert set(it) == {"kind", "sentence", "run_name", "steps"}
+        assert set(it) == {"kind", "sentence", "rule", "run_name", "steps"}
 
 
 def test_a_counterexample_is_a_run_name_that_replays(told: Callable[..., Any]) -> None:
@@ -131,7 +133,7 @@ def test_a_counterexample_is_a_run_name_that_replays(told: Callable[..., Any]) -
     assert found["kind"] == "stale migration entry"
     said = told("replay", found["run_name"])
     assert set(said) == {"run_name", "events", "final_memory_hash", "violations"}
-    assert [it["kind"] for it in said["violations"]] == [found["kind"]]
+    assert [(it["kind"], it["rule"]) for it in said["violations"]] == [(found["kind"], found["rule"])]
     assert len(said["events"]) == found["steps"]
     assert said["events"][-1]["outcome"] == "bug"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -77,12 +78,22 @@ def given_params(options: argparse.Namespace, world: World) -> dict[str, int]:
 # --- progress, files -------------------------------------------------------------------------------------
 
 
-def progress(what: str) -> Callable[..., None] | None:
-    """Writes progress to a terminal, one line that is written over; nothing to a file or pipe."""
-    if not sys.stderr.isatty():
+#: Seconds between two lines of progress.
+_OFTEN = 0.1
+
+
+def progress(options: argparse.Namespace, what: str) -> Callable[..., None] | None:
+    """Writes progress to a terminal, one line that is written over; nothing to a file or pipe, or beside JSON."""
+    if options.json or not sys.stderr.isatty():
         return None
+    last = 0.0
 
     def tell(*numbers: Any) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < _OFTEN:
+            return
+        last = now
         said = ", ".join(f"{it:,}" if isinstance(it, int) else str(it) for it in numbers)
         print(f"\r\033[K{what}: {said}", end="", file=sys.stderr, flush=True)
 

@@ -49,7 +49,7 @@ def _verdict(world_name: str, variant_name: str, options: argparse.Namespace) ->
     from sim.engines.checker import check
 
     world, variant = worlds.find(world_name), variants.find(variant_name)
-    told = progress(f"{world.name} under {variant.name}: states, depth")
+    told = progress(options, f"{world.name} under {variant.name}: states, depth")
     try:
         return check(world, variant, given_params(options, world), limit=options.limit, progress=told)
     finally:
@@ -72,8 +72,11 @@ def _verdict_json(it: Any) -> dict[str, Any]:
         "states": it.states,
         "transitions": it.transitions,
         "complete": it.complete,
+        "depth": it.depth,
+        "bound": it.bound,
         "violations": [
-            {"kind": v.kind, "sentence": v.sentence, "run_name": v.run_name, "steps": v.steps} for v in it.violations
+            {"kind": v.kind, "sentence": v.sentence, "rule": v.rule, "run_name": v.run_name, "steps": v.steps}
+            for v in it.violations
         ],
     }
 
@@ -85,9 +88,12 @@ def _verdict_text(it: Any) -> str:
     ]
     if it.verdict == "safe":
         lines.append("  no violation in any schedule of this world (sequentially consistent memory)")
+    if it.verdict == "undecided":
+        lines.append(f"  {it.bound}")
     for v in it.violations:
         lines += [
             f"  {v.kind} after {v.steps} steps: {v.sentence}",
+            f"  the rule that was broken: {v.rule}",
             f'  replay with: python -m sim replay "{v.run_name}"',
         ]
     return "\n".join(lines)
@@ -107,6 +113,8 @@ def _replay(options: argparse.Namespace) -> Answer:
     }
     lines = [f"{event.step:5} {event.task!s:14} {event.outcome:8} {_op_text(event)}" for event in run.events]
     lines.append(f"final memory {run.final_memory_hash}; " + (str(run.violation) if run.violation else "no violation"))
+    if run.violation is not None:
+        lines.append(f"the rule that was broken: {run.violation.rule}")
     return Answer(data, "\n".join(lines))
 
 
@@ -123,7 +131,7 @@ def _luck(options: argparse.Namespace) -> Answer:
         raise BadParameter(f"--runs {options.runs} is not allowed: at least 1")
     if not 0 < options.preempt <= 1:
         raise BadParameter(f"--preempt {options.preempt} is not allowed: above 0, at most 1")
-    told = progress(f"{world.name}: runs")
+    told = progress(options, f"{world.name}: runs")
     params = world.small(given_params(options, world))
     try:
         found = luck(

@@ -12,10 +12,10 @@ def add(commands: Commands) -> None:
     commands.add("bench", _bench, "measure this machine: ratios against named peers, in one run")
 
 
-def _bench(_: argparse.Namespace) -> Answer:
+def _bench(options: argparse.Namespace) -> Answer:
     from sim.bench import bench, table
 
-    told = progress("bench")
+    told = progress(options, "bench")
     try:
         data = bench(told)
     finally:

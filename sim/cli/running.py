@@ -61,7 +61,7 @@ def _timed(options: argparse.Namespace) -> Any:
     if not options.costs > 0:
         raise BadParameter(f"--costs {options.costs} is not allowed: a factor above 0")
     variant = variants.find(options.variant)
-    told = progress(f"{world.name} under {variant.name}")
+    told = progress(options, f"{world.name} under {variant.name}")
     costs = timed.COSTS.scaled(options.costs)
     try:
         return timed.run(

@@ -46,6 +46,7 @@ class Found:
     Attributes:
         kind: one of :data:`sim.invariants.KINDS`.
         sentence: what happened, in English, with names.
+        rule: the rule that was broken, with its source.
         run_name: the run; every engine takes it.
         steps: how long it is.
         preemptions: how often it leaves a task that could have gone on.
@@ -54,6 +55,7 @@ class Found:
 
     kind: str
     sentence: str
+    rule: str
     run_name: str
     steps: int
     preemptions: int
@@ -88,7 +90,12 @@ class Verdict:
 
     def __str__(self) -> str:
         lines = [f"{self.world} under {self.variant}: {self.verdict}; {self.states:,} states, depth {self.depth}"]
-        lines += [f"  {it.kind} in {it.steps} steps: {it.sentence}\n  {it.run_name}" for it in self.violations]
+        for it in self.violations:
+            lines += [
+                f"  {it.kind} in {it.steps} steps: {it.sentence}",
+                f"  broken rule: {it.rule}",
+                f"  {it.run_name}",
+            ]
         return "\n".join(lines + ([f"  {self.bound}"] if self.bound else []))
 
 
@@ -105,8 +112,8 @@ def check(
 
     The parameters are the world's small ones (``World.check``) with *params* over them.  The search stops at the
     first violation, or with *all_kinds* goes on and returns a shortest run to each kind; at *limit* states it
-    gives up.  *progress* is told the number of states and the depth now and then.  Ctrl-C ends it with
-    KeyboardInterrupt, and nothing is left to tidy up.
+    gives up.  *progress* is told the number of states and the depth now and then.  Ctrl-C ends it with what was
+    found so far: "undecided", unless that is a violation, with the number of states as the bound.
 
     Raises:
         UserError: for a world, variant or parameter that does not exist, or code that yields what it must not.
@@ -166,7 +173,7 @@ class _Case:
     def found(self, tables: Tables, violation: Violation, turns: Turns) -> Found:
         name = run_name(self.world, self.params, self.variant.name, turns)
         preemptions = search_preemptions.count(tables, turns)
-        return Found(violation.kind, violation.sentence, name, len(turns), preemptions, turns)
+        return Found(violation.kind, violation.sentence, violation.rule, name, len(turns), preemptions, turns)
 
 
 def final_violation(tables: Tables, state: int) -> Violation | None:
@@ -199,6 +206,14 @@ class Search:
 
     def run(self, limit: int = LIMIT, progress: Progress | None = None, *, all_kinds: bool = False) -> str:
         """Search; return what stopped it, or nothing."""
+        try:
+            return self._run(limit, progress, all_kinds)
+        except KeyboardInterrupt:
+            self.complete = False
+            self._settle()
+            return f"interrupted at {len(self.seen):,} states, at depth {self.depth}"
+
+    def _run(self, limit: int, progress: Progress | None, all_kinds: bool) -> str:
         level = [self.tables.start]
         while level:
             following: list[int] = []

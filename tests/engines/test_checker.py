@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from sim import invariants, variants, worlds
+from sim import invariants, worlds
 from sim.engines.checker import Search, check, fewest_preemptions
 from sim.engines.checker_tables import Tables
 from sim.errors import NotAnOperation, UnknownName
-from sim.locks import FREE_RWSEM
 from sim.ops import SHARED, Acquire, Alloc, Bug, Choose, Free, Kernel, Release, Until
-from sim.setup import Builder
-from sim.structs import ANON_VMA_MUTEX, MMAP_SEM, Page, Struct, declare
+from sim.structs import Page, PageTable, Pte
 from sim.worlds import World
-
-MUTEX = variants.find("mutex_v37")
-
-
-class Toy(Struct):
-    """A few fields to play with."""
-
-    a = declare(0, guard="atomic")
-    b = declare(0, guard="atomic")
-    done = declare(0, guard="atomic")
-    lock = declare(None, guard="itself", lock=ANON_VMA_MUTEX)
-    sem = declare(FREE_RWSEM, guard="itself", lock=MMAP_SEM)
-
-
-T = Toy("toy")
-
-
-@dataclass
-class Daemon:
-    body: Callable[..., Kernel]
-
-
-def toy(*bodies: Callable[..., Kernel] | Daemon, memory: dict[Any, Any] | None = None) -> World:
-    """A world of tasks t0, t1, ... that share a CPU and the fields of T."""
-
-    def build() -> Builder:
-        b = Builder()
-        mm, cpu = b.mm(), b.cpu(0, 0)
-        b.memory.update(memory or {})
-        for number, body in enumerate(bodies):
-            daemon = isinstance(body, Daemon)
-            b.task(f"t{number}", cpu, mm, body.body if daemon else body, "", daemon=daemon)
-        return b
-
-    return World("toy", "a toy", "", {}, {}, build)
+from tests.engines.toys import MUTEX, Daemon, T, toy
 
 
 def kinds(world: World, **options: Any) -> list[tuple[str, int]]:
@@ -332,41 +296,7 @@ def test_what_cannot_be_analysed_is_told_apart_by_all_its_answers() -> None:
     assert (verdict.verdict, verdict.states) == ("safe", 5)
 
 
-# --- bounds, progress, errors ----------------------------------------------------------------------------
-
-
-def counts_for_ever(k: Any) -> Kernel:
-    while True:
-        yield T.a.add(1)
-
-
-def test_the_search_gives_up_at_its_limit_and_says_so() -> None:
-    verdict = check(toy(counts_for_ever), MUTEX, limit=100)
-    assert (verdict.verdict, verdict.complete, verdict.violations) == ("undecided", False, ())
-    assert "100 states" in verdict.bound
-
-
-def test_a_violation_counts_although_the_limit_was_met() -> None:
-    def goes_wrong(k: Any) -> Kernel:
-        yield Bug("kernel bug", "at once")
-
-    verdict = check(toy(goes_wrong, counts_for_ever), MUTEX, limit=100, all_kinds=True)
-    assert (verdict.verdict, verdict.complete) == ("unsafe", False)
-
-
-def test_progress_is_told_states_and_depth() -> None:
-    told: list[tuple[int, int]] = []
-    verdict = check(toy(increment, increment), MUTEX, progress=lambda *it: told.append(it))
-    assert told[-1] == (verdict.states, verdict.depth)
-    assert told == sorted(told)
-
-
-def test_ctrl_c_ends_the_search() -> None:
-    def interrupt(states: int, depth: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        check(toy(increment), MUTEX, progress=interrupt)
+# --- names, errors --------------------------------------------------------------------------------------
 
 
 def test_the_world_s_small_parameters_are_the_default() -> None:
@@ -394,3 +324,24 @@ def test_a_coroutine_that_yields_nonsense_is_reported() -> None:
 
 def test_every_kind_that_the_checker_names_is_known() -> None:
     assert {"deadlock", "livelock"} <= invariants.KINDS.keys()
+
+
+def test_every_kind_has_a_rule_with_its_source() -> None:
+    """A verdict says not only what happened but which rule was broken, and where the kernel has it."""
+    assert invariants.RULES.keys() == invariants.KINDS.keys()
+    for rule in (*invariants.RULES.values(), invariants.NO_PTE_OF_A_FREE_PAGE):
+        assert re.search(r"^[a-z].* \([\w/-]+/[\w-]+\.[ch]:\d+, v3\.[78]\)$", rule), rule
+
+
+def test_a_violation_has_the_rule_of_its_kind_or_a_nearer_one() -> None:
+    page, table = Page("r"), PageTable("r_table")
+
+    def frees(k: Any) -> Kernel:
+        yield table.pte[0].set(Pte("present", page))
+        yield Free(page)
+
+    (found,) = check(toy(frees), MUTEX).violations
+    assert (found.kind, found.rule) == ("use after free", invariants.NO_PTE_OF_A_FREE_PAGE)
+    (found,) = check(toy(increment, increment, observer), MUTEX).violations
+    assert found.rule == invariants.RULES["kernel bug"]
+    assert found.rule in str(check(toy(increment, increment, observer), MUTEX))
