@@ -8,12 +8,14 @@ Where is what, from the bottom up; imports only go down this list:
     sync.py         mutex_lock, down_read, spin_lock, lock_page, ...
     context.py      the ``k`` of a kernel function, and the seams a variant may change
     kernel/         the kernel (3.7), file for file
-    variants/       one file a variant of locking and TLB discipline
+    build.py        a kernel with some functions replaced
     user.py         what user code and the MMU do
-    setup.py        the words in which a world describes its start
-    worlds.py       starting memories and tasks: one function a scenario
+    variants/       one file a variant of locking and TLB discipline
     invariants.py   what must hold
-    machine.py      the only interpreter of operations
+    interpreter.py  what each operation does to memory
+    setup.py        the words in which a world describes its start
+    worlds/         starting memories and tasks: one function a scenario, one file a group
+    machine.py      driving the coroutines of one run
     schedule.py     schedules and run names
     trace.py        what happened
     engines/        stepper (a person), timed (a clock), checker (everybody, in every order)

@@ -36,7 +36,7 @@ from sim.ops import (
     Write,
     Xchg,
 )
-from sim.structs import IpiRequest, Page, Pte, Struct, TlbEntry
+from sim.structs import IpiRequest, Page, Pte, Struct, TlbEntry, Written
 
 
 class Change(NamedTuple):
@@ -258,9 +258,10 @@ def _user_write(vpn: int, memory: Memory, me: Context, changes: list[Change]) ->
         return False
     _check_frame(entry.page, vpn, memory, me)
     shadow = me.mm.shadow[vpn]
-    number = get(memory, shadow) + 1
-    _store(entry.page.data, (vpn, number), memory, changes)
-    _store(shadow, number, memory, changes)
+    last = get(memory, shadow)
+    written = Written(vpn, last.number + 1 if last else 1, me.mm)
+    _store(entry.page.data, written, memory, changes)
+    _store(shadow, written, memory, changes)
     return True
 
 
@@ -269,22 +270,29 @@ def _user_read(vpn: int, memory: Memory, me: Context) -> bool:
     if entry is None:
         return False
     _check_frame(entry.page, vpn, memory, me)
-    data = get(memory, entry.page.data)
-    seen, last = (data[1] if data else 0), get(memory, me.mm.shadow[vpn])
+    seen, last = get(memory, entry.page.data), get(memory, me.mm.shadow[vpn])
     if seen != last:
         pte = invariants.pte_of(memory, me.mm, vpn)
         kind = "lost write" if pte is not None and pte.page is entry.page else "stale read"
-        raise Violation(kind, f"{me.current} reads write {seen} of page {vpn}, the last was {last}", (entry.page,))
+        numbers = [it.number if it else 0 for it in (seen, last)]
+        sentence = f"{me.current} reads write {numbers[0]} of page {vpn}, the last was {numbers[1]}"
+        raise Violation(kind, sentence, (entry.page,))
     return True
 
 
 def _check_frame(page: Page, vpn: int, memory: Memory, me: Context) -> None:
-    """User code reached *page* through its TLB: the frame must still be that virtual page's."""
-    data = get(memory, page.data)
+    """User code reached *page* through its TLB: the frame must still be that virtual page's.
+
+    It may hold the page's data, older data of it, or none; not what was written elsewhere, unless that came here by
+    fork or mremap.
+    """
+    data, last = get(memory, page.data), get(memory, me.mm.shadow[vpn])
     if memory.get(page.life):
         why = "which has been freed"
-    elif data is not None and data[0] != vpn:
-        why = f"which now holds page {data[0]}"
+    elif data is not None and data != last and (data.vpn, data.mm) != (vpn, me.mm):
+        if last is not None and (data.vpn, data.mm) == (last.vpn, last.mm):
+            return  # older data of where the page came from
+        why = f"which now holds page {data.vpn} of {data.mm}"
     else:
         return
     raise Violation("foreign frame", f"{me.current} uses page {vpn} in {page}, {why}", (page,))

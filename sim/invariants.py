@@ -18,6 +18,7 @@ Memory = dict[Field, Any]
 #: Every kind of violation, and what it means.
 KINDS: dict[str, str] = {
     "use after free": "an object was touched after it had been freed",
+    "null pointer": "a pointer was followed that names nothing",
     "double free": "an object was freed twice",
     "release without hold": "a lock was released by a task that does not hold it",
     "lock order": "a lock was taken inside one that belongs inside it",
@@ -149,16 +150,16 @@ def pte_of(memory: Memory, mm: Mm, vpn: int) -> Any:
 def _lost_writes(memory: Memory, mm: Mm) -> Iterator[tuple[str, str, Struct]]:
     """Every page that was written is mapped, and its frame has the last write."""
     for vpn, field in sorted(mm.shadow.items(), key=lambda it: str(it[0])):
-        number = memory.get(field, 0)
-        if not number:
+        last = memory.get(field)
+        if last is None:
             continue
         pte = pte_of(memory, mm, vpn)  # type: ignore[arg-type]  # the keys of shadow are page numbers
         if pte is None:
             yield "lost write", f"page {vpn} of {mm} was written and is mapped no longer", mm
         elif pte.kind == "migration":
             yield "stale migration entry", f"page {vpn} of {mm} is left as a migration entry of {pte.page}", mm
-        elif get(memory, pte.page.data) != (vpn, number):
-            yield "lost write", f"{pte.page} lacks write {number} to page {vpn} of {mm}", pte.page
+        elif get(memory, pte.page.data) != last:
+            yield "lost write", f"{pte.page} lacks write {last.number} to page {vpn} of {mm}", pte.page
 
 
 def _page_counts(memory: Memory, page: Page) -> Iterator[tuple[str, str, Struct]]:

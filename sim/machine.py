@@ -79,6 +79,7 @@ def advance(coroutine: Generator[Any, Any, Any], answer: Any, memory: Memory, po
 
     Raises:
         NotAnOperation: if it yields something else, naming file and line.
+        Violation: if it follows a null pointer: what a pointer names may have been taken away by another task.
     """
     passed = 0
     try:
@@ -103,6 +104,12 @@ def advance(coroutine: Generator[Any, Any, Any], answer: Any, memory: Memory, po
         return None
     except (UserError, Violation):
         raise
+    except AttributeError as error:
+        if error.obj is None:
+            where = guard.place_of(error)
+            sentence = f"{where.function} follows a null pointer to its {error.name}, at {where.file}:{where.line}"
+            raise Violation("null pointer", sentence) from error
+        raise NotAnOperation(guard.place_of(error), f"raises AttributeError: {error}") from error
     except Exception as error:
         raise NotAnOperation(guard.place_of(error), f"raises {type(error).__name__}: {error}") from error
 
@@ -128,6 +135,7 @@ class Machine:
     """
 
     def __init__(self, setup: Setup, variant: Variant) -> None:
+        setup, variant = setup.on(variant)
         self.setup = setup
         self.variant = variant
         self.tasks: tuple[TaskInfo, ...] = setup.tasks

@@ -8,12 +8,15 @@ leaves behind.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from sim import guard
+from sim.build import Patch, link
 from sim.context import Context
+from sim.interpreter import execute
+from sim.kernel.rmap import anon_vma_chain_link
 from sim.kernel.tlb import flush_tlb_func
 from sim.ops import Kernel
 from sim.structs import (
@@ -30,6 +33,7 @@ from sim.structs import (
     Struct,
     Task,
     Vma,
+    Written,
 )
 from sim.variants import Variant
 
@@ -70,13 +74,33 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Where a run starts: its world and parameters, the memory, the tasks."""
+    """Where a run starts: its world and parameters, the memory, the tasks.
+
+    Attributes:
+        patch: the kernel functions that the world replaces, by dotted name.
+        guarded: whether the tasks' code is a reader's own, so that it is watched.
+    """
 
     world: str
     params: dict[str, int]
     memory: dict[Any, Any]
     tasks: tuple[TaskInfo, ...]
     nodes: int
+    patch: Patch = field(default_factory=dict)
+    guarded: bool = False
+
+    def on(self, variant: Variant) -> tuple[Setup, Variant]:
+        """This setup and *variant* on one kernel: the one in which both have replaced what they replace.
+
+        Where both replace the same function the world's own wins: that is the rule it is about.
+        """
+        patch = {**variant.patch, **self.patch}
+        if not patch and variant.guarded >= self.guarded:
+            return self, variant
+        linked = link(patch)
+        tasks = tuple(replace(it, body=linked(it.body)) for it in self.tasks)
+        seams = {name: linked(function) for name, function in variant.seams.items()}
+        return replace(self, tasks=tasks), replace(variant, seams=seams, guarded=variant.guarded or self.guarded)
 
 
 def letter(number: int) -> str:
@@ -84,6 +108,10 @@ def letter(number: int) -> str:
     if number < 26:
         return chr(ord("a") + number)
     return chr(ord("A") + number - 26) if number < 52 else f"({number})"
+
+
+#: The address space of kernel threads: no user pages, and no CPU in its mask.
+INIT_MM: Final = Mm("init_mm")
 
 
 @dataclass
@@ -94,8 +122,10 @@ class Builder:
     memory: dict[Any, Any] = field(default_factory=dict)
     frames: int = 0
     cpus: dict[Cpu, int] = field(default_factory=dict)
+    _mms: dict[Mm, None] = field(default_factory=dict)
     _tasks: list[tuple[Task, Cpu, Mm, bool, str, Body]] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
+    _kin: dict[Vma, str] = field(default_factory=dict)  # what the first of its family was called
 
     def _new(self, struct: type[Any], name: str, **values: Any) -> Any:
         if name in self._names:
@@ -118,6 +148,7 @@ class Builder:
     def mm(self, name: str = "P") -> Mm:
         """An address space."""
         mm: Mm = self._new(Mm, name)
+        self._mms[mm] = None
         return mm
 
     def vma(self, mm: Mm, name: str, start: int, end: int, *, grows_down: bool = False) -> Vma:
@@ -129,9 +160,80 @@ class Builder:
         self._set(anon_vma, root=anon_vma, rb_root=avc)
         self._set(avc, vma=vma)
         self._set(vma, anon_vma=anon_vma, anon_vma_chain=(avc,))
+        self._insert(mm, vma)
+        self._kin[vma] = name
+        return vma
+
+    def _insert(self, mm: Mm, vma: Vma) -> None:
         vmas = (*self.memory.get(mm.mmap, ()), vma)
         self._set(mm, mmap=tuple(sorted(vmas, key=lambda it: self.memory[it.vm_start])))
-        return vma
+
+    def fork(self, parent: Mm, name: str) -> Mm:
+        """A child of *parent*, as fork leaves it: its VMAs linked into the family, its pages shared and read-only.
+
+        What ``heap`` is in the first of the family is ``heap_C`` in the child C, with ``A_heap_C`` for its own
+        anon_vma and ``avc(heap_C,A_heap)`` for its link to the parent's.
+        """
+        child = self.mm(name)
+        for vma in self.memory.get(parent.mmap, ()):
+            copy = self._fork_vma(vma, child)
+            self._insert(child, copy)
+            self._share_pages(vma, parent, child)
+        return child
+
+    def _fork_vma(self, vma: Vma, child: Mm) -> Vma:
+        """The child's copy of *vma*, linked as ``anon_vma_fork`` links it: to the oldest anon_vma first."""
+        name = f"{self._kin[vma]}_{child}"
+        same = {it: self.memory[getattr(vma, it)] for it in ("vm_start", "vm_end", "vm_pgoff", "vm_flags")}
+        copy: Vma = self._new(Vma, name, vm_mm=child, **same)
+        self._kin[copy] = self._kin[vma]
+        if (oldest := self.memory.get(vma.anon_vma)) is None:
+            return copy
+        for avc in reversed(self.memory[vma.anon_vma_chain]):
+            anon_vma = self.memory[avc.anon_vma]
+            self._link(copy, self._new(AnonVmaChain, f"avc({copy},{anon_vma})"), anon_vma)
+        root = self.memory[oldest.root]
+        own = self._new(AnonVma, f"A_{name}", refcount=1, root=root)
+        self._set(root, refcount=self.memory[root.refcount] + 1)
+        self._set(copy, anon_vma=own)
+        self._link(copy, self._new(AnonVmaChain, f"avc_{name}"), own)
+        return copy
+
+    def _link(self, vma: Vma, avc: AnonVmaChain, anon_vma: AnonVma) -> None:
+        """Put *avc* between the two, by the kernel's own code: the tree has the shape that the kernel gives it."""
+        k = Context(Task("setup"), INIT_MM, Cpu("setup"), 0, {})
+        self._do(anon_vma_chain_link(k, vma, avc, anon_vma), k)
+
+    def _do(self, coroutine: Kernel, k: Context) -> None:
+        """Run kernel code on the memory, alone."""
+        answer = None
+        try:
+            while True:
+                answer = execute(coroutine.send(answer), self.memory, k, [])
+        except StopIteration:
+            pass
+
+    def _share_pages(self, vma: Vma, parent: Mm, child: Mm) -> None:
+        for vpn in range(self.memory[vma.vm_start], self.memory[vma.vm_end]):
+            table = self.memory.get(parent.pmd[vpn // PTRS_PER_PTE])
+            if table is None or (pte := self.memory.get(table.pte[vpn % PTRS_PER_PTE])) is None:
+                continue
+            shared = self.memory[table.pte[vpn % PTRS_PER_PTE]] = pte._replace(write=False)
+            self.memory[self._table(child, vpn).pte[vpn % PTRS_PER_PTE]] = shared
+            for count in (pte.page._mapcount, pte.page._count, pte.page.present_ptes):
+                self.memory[count] += 1
+            if (last := self.memory.get(parent.shadow[vpn])) is not None:
+                self.memory[child.shadow[vpn]] = last
+
+    def _table(self, mm: Mm, vpn: int) -> PageTable:
+        """The page table of *vpn*, made if there is none: ``pt0`` in the first address space, ``pt_C0`` in C."""
+        place = mm.pmd[vpn // PTRS_PER_PTE]
+        table: PageTable | None = self.memory.get(place)
+        if table is None:
+            first = mm is next(iter(self._mms))
+            name = f"pt{vpn // PTRS_PER_PTE}" if first else f"pt_{mm}{vpn // PTRS_PER_PTE}"
+            table = self.memory[place] = self._new(PageTable, name)
+        return table
 
     def page(self, vma: Vma, vpn: int, node: int, *, kind: str = "present", pins: int = 0, written: int = 0) -> Page:
         """A frame on *node*, mapped at virtual page *vpn* of *vma*.
@@ -140,16 +242,14 @@ class Builder:
         outside (get_user_pages); *written* writes have been made to it.
         """
         mm = self.memory[vma.vm_mm]
-        table = self.memory.get(mm.pmd[vpn // PTRS_PER_PTE])
-        if table is None:
-            table = self._new(PageTable, f"pt{vpn // PTRS_PER_PTE}")
-            self.memory[mm.pmd[vpn // PTRS_PER_PTE]] = table
+        table = self._table(mm, vpn)
         page: Page = self._new(Page, f"f{self.frames}", node=node, mapping=self.memory[vma.anon_vma], index=vpn)
         self.frames += 1
         self._set(page, _mapcount=0, _count=1 + pins, pins=pins, present_ptes=1)
         if written:
-            self._set(page, data=(vpn, written))
-            self.memory[mm.shadow[vpn]] = written
+            last = Written(vpn, written, mm)
+            self._set(page, data=last)
+            self.memory[mm.shadow[vpn]] = last
         self.memory[table.pte[vpn % PTRS_PER_PTE]] = Pte(kind, page, True, bool(written))
         return page
 
@@ -159,15 +259,20 @@ class Builder:
         self._tasks.append((task, cpu, mm, daemon, title, body))
         return task
 
-    def finish(self, world: str, params: dict[str, int]) -> Setup:
-        """The setup: every CPU with a thread is in its mm's cpumask and has an interrupt handler."""
+    def kernel_thread(self, name: str, cpu: Cpu, body: Body, title: str) -> Task:
+        """A thread without an address space of its own, such as kswapd; no user code runs on its CPU."""
+        return self.task(name, cpu, INIT_MM, body, title)
+
+    def finish(self, world: str, params: dict[str, int], *, patch: Patch | None = None, guarded: bool = False) -> Setup:
+        """The setup: every CPU with a user thread is in its mm's cpumask and has an interrupt handler."""
         used = list(dict.fromkeys((cpu, mm) for _, cpu, mm, *_ in self._tasks))
-        for mm in dict.fromkeys(mm for _, mm in used):
-            self._set(mm, cpu_vm_mask=tuple(cpu for cpu, its in used if its is mm))
+        user = [(cpu, mm) for cpu, mm in used if mm is not INIT_MM]
+        for mm in dict.fromkeys(mm for _, mm in user):
+            self._set(mm, cpu_vm_mask=tuple(cpu for cpu, its in user if its is mm))
         if len(used) > 1:
-            for cpu, mm in used:
+            for cpu, mm in user:
                 self.task(f"ipi@{cpu}", cpu, mm, flush_tlb_func, f"interrupt handler of {cpu}", daemon=True)
-        return Setup(world, dict(params), self.memory, tuple(self._infos()), self.nodes)
+        return Setup(world, dict(params), self.memory, tuple(self._infos()), self.nodes, patch or {}, guarded)
 
     def _infos(self) -> Iterable[TaskInfo]:
         for number, (task, cpu, mm, daemon, title, body) in enumerate(self._tasks):

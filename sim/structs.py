@@ -61,6 +61,23 @@ class TlbEntry(NamedTuple):
     dirty: bool
 
 
+class Written(NamedTuple):
+    """What the user has last put into a page, as the checks know it: no kernel keeps this.
+
+    A frame has one (its contents), and so has each virtual page (what a read must see).  It goes where the data goes:
+    a fork copies it to the child's page, mremap moves it to the new address.
+
+    Attributes:
+        vpn: the virtual page that was written to.
+        number: the number of the write to that page.
+        mm: in which address space.
+    """
+
+    vpn: int
+    number: int
+    mm: Any
+
+
 class IpiRequest(NamedTuple):
     """One request in a CPU's queue: who waits for it, and what to drop from the TLB."""
 
@@ -187,7 +204,7 @@ class Page(Struct):
     index = declare(0, guard="PG_locked")
     _mapcount = declare(-1, guard="ptl")
     _count = declare(0, guard="atomic", outlives=True)
-    #: The user's data: (virtual page, number of the write) of the last write that is in this frame, or None.
+    #: The user's data: the last write that is in this frame (:class:`Written`), or None.
     data = declare(None, guard="PTE")
     #: How many PTEs name this frame as a migration entry, and as a mapping.
     migration_ptes = declare(0, guard="ghost", outlives=True)
@@ -216,8 +233,8 @@ class Mm(Struct):
     pmd = table(None, guard="page_table_lock")
     #: The CPUs that may hold TLB entries of this address space, in order.
     cpu_vm_mask = declare((), guard="atomic")
-    #: Per virtual page the number of the last write any thread made: what every later read must see.
-    shadow = table(0, guard="ghost")
+    #: Per virtual page the last write any thread made (:class:`Written`), or None: what every later read must see.
+    shadow = table(None, guard="ghost")
 
 
 class Vma(Struct):

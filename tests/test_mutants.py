@@ -35,7 +35,7 @@ from sim.kernel.migrate import sys_move_pages
 from sim.kernel.swap import put_page
 from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, Page, PageTable
+from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, Page, PageTable, Written
 from sim.user import user_read, user_write
 from sim.variants import Variant
 from sim.worlds import World
@@ -59,8 +59,8 @@ def _move(k: Context, *, vpn: int) -> Kernel:
 
 
 def _device(k: Context, *, page: Page) -> Kernel:
-    yield page.data.set((0, 2))
-    yield k.mm.shadow[0].set(2)
+    yield page.data.set(Written(0, 2, k.mm))
+    yield k.mm.shadow[0].set(Written(0, 2, k.mm))
     yield page.pins.add(-1)
     yield from put_page(k, page)
 

@@ -178,3 +178,53 @@ def test_two_objects_cannot_have_one_name() -> None:
     b.vma(b.mm(), "heap", 0, 8)
     with pytest.raises(ValueError, match="two objects are called A_heap"):
         b.vma(b.mm("Q"), "heap", 0, 8)
+
+
+# --- families --------------------------------------------------------------------------------------------
+
+
+def test_a_family_is_linked_as_the_worked_example_says() -> None:
+    """P, its child C and its grandchild G: chains newest first, one root, references, trees in order of age."""
+    b = Builder()
+    parent = b.mm("P")
+    page = b.page(b.vma(parent, "heap", 0, 8), 3, node=0, written=1)
+    grandchild = b.fork(b.fork(parent, "C"), "G")
+    b.task("nobody", b.cpu(0, 0), parent, partial(_toucher, vpns=()), "nothing")
+    memory = b.finish("test", {}).memory
+    chains = {it.name: [memory[avc.anon_vma].name for avc in memory[it.anon_vma_chain]] for it in map(Vma, HEAPS)}
+    assert chains == {
+        "heap": ["A_heap"],
+        "heap_C": ["A_heap_C", "A_heap"],
+        "heap_G": ["A_heap_G", "A_heap_C", "A_heap"],
+    }
+    own = [memory[Vma(it).anon_vma] for it in HEAPS]
+    assert [memory[it.root].name for it in own] == ["A_heap"] * 3
+    assert [memory[it.refcount] for it in own] == [3, 1, 1]
+    assert [[memory[avc.vma].name for avc in in_order(memory, it)] for it in own] == [HEAPS, HEAPS[1:], HEAPS[2:]]
+    assert (memory[page._mapcount], memory[page._count], memory[page.present_ptes]) == (2, 3, 3)
+    pte = invariants.pte_of(memory, grandchild, 3)
+    assert (pte.page, pte.write) == (page, False)
+    assert memory[grandchild.shadow[3]] == memory[parent.shadow[3]] == memory[page.data]
+
+
+HEAPS = ["heap", "heap_C", "heap_G"]
+
+
+def in_order(memory: Memory, anon_vma: AnonVma) -> list[AnonVmaChain]:
+    """The links in the tree of *anon_vma*, from left to right."""
+
+    def below(node: Any) -> list[AnonVmaChain]:
+        return [] if node is None else [*below(memory.get(node.rb_left)), node, *below(memory.get(node.rb_right))]
+
+    return below(memory[anon_vma.rb_root])
+
+
+def test_a_kernel_thread_has_no_pages_and_takes_no_interrupts() -> None:
+    """Its CPU is in no cpumask, and it has no handler; the CPUs of users have."""
+    b = Builder()
+    mm = b.mm()
+    b.task("user", b.cpu(0, 0), mm, partial(_toucher, vpns=()), "nothing")
+    b.kernel_thread("kswapd", b.cpu(1, 0), partial(_toucher, vpns=()), "nothing")
+    setup = b.finish("test", {})
+    assert setup.memory[mm.cpu_vm_mask] == (Cpu("cpu0"),)
+    assert [it.task.name for it in setup.tasks] == ["user", "kswapd", "ipi@cpu0"]

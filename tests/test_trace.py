@@ -112,7 +112,7 @@ def file(tmp_path: Path, **changes: Any) -> Path:
         ({"nodes": 3}, "is damaged: its checksum does not match; make it again from its run name"),
         ({"events": []}, "is damaged: its checksum does not match"),
         ({"format": "perfetto"}, "is no trace of this project: its format is 'perfetto'"),
-        ({"version": 99}, "has version 99; this program reads version 1"),
+        ({"version": 99}, "has version 99; this program reads version 2"),
     ],
 )
 def test_a_trace_file_that_was_changed_is_refused_with_the_reason(

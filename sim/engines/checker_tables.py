@@ -83,6 +83,7 @@ class Tables:
     """
 
     def __init__(self, setup: Setup, variant: Variant, *, merge: bool = True) -> None:
+        setup, variant = setup.on(variant)
         self.setup = setup
         self.tasks = setup.tasks
         self.contexts = [info.context(variant) for info in setup.tasks]

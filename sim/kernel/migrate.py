@@ -23,7 +23,7 @@ from errno import EAGAIN
 from typing import Final
 
 from sim.context import Context
-from sim.kernel import mmap
+from sim.kernel import memory, mmap
 from sim.kernel.page_alloc import alloc_pages_node
 from sim.kernel.pgtable import is_migration_entry, pmd_offset, pte_offset_map
 from sim.kernel.rmap import (
@@ -273,8 +273,6 @@ def do_move_page_to_node_array(k: Context, mm: Mm, addresses: tuple[int, ...], n
     Takes mmap_sem of *mm* for reading, and holds it over the migration: no other mm's.  Pages are isolated first, all
     of them, then moved.  Shared pages move too (``MPOL_MF_MOVE_ALL``).  mm/migrate.c:1072 (v3.7)
     """
-    from sim.kernel.memory import follow_page  # here, because memory.c and migrate.c call each other
-
     pagelist: tuple[Page, ...] = ()
     yield from down_read(mm.mmap_sem)
     while addresses:
@@ -285,7 +283,7 @@ def do_move_page_to_node_array(k: Context, mm: Mm, addresses: tuple[int, ...], n
         vm_start = yield vma.vm_start
         if address < vm_start:
             continue
-        page = yield from follow_page(k, vma, address)
+        page = yield from memory.follow_page(k, vma, address)
         if page is None:
             continue
         where = yield page.node

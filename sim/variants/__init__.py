@@ -16,6 +16,7 @@ from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 from sim import guard
+from sim.build import Patch, checked
 from sim.context import SEAMS
 from sim.errors import BadVariant, UnknownName, UserError
 from sim.ops import KernelFunction
@@ -37,6 +38,7 @@ class Variant:
         verdicts: what it claims of each world: ``safe``, ``unsafe`` or ``undecided``.
         base: the variant that it changes, or "" for one that stands alone.
         guarded: whether it is a reader's own, so that its code is watched.
+        patch: other kernel functions that it replaces, by dotted name (:mod:`sim.build`).
     """
 
     name: str
@@ -45,22 +47,32 @@ class Variant:
     verdicts: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
     guarded: bool = False
+    patch: Patch = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Variant({self.name})"
 
-    def changed(self, name: str, title: str = "", **seams: Callable[..., Any]) -> Variant:
+    def changed(self, name: str, title: str = "", **functions: Callable[..., Any]) -> Variant:
         """This variant with other functions: ``mutex_v37.changed("mine", rmap_walk_anon_lock=my_lock)``.
 
+        Each is named like a seam, or like any function of the kernel: ``try_to_unmap_one=my_function``.
+
         Raises:
-            BadVariant: if a name is no seam, naming the nearest; or if *name* is no single word.
+            BadVariant: if there is no such function, naming the nearest; or if *name* is no single word.
         """
         if not name.isidentifier():
             raise BadVariant(f"'{name}' cannot name a variant: use letters, digits and underscores")
-        for seam in seams:
-            if seam not in SEAMS:
-                raise BadVariant(str(UnknownName("seam", seam, SEAMS)))
-        return Variant(name, title or name, {**self.seams, **seams}, {}, self.name, guarded=True)
+        seams = {it: function for it, function in functions.items() if it in SEAMS}
+        patch = checked({it: function for it, function in functions.items() if it not in SEAMS}, also=SEAMS)
+        return Variant(
+            name,
+            title or name,
+            {**self.seams, **seams},
+            {},
+            self.name,
+            guarded=True,
+            patch={**self.patch, **patch},
+        )
 
 
 def names() -> tuple[str, ...]:

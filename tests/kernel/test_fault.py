@@ -14,7 +14,7 @@ from sim.kernel.memory import follow_page
 from sim.machine import Machine
 from sim.ops import Acquire, Alloc, Release, TryAcquire, Write
 from sim.setup import Builder
-from sim.structs import Mm, Page, PageTable, Pte, Task, Vma
+from sim.structs import Mm, Page, PageTable, Pte, Task, Vma, Written
 from sim.user import user_read, user_write
 
 MUTEX = variants.find("mutex_v37")
@@ -113,7 +113,7 @@ def test_a_setup_is_what_the_fault_path_leaves_behind(alone: Any) -> None:
     before = seen(by_hand.memory)
     after = seen(it.memory)
     assert {**before, "PG_lru": None} == {**after, "PG_lru": None}
-    assert by_hand.memory.get(Mm("P").shadow[3]) == it.get(Mm("P").shadow[3]) == 1
+    assert by_hand.memory.get(Mm("P").shadow[3]) == it.get(Mm("P").shadow[3]) == Written(3, 1, Mm("P"))
 
 
 def test_a_first_fault_in_a_new_2mb_makes_the_page_table(alone: Any) -> None:

@@ -10,7 +10,7 @@ from sim.kernel.migrate import CHUNK, sys_move_pages
 from sim.kernel.pgtable import is_migration_entry
 from sim.kernel.swap import put_page
 from sim.ops import Acquire, CopyPage, Free, Until
-from sim.structs import Page, PageTable, Pte, Task
+from sim.structs import Mm, Page, PageTable, Pte, Task, Written
 from sim.sync import down_write, up_write
 from sim.user import user_write
 
@@ -81,7 +81,7 @@ def test_a_moved_page_is_the_same_page_in_another_frame(bench: Any) -> None:
     assert run.all() is None
     new = run[PT.pte[3]].page
     assert new is not old
-    assert (run[new.node], run[new.data], run[new.index]) == (1, (3, 1), 3)
+    assert (run[new.node], run[new.data], run[new.index]) == (1, Written(3, 1, Mm("P")), 3)
     assert run[new.mapping] is run[b.heap.anon_vma]
     assert (run[new._count], run[new._mapcount], run[new.PG_lru], run[new.PG_locked]) == (1, 0, True, None)
     assert run[old.life] is True

@@ -1,116 +1,19 @@
-"""The scenarios: starting memories and tasks, one function each.
-
-A world states what happens in it, which parameters it takes and within which bounds, and what it leaves out.
-Virtual pages are numbered from the start of the first mapped region.  ``check`` gives the smaller parameters
-that the checker uses unless told otherwise.
-"""
+"""One process: a page moves, or many do, while its other threads go on."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from sim.context import Context
-from sim.errors import BadParameter, UnknownName
+from sim.errors import BadParameter
 from sim.kernel.migrate import sys_move_pages
 from sim.ops import Kernel
-from sim.setup import Builder, Setup, TaskInfo
+from sim.setup import Builder
 from sim.structs import PTRS_PER_PTE
 from sim.user import numa02_thread, spinner, user_read, user_write
+from sim.worlds import Param, world
 
-__all__ = ["WORLDS", "Setup", "TaskInfo", "World", "world"]
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """A parameter of a world: its default, its bounds (both allowed), and what it means."""
-
-    default: int
-    low: int
-    high: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """A scenario.
-
-    Attributes:
-        name: how commands and run names call it.
-        title: one sentence.
-        doc: what happens in it, and what it leaves out.
-        params: its parameters by name.
-        check: the parameters that the checker uses unless told otherwise.
-        build: makes the builder, given every parameter.
-    """
-
-    name: str
-    title: str
-    doc: str
-    params: Mapping[str, Param]
-    check: Mapping[str, int]
-    build: Callable[..., Builder]
-
-    def setup(self, params: Mapping[str, int] | None = None) -> Setup:
-        """Where a run starts.
-
-        Raises:
-            UnknownName: for a parameter that the world does not have.
-            BadParameter: for a value outside its bounds.
-        """
-        values = self.values(params or {})
-        return self.build(**values).finish(self.name, values)
-
-    def values(self, params: Mapping[str, int]) -> dict[str, int]:
-        """*params* with the defaults filled in, checked."""
-        for name, value in params.items():
-            if name not in self.params:
-                raise UnknownName(f"parameter of world {self.name}", name, self.params)
-            _check(self, name, value)
-        return {name: params.get(name, it.default) for name, it in self.params.items()}
-
-    def small(self, params: Mapping[str, int] | None = None) -> dict[str, int]:
-        """The checker's parameters, with *params* over them."""
-        return self.values({**self.check, **(params or {})})
-
-
-def _check(it: World, name: str, value: Any) -> None:
-    param = it.params[name]
-    if not isinstance(value, int) or isinstance(value, bool) or not param.low <= value <= param.high:
-        raise BadParameter(f"{name}={value} is not allowed in {it.name}: {param.low} to {param.high} ({param.text})")
-
-
-#: Every world by name.
-WORLDS: dict[str, World] = {}
-
-
-def world(check: Mapping[str, int] | None = None, **params: Param) -> Callable[[Callable[..., Builder]], World]:
-    """Make a function of a builder's parameters a world.  Its docstring's first line is the title."""
-
-    def make(build: Callable[..., Builder]) -> World:
-        doc = inspect.cleandoc(build.__doc__ or "")
-        it = World(build.__name__, doc.partition("\n")[0], doc, params, dict(check or {}), build)
-        WORLDS[it.name] = it
-        return it
-
-    return make
-
-
-def find(name: str) -> World:
-    """The world called *name*.
-
-    Raises:
-        UnknownName: naming the nearest ones.
-    """
-    if name not in WORLDS:
-        raise UnknownName("world", name, WORLDS)
-    return WORLDS[name]
-
-
-_PASSES = Param(10, 1, 10, "how often migrate_pages tries a page; 10 in the kernel, mm/migrate.c:972 (v3.7)")
+PASSES = Param(10, 1, 10, "how often migrate_pages tries a page; 10 in the kernel, mm/migrate.c:972 (v3.7)")
 
 
 def _mover(k: Context, *, vpns: tuple[int, ...], node: int, passes: int) -> Kernel:
@@ -127,7 +30,7 @@ def _writer(k: Context, *, vpn: int, rounds: int) -> Kernel:
 @world(
     check={"passes": 2},
     rounds=Param(2, 1, 8, "how often the worker writes the page and reads it back"),
-    passes=_PASSES,
+    passes=PASSES,
 )
 def one_page(rounds: int, passes: int) -> Builder:
     """One page moves from node 0 to node 1 while another thread of the process uses it.
@@ -148,7 +51,7 @@ def one_page(rounds: int, passes: int) -> Builder:
 @world(
     check={"passes": 2},
     pages=Param(2, 1, 64, "pages in all; the migrators take turns, and with one page both want it"),
-    passes=_PASSES,
+    passes=PASSES,
 )
 def two_migrators(pages: int, passes: int) -> Builder:
     """Two threads of one process move pages of the same VMA to the other node, each its own.
@@ -173,7 +76,7 @@ def _pages(vpns: tuple[int, ...]) -> str:
 
 @world(
     check={"passes": 2},
-    passes=_PASSES,
+    passes=PASSES,
 )
 def stack_grows(passes: int) -> Builder:
     """A worker moves a page of the main thread's stack while the stack grows.
@@ -249,7 +152,7 @@ def _numa(threads: int, pages: int, nodes: int) -> Builder:
     pages=Param(4, 1, 4096, "pages that the one call moves"),
     spinners=Param(0, 0, 31, "threads of the process that spin on CPUs of their own"),
     pinned=Param(0, 0, 4096, "how many of the pages are pinned, so that they cannot move; at most pages"),
-    passes=_PASSES,
+    passes=PASSES,
 )
 def move_pages(pages: int, spinners: int, pinned: int, passes: int) -> Builder:
     """One move_pages call moves N pages to node 1 while K threads of the process spin on other CPUs.
