@@ -77,6 +77,9 @@ class Written(NamedTuple):
     number: int
     mm: Any
 
+    def __repr__(self) -> str:
+        return f"write {self.number} to page {self.vpn} of {self.mm}"
+
 
 class IpiRequest(NamedTuple):
     """One request in a CPU's queue: who waits for it, and what to drop from the TLB."""
