@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from sim.errors import UserError
+from sim.errors import UnknownName, UserError
 
 _ROOT = Path(__file__).parent
 _CITED = re.compile(r"\b((?:[\w.-]+/)+[\w.-]+\.[chS]):(\d+) \((v3\.[78])\)")
@@ -47,14 +47,14 @@ def where(place: str) -> tuple[Citation, ...]:
     With a line: in each version the last function that begins at or before it.
 
     Raises:
-        UserError: if nothing of that file is here; it names the files that are.
+        UserError: if nothing of that file is here; it names the nearest that are.
     """
     file, _, number = place.partition(":")
     if number and not number.isdigit():
         raise UserError(f"'{place}' is no place in the kernel: write file:line, such as mm/rmap.c:1470")
     its = [it for it in citations() if it.file == file or it.file.endswith("/" + file)]
     if not its:
-        raise UserError(f"nothing of '{file}' is here; there is something of {', '.join(_files())}")
+        raise UnknownName("file of the kernel", file, _files())
     if not number:
         return tuple(its)
     before = [it for it in its if it.line <= int(number)]

@@ -10,6 +10,10 @@ from typing import Any
 class UserError(Exception):
     """Bad input.  ``str()`` of it is one line for the user; commands exit with 2 and print it."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: that line, and no traceback through the model."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UnknownName(UserError):
     """A world, variant, parameter or task that does not exist."""

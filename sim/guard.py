@@ -19,6 +19,9 @@ from sim.errors import NotAnOperation
 #: Lines that may pass between two yields.
 MAX_LINES = 200_000
 
+#: Steps that a task may make, one after the other, without changing anything.
+MAX_IDLE = 20_000
+
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -97,3 +100,8 @@ def watched(advance: Callable[..., Any]) -> Callable[..., Any]:
             sys.settrace(before)
 
     return watch
+
+
+def idles(frame: Any) -> NotAnOperation:
+    """What is raised when a task has made :data:`MAX_IDLE` steps that changed nothing; *frame* is its innermost."""
+    return NotAnOperation(frame, f"goes round and round: {MAX_IDLE:,} steps that changed nothing; let it end")

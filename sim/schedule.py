@@ -50,7 +50,8 @@ def parse_schedule(text: str) -> list[Turn]:
         found = _TOKEN.match(text, at)
         if not found:
             raise BadSchedule(
-                f"the schedule cannot be read at character {at + 1}, '{text[at : at + 8]}': letters, counts"
+                f"the schedule cannot be read at character {at + 1}, '{text[at : at + 8]}': "
+                "write a task's letter, and behind it how many steps it makes, such as a3b2"
             )
         code, count, choice = found.groups()
         if count and not int(count):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import io
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from sim import __main__ as command
 from sim import errors, guard, variants
@@ -61,6 +64,9 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         ("run one_page", "the following arguments are required: --variant"),
         ("check one_page", "check takes a WORLD and --variant V, or --all"),
         ("check --variant mutex_v37", "check takes a WORLD and --variant V, or --all"),
+        ("check --all --variant mutex_v37", "leave out WORLD and --variant, or --all"),
+        ("where mm/rmapp.c:3", "no file of the kernel is called 'mm/rmapp.c'; nearest: mm/rmap.c"),
+        ("new-variant class", "'class' cannot name a variant"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(refused: Callable[..., str], argv: str, says: str) -> None:
@@ -199,6 +205,11 @@ def never_yields(k: Context, anon_vma: AnonVma) -> Kernel:
         pass
 
 
+def goes_round(k: Context, anon_vma: AnonVma) -> Kernel:
+    while True:
+        yield anon_vma.root
+
+
 def misspells(k: Context, anon_vma: AnonVma) -> Kernel:
     root = yield anon_vma.root
     yield root.mutx
@@ -245,6 +256,30 @@ def test_code_that_never_yields_is_stopped_and_the_tracer_is_put_back() -> None:
     with pytest.raises(NotAnOperation, match=str(guard.MAX_LINES)):
         Stepper("one_page", mine).finish()
     assert sys.gettrace() is before
+
+
+@pytest.mark.parametrize("engine", ["stepper", "timed"])
+def test_code_that_goes_round_for_ever_is_stopped_in_an_engine_that_makes_one_run(engine: str) -> None:
+    """It yields, so the CPU is given away, but nothing ever changes: the function and the line are named."""
+    mine = variants.find("mutex_v37").changed("mine", rmap_walk_anon_lock=goes_round)
+    with pytest.raises(NotAnOperation, match=r"test_bad_input.py:\d+: goes_round goes round and round: 20,000 steps"):
+        ENGINES[engine]("one_page", mine)
+
+
+def test_the_checker_calls_code_that_goes_round_for_ever_a_livelock() -> None:
+    """It has seen every state, so it needs no bound."""
+    mine = variants.find("mutex_v37").changed("mine", rmap_walk_anon_lock=goes_round)
+    assert [it.kind for it in check("one_page", mine).violations] == ["livelock"]
+
+
+def test_a_notebook_shows_bad_input_as_one_line() -> None:
+    """IPython asks an exception how it wants to be shown: no traceback through the model."""
+    shell = InteractiveShell.instance()
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        result = shell.run_cell("from sim import Stepper\nStepper('one_pge')")
+    assert isinstance(result.error_in_exec, UnknownName)
+    assert printed.getvalue() == "UnknownName: no world is called 'one_pge'; nearest: one_page, move_pages\n"
 
 
 # --- a reader's file -------------------------------------------------------------------------------------

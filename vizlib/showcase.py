@@ -10,7 +10,6 @@ Where the variant is known to be unsafe in that world, the run is the checker's 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim import trace as traces
@@ -41,7 +40,7 @@ def named(name: str, variant: str | None = None) -> Trace:
         UserError: if it means nothing, naming the nearest that does.
     """
     text = name.strip()
-    if text.endswith(".json") and Path(text).is_file():
+    if text.endswith(".json"):
         return traces.load(text)
     world, _, rest = text.partition(" ")
     if not rest:

@@ -38,6 +38,10 @@ def _check(options: argparse.Namespace) -> Answer:
     if options.limit < 1:
         raise BadParameter(f"--limit {options.limit} is not allowed: at least 1 state")
     if options.all:
+        if options.world or options.variant:
+            raise UserError(
+                "check --all takes every world under every variant; leave out WORLD and --variant, or --all"
+            )
         return _check_all(options)
     if not options.world or not options.variant:
         raise UserError("check takes a WORLD and --variant V, or --all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 from pathlib import Path
 
 from sim import variants
@@ -20,8 +21,8 @@ def add(commands: Commands) -> None:
 
 def _new_variant(options: argparse.Namespace) -> Answer:
     name = options.name
-    if not name.isidentifier():
-        raise BadVariant(f"'{name}' cannot name a variant: use letters, digits and underscores")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise BadVariant(f"'{name}' cannot name a variant: use letters, digits and underscores, and no word of Python")
     path = Path(options.output) if options.output else Path(variants.__file__).with_name(f"{name}.py")
     if path.exists():
         raise UserError(f"{path} exists already; choose another name or -o FILE")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 
+from sim import guard
 from sim.errors import BadSchedule, UnknownName
 from sim.machine import Event, Frame, Machine
 from sim.ops import Choose
@@ -101,9 +102,14 @@ class Stepper:
         return self
 
     def finish(self, seed: int | None = None) -> Stepper:
-        """Let everybody run to the end: in turn as far as each can, or, given a *seed*, in random order."""
+        """Let everybody run to the end: in turn as far as each can, or, given a *seed*, in random order.
+
+        Raises:
+            NotAnOperation: if a task goes round and round without changing anything.
+        """
         dice = random.Random(seed)
         last: Task | None = None
+        idle = 0
         while not self.machine.done and (ready := self.machine.runnable()):
             if seed is not None:
                 last = dice.choice(ready)
@@ -111,7 +117,10 @@ class Stepper:
                 last = ready[0]
             assert last is not None
             op = self.machine.pending(last)
-            self.step(last, dice.randrange(op.options) if isinstance(op, Choose) and seed is not None else 0)
+            event = self.step(last, dice.randrange(op.options) if isinstance(op, Choose) and seed is not None else 0)
+            idle = 0 if event.changes else idle + 1
+            if idle == guard.MAX_IDLE:
+                raise guard.idles(self.stacks[-1][-1])
         return self
 
     def back(self, steps: int = 1) -> Stepper:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from simpy import Environment, Event
 from simpy.core import EmptySchedule
 
+from sim import guard
 from sim.engines import costs as cost_table
 from sim.engines.costs import Costs
 from sim.engines.counts import is_anon_vma_lock
@@ -123,7 +124,7 @@ class Clockwork:
         """Thread *i*, from its start to its end."""
         env, machine, ops, owed = self.env, self.machine, self.machine.ops, self._owed
         me, memory, ledger, step = machine.contexts[i], machine.memory, self.ledger, self.ledger.step
-        now, clock = 0, ledger.start(i)
+        now, clock, idle = 0, ledger.start(i), 0
         op = ops[i]
         try:
             while op is not None and machine.violation is None:
@@ -139,6 +140,11 @@ class Clockwork:
                     clock += step(i, op, at)
                     if changes := ledger.changes:
                         clock += self._follow(i, op, changes, at)
+                        idle = 0
+                    else:
+                        idle += 1
+                        if idle == guard.MAX_IDLE:
+                            raise guard.idles(machine.stack(machine.tasks[i].task)[-1])
                 op = ops[i]
         except UserError as error:  # SimPy would raise a copy of it, which has lost the reason
             self.error = error
