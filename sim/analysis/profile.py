@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
-from sim.engines.timed_run import Sleep, TimedRun
+from sim.engines.timed_run import Site, TimedRun
 
 #: Functions that the profile leaves out, because the compiler inlined them in the mail's kernel (they are static
 #: or in a header and have one caller), or because they are ours.  kernel-facts: message 1354305521-11583-1.
@@ -130,19 +130,23 @@ class Profile:
 
 def profile(run: TimedRun) -> Profile:
     """The profile of a run."""
-    sleeps = run.sleeps
-    chains = Counter(_chain(it) for it in sleeps if _on_anon_vma(it))
-    total = sum(chains.values())
+    chains: Counter[tuple[str, ...]] = Counter()
+    others: Counter[str] = Counter()
+    for site, tally in run.sites.items():
+        if site.struct == "AnonVma":
+            chains[_chain(site)] += tally.count
+        else:
+            others[_what(site)] += tally.count
+    total = chains.total()
     sites: dict[str, list[tuple[tuple[str, ...], int]]] = {}
     for chain, count in chains.items():
         sites.setdefault(_site(chain), []).append((chain, count))
     branches = [_branch(site, its, total) for site, its in sites.items()]
-    others = Counter(_what(it) for it in sleeps if not _on_anon_vma(it))
     return Profile(
         run.world,
         run.variant,
         run.policy,
-        len(sleeps),
+        total + others.total(),
         total,
         tuple(sorted(branches, key=lambda it: (-it.count, it.site))),
         tuple(sorted(others.items(), key=lambda it: (-it[1], it[0]))),
@@ -156,15 +160,10 @@ def _branch(site: str, chains: list[tuple[tuple[str, ...], int]], total: int) ->
     return Branch(site, count, 100 * part, 100 * sqrt(part * (1 - part) / total), most)
 
 
-def _on_anon_vma(it: Sleep) -> bool:
-    return it.field is not None and type(it.field.ref).__name__ == "AnonVma"
-
-
-def _chain(it: Sleep) -> tuple[str, ...]:
+def _chain(it: Site) -> tuple[str, ...]:
     """The call chain of a sleep, leaf first, as the mail's kernel would show it."""
-    kind = it.field.lock.name if it.field is not None and it.field.lock is not None else ""
     called = [frame.function for frame in reversed(it.stack) if frame.function not in INLINED]
-    return (*SCHEDULER[kind], *called)
+    return (*SCHEDULER[it.kind], *called)
 
 
 def _site(chain: Sequence[str]) -> str:
@@ -183,7 +182,5 @@ def _common(chains: list[tuple[str, ...]]) -> tuple[str, ...]:
     return chains[0][:size]
 
 
-def _what(it: Sleep) -> str:
-    if it.field is None:
-        return "a thread ends (do_exit)"
-    return f"waits for {it.field.base} of a {type(it.field.ref).__name__}"
+def _what(it: Site) -> str:
+    return f"waits for {it.base} of a {it.struct}" if it.struct else "a thread ends (do_exit)"

@@ -70,6 +70,7 @@ def _timed(options: argparse.Namespace) -> Any:
             policy=options.policy,
             seed=options.seed,
             costs=costs,
+            schedule=options.json,
             progress=told,
             params=given_params(options, world),
         )

@@ -6,12 +6,13 @@ engine adds ``anon_vma_lock_waits`` and ``context_switches``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from sim.invariants import Memory
 from sim.machine import BLOCKED, Event
-from sim.ops import Acquire, CopyPage, HandleIpi, Op, TryAcquire
-from sim.structs import AnonVma
+from sim.ops import Acquire, CopyPage, Field, HandleIpi, Op, TryAcquire
+from sim.structs import AnonVma, Pte
 
 #: What a schedule determines, and what each count means.
 COUNTS: Final[dict[str, str]] = {
@@ -47,10 +48,10 @@ POINTS: Final[dict[str, str]] = {
 
 def counted(op: Op, answer: Any) -> str | None:
     """The count that *op* adds one to, given its *answer*; None if it adds to none."""
-    if isinstance(op, CopyPage):
-        return "page_copies"
     if isinstance(op, HandleIpi):
         return "ipis_received"
+    if isinstance(op, CopyPage):
+        return "page_copies"
     if isinstance(op, Acquire):
         return "anon_vma_locks" if is_anon_vma_lock(op) and answer is not BLOCKED else None
     if isinstance(op, TryAcquire):
@@ -76,3 +77,21 @@ def count(events: Iterable[Event], first_points: Iterable[str] = ()) -> dict[str
             if point in POINTS:
                 counts[POINTS[point]] += 1
     return counts
+
+
+def pages_migrated(before: Memory, after: Mapping[Field, Any]) -> int:
+    """How many PTEs map a frame in both memories, on different nodes."""
+    moved = 0
+    for place, old in before.items():
+        if place.base == "pte" and _maps(old):
+            new = after.get(place)
+            moved += new is not None and _maps(new) and _node(before, old) != _node(after, new)
+    return moved
+
+
+def _maps(pte: Pte | None) -> bool:
+    return pte is not None and pte.kind != "migration"
+
+
+def _node(memory: Mapping[Field, Any], pte: Pte) -> int:
+    return int(memory.get(pte.page.node, pte.page.node.default))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias, cast
 
@@ -18,10 +18,13 @@ from sim.machine import BLOCKED, Change, Event, Machine
 from sim.ops import Acquire, Choose, CopyPage, HandleIpi, Op, SendIpi, TryAcquire, UserWrite
 from sim.schedule import Turn
 
-#: Operations that need more than their row of the table: they are counted, or cost more in some cases.
-_SPECIAL = frozenset((Acquire, TryAcquire, CopyPage, HandleIpi, SendIpi, UserWrite))
+#: Operations that are counted.
+_COUNTED: Final = frozenset((Acquire, TryAcquire, CopyPage, HandleIpi))
 
 _NONE: Final[list[Change]] = []
+
+#: Reads made at one go.
+_MOST_READS: Final = 256
 
 #: One step as it is noted while the clock runs: when, whose turn, the operation, its answer, changes, tracepoints.
 Recorded: TypeAlias = tuple[int, Turn, Op, Any, list[Change], tuple[str, ...]]
@@ -34,25 +37,34 @@ class Ledger:
         machine: what makes the steps.
         costs: what they cost.
         counts: what was counted so far.
-        turns: the schedule so far.
         changes: the fields that the last step changed.
+        due: when the next step is due after those of :meth:`read_on`.
         recorded: each step, if *record* is set.
     """
 
-    def __init__(self, machine: Machine, costs: Costs, *, seed: int = 0, record: bool = False) -> None:
+    def __init__(
+        self, machine: Machine, costs: Costs, *, seed: int = 0, record: bool = False, schedule: bool = False
+    ) -> None:
         self.machine = machine
         self._perform, self._points = machine.perform, machine.points
         self.costs = costs
         self.counts = dict.fromkeys((*COUNTS, *TIMED_COUNTS), 0)
-        self.turns: list[tuple[int, int | None]] = []
         self.changes: list[Change] = []
         self.recorded: list[Recorded] = []
-        self._record = record
+        self.due = 0
+        self._turns: list[tuple[int, int | None]] = []
+        self._record, self._schedule = record, schedule and not record
         self._turn = [Turn(i) for i in range(len(machine.tasks))]
         self._ns: dict[type[Op], int] = {}
         self._point_ns: dict[str, int] = {}
         self._more_for_remote = costs["copy_page_remote"] - costs["copy_page"]
+        self._read_ns = costs["read"]
         self._target, self._memset = costs["ipi_target"], costs["memset_page"]
+        self._more: dict[type[Op], Callable[[int, Any, Any], int]] = {
+            CopyPage: self._copy_page,
+            SendIpi: self._send_ipi,
+            UserWrite: self._user_write,
+        }
         self._seed = seed
         self._dice = [random.Random(f"{seed}/{info.task}") for info in machine.tasks]
 
@@ -71,40 +83,64 @@ class Ledger:
         self.changes = changes
         turn = self._turn[i] if kind is not Choose else self._decide(i, op, chosen)
         answer = self._perform(i, changes, turn[1] or 0)
-        self.turns.append(turn)
         ns = self._ns.get(kind)
         if ns is None:
             ns = self._ns[kind] = self.costs[row_of(cast("Step", op))]
-        if kind in _SPECIAL:
-            ns += self._special(i, op, answer)
+        if kind in _COUNTED and (name := counted(op, answer)) is not None and self.machine.violation is None:
+            self.counts[name] += 1
+        if (more := self._more.get(kind)) is not None and self.machine.violation is None:
+            ns += more(i, op, answer)
         points: tuple[str, ...] = ()
         if self._points:
             points = tuple(self._points)
             ns += self._pass_points(points)
         if self._record:
             self.recorded.append((at, turn, op, answer, changes or _NONE, points))
+        elif self._schedule:
+            self._turns.append(turn)
         return ns
+
+    def read_on(self, i: int, at: int, until: float) -> int:
+        """Let task *i* make its next steps as long as they are reads: the first at time *at*, none at *until* or later.
+
+        Returns how many it made, none if its next is not to read a field of an object that was not freed; when the
+        one after them is due stands in ``due``.
+        """
+        ns = self._read_ns
+        made = self.machine.reads(i, min(_MOST_READS, max(1, int(until - at + ns - 1) // ns)) if ns else _MOST_READS)
+        if not made:
+            return 0
+        points = tuple(self._points)
+        if self._record:
+            turn, append, time = self._turn[i], self.recorded.append, at
+            for op, answer in made:
+                append((time, turn, op, answer, _NONE, ()))
+                time += ns
+            if points:
+                self.recorded[-1] = (*self.recorded[-1][:5], points)
+        elif self._schedule:
+            self._turns += [self._turn[i]] * len(made)
+        self.due = at + ns * len(made) + (self._pass_points(points) if points else 0)
+        return len(made)
 
     def _decide(self, i: int, op: Op, chosen: int | None) -> Turn:
         assert isinstance(op, Choose)
         return Turn(i, self._dice[i].randrange(op.options) if chosen is None else chosen)
 
-    def _special(self, i: int, op: Op, answer: Any) -> int:
-        """Count *op*, and say what it costs beyond its row."""
-        if self.machine.violation is not None:
+    # What some operations cost beyond their row of the table.
+
+    def _copy_page(self, i: int, op: CopyPage, _: None) -> int:
+        memory, node = self.machine.memory, self.machine.contexts[i].node
+        local = memory.get(op.src.node, 0) == memory.get(op.dst.node, 0) == node
+        return 0 if local else self._more_for_remote
+
+    def _send_ipi(self, _: int, __: SendIpi, targets: int) -> int:
+        return targets * self._target
+
+    def _user_write(self, i: int, _: UserWrite, hit: bool) -> int:
+        if not hit:
             return 0
-        name = counted(op, answer)
-        if name is not None:
-            self.counts[name] += 1
-        if isinstance(op, CopyPage):
-            memory, node = self.machine.memory, self.machine.contexts[i].node
-            local = memory.get(op.src.node, 0) == memory.get(op.dst.node, 0) == node
-            return 0 if local else self._more_for_remote
-        if isinstance(op, SendIpi):
-            return int(answer) * self._target
-        if isinstance(op, UserWrite) and answer:
-            return round(self._memset * self._dice[i].uniform(0.5, 1.5)) if self._seed else self._memset
-        return 0
+        return round(self._memset * self._dice[i].uniform(0.5, 1.5)) if self._seed else self._memset
 
     def _pass_points(self, points: Iterable[str]) -> int:
         """Count the tracepoints that were passed, and say what they cost."""
@@ -116,6 +152,11 @@ class Ledger:
                 self._point_ns[name] = self.costs.point(name)
             ns += self._point_ns[name]
         return ns
+
+    @property
+    def turns(self) -> list[tuple[int, int | None]]:
+        """The schedule, if steps or schedule were to be kept."""
+        return [turn for _, turn, *_ in self.recorded] if self._record else self._turns
 
     @property
     def times(self) -> list[int]:
@@ -142,4 +183,7 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if paused:
+            if not gc.get_freeze_count():  # what was made counts as old from the start, and is not searched at once
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

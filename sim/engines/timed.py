@@ -13,7 +13,7 @@ Left out: caches and memory bandwidth, more threads than CPUs, the scheduler's o
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from heapq import heappop, heappush
+from contextlib import suppress
 from typing import Any, Final
 
 from simpy import Environment, Event
@@ -22,13 +22,14 @@ from simpy.core import EmptySchedule
 from sim import guard
 from sim.engines import costs as cost_table
 from sim.engines.costs import Costs
-from sim.engines.counts import is_anon_vma_lock
+from sim.engines.counts import is_anon_vma_lock, pages_migrated
+from sim.engines.interrupts import Interrupts
 from sim.engines.ledger import Ledger, collector_paused
-from sim.engines.timed_run import EXIT_STACK, Sleep, TimedRun, pages_migrated
+from sim.engines.timed_run import EXIT_STACK, Sleep, Switches, TimedRun
 from sim.errors import UnknownName, UserError
 from sim.locks import Rwsem
 from sim.machine import Change, Machine, awaited, enabled
-from sim.ops import Acquire, Field, HandleIpi, Op, SendIpi, TryAcquire, Until
+from sim.ops import Acquire, Field, Op, SendIpi, TryAcquire, Until
 from sim.variants import Variant
 from sim.variants import find as find_variant
 from sim.worlds import World
@@ -51,7 +52,9 @@ _RETRY = "it is woken but keeps its place in the queue: somebody may be faster"
 _SPIN = "it looks when it looks next"
 
 _MAY_WAIT: Final = frozenset((Acquire, Until))
+_TELLING: Final = frozenset((SendIpi, Acquire, TryAcquire))
 _REPORT: Final = 50_000
+_FAR: Final = 1 << 60
 
 _Process = Generator[Event, Any, Any]
 
@@ -72,12 +75,13 @@ class _Waiter(Event):
 class Clockwork:
     """One run under the clock."""
 
-    def __init__(self, ledger: Ledger, policy: str) -> None:
+    def __init__(self, ledger: Ledger, policy: str, keep_sleeps: bool) -> None:
         self.env = Environment()
         self.ledger, self.machine = ledger, ledger.machine
         self.costs = {row.name: ledger.costs[row.name] for row in ledger.costs}
         self.steals = policy == "steal"
-        self.sleeps: list[Sleep] = []
+        self.switches = Switches(keep_sleeps)
+        self._asleep: dict[int, Sleep] = {}
         self.elapsed = 0
         self.error: UserError | None = None
         tasks = self.machine.tasks
@@ -86,27 +90,19 @@ class Clockwork:
         self._awake: set[Field] = set()  # mutexes whose head of the queue has been woken and has not yet looked
         self._owner_set: dict[Field, int] = {}  # from when on the owner field of a mutex names its owner
         self._index = {info.task: i for i, info in enumerate(tasks)}
-        handlers = [i for i in range(len(tasks)) if isinstance(self.machine.ops[i], HandleIpi)]
-        self._handler = {tasks[i].cpu.call_single_queue: i for i in handlers}  # who takes the requests of a queue
-        self._threads = [i for i in range(len(tasks)) if i not in set(handlers)]
-        self._thread_on = {tasks[i].cpu: i for i in self._threads}
         self._on_cpu = [True] * len(tasks)
-        self._busy = [True] * len(tasks)  # on its CPU and not waiting
-        self._owed = [0] * len(tasks)  # what interrupts cost a busy thread, which it has not paid yet
-        self._interrupted = [0] * len(tasks)  # until when the CPU of a waiting thread serves an interrupt
-        self._handled = [0] * len(tasks)  # until when a handler is at work
+        self._interrupts = Interrupts(self.env, ledger, self._waiting, self._serve)
 
     def run(self, progress: Callable[..., None] | None = None) -> None:
         """Let the clock run until every thread that is no daemon has ended, nothing can go on, or something broke."""
-        for i in self._threads:
+        for i in self._interrupts.threads:
             self.env.process(self._live(i))
-        try:
-            with collector_paused():
-                self._turn_the_clock(progress)
-        except EmptySchedule:
-            pass  # a deadlock: the machine's verdict says so
+        with suppress(EmptySchedule):  # a deadlock: the machine's verdict says so
+            self._turn_the_clock(progress)
         if self.error is not None:
             raise self.error
+        for sleep in self._asleep.values():  # whom nobody will wake
+            self.switches.add(sleep)
         if self.unfinished:
             self.elapsed = max(self.elapsed, int(self.env.now))
 
@@ -122,29 +118,37 @@ class Clockwork:
 
     def _live(self, i: int) -> _Process:
         """Thread *i*, from its start to its end."""
-        env, machine, ops, owed = self.env, self.machine, self.machine.ops, self._owed
-        me, memory, ledger, step = machine.contexts[i], machine.memory, self.ledger, self.ledger.step
+        env, machine, ops, owed, peek = self.env, self.machine, self.machine.ops, self._interrupts.owed, self.env.peek
+        me, memory, ledger = machine.contexts[i], machine.memory, self.ledger
+        step, read_on, waiting = ledger.step, ledger.read_on, self._waiting
         now, clock, idle = 0, ledger.start(i), 0
+        alone: float = 0  # until when nobody else can act; 0 if that is to be looked up
         op = ops[i]
         try:
             while op is not None and machine.violation is None:
                 if owed[i]:
                     clock, owed[i] = clock + owed[i], 0
-                if clock > now and clock >= env.peek():
+                if clock >= alone and clock >= (alone := min(_FAR, max(now + 1, peek()))):
                     yield env.timeout(clock - now)
-                    now = clock
+                    now, alone = clock, 0
                 elif type(op) in _MAY_WAIT and not enabled(op, memory, me):
                     now = clock = yield from self._wait(i, op, clock)
+                    alone = 0
+                elif type(op) is Field and (read := read_on(i, clock, alone)):
+                    clock, idle = ledger.due, idle + read
                 else:
                     at = clock
                     clock += step(i, op, at)
-                    if changes := ledger.changes:
-                        clock += self._follow(i, op, changes, at)
-                        idle = 0
-                    else:
-                        idle += 1
-                        if idle == guard.MAX_IDLE:
-                            raise guard.idles(machine.stack(machine.tasks[i].task)[-1])
+                    changes = ledger.changes
+                    idle = 0 if changes else idle + 1
+                    for change in changes:
+                        if change[0] in waiting:
+                            clock, alone = clock + self._serve(change[0], at), 0
+                    if type(op) in _TELLING:
+                        self._tell(i, op, changes, at)
+                        alone = 0
+                if idle >= guard.MAX_IDLE:
+                    raise guard.idles(machine.stack(machine.tasks[i].task)[-1])
                 op = ops[i]
         except UserError as error:  # SimPy would raise a copy of it, which has lost the reason
             self.error = error
@@ -157,61 +161,14 @@ class Clockwork:
             self.unfinished -= 1
             self.elapsed = max(self.elapsed, clock)
             self.ledger.counts["context_switches"] += 1
-            self.sleeps.append(Sleep(clock, info.task.name, None, 0, EXIT_STACK))
+            self.switches.add(Sleep(clock, info.task.name, None, 0, EXIT_STACK))
 
-    def _follow(self, i: int, op: Op, changes: list[Change], at: int) -> int:
-        """Task *i* has done *op* at *at*: serve those who waited for what it changed; return what that costs it."""
-        ns, waiting = 0, self._waiting
-        for change in changes:
-            if change[0] in waiting:
-                ns += self._serve(change[0], at)
+    def _tell(self, i: int, op: Op, changes: list[Change], at: int) -> None:
+        """Task *i* has done *op* at *at*: requests that it has sent are on their way, a mutex has an owner."""
         if type(op) is SendIpi:
-            self.env.process(self._deliver(i, changes, at))
-        elif self.steals and isinstance(op, Acquire | TryAcquire):  # a lock that could not be had has not changed
+            self.env.process(self._interrupts.deliver(i, changes, at))
+        elif self.steals and changes and isinstance(op, Acquire | TryAcquire):
             self._owner_set[op.lock] = at + self.costs["mutex_set_owner"]
-        return ns
-
-    # --- interrupts --------------------------------------------------------------------------------------
-
-    def _deliver(self, i: int, changes: list[Change], clock: int) -> _Process:
-        """The requests that task *i* has queued reach the CPUs one after the other, and each CPU answers its own."""
-        arrivals = self._arrivals(i, changes, clock)
-        now = int(self.env.now)
-        while arrivals and self.machine.violation is None:
-            at, handler = heappop(arrivals)
-            if at > now and at >= self.env.peek():
-                yield self.env.timeout(at - now)
-                now = at
-            if at < self._handled[handler]:  # it is still at work on somebody else's
-                heappush(arrivals, (self._handled[handler], handler))
-                continue
-            self._interrupt(handler, at)
-
-    def _arrivals(self, i: int, changes: list[Change], clock: int) -> list[tuple[int, int]]:
-        """When each of the requests reaches its handler, in that order."""
-        tasks, at = self.machine.tasks, clock + self.costs["ipi_send"]
-        arrivals = []
-        for change in changes:
-            if (handler := self._handler.get(change.field)) is not None:
-                at += self.costs["ipi_target"]
-                far = tasks[handler].node != tasks[i].node
-                arrivals.append((at + self.costs["ipi_delivery_remote" if far else "ipi_delivery"], handler))
-        return sorted(arrivals)
-
-    def _interrupt(self, handler: int, clock: int) -> None:
-        """A CPU's *handler* answers one request, and takes the CPU from the thread there for as long."""
-        op = self.machine.ops[handler]
-        assert op is not None
-        ns = self.ledger.step(handler, op, clock)
-        self._handled[handler] = clock + ns
-        pending, _, left = self.ledger.changes[-1]
-        if not left and pending in self._waiting:  # the sender spins until the last CPU has answered
-            self._serve(pending, clock)
-        thread = self._thread_on[self.machine.tasks[handler].cpu]
-        if self._busy[thread]:
-            self._owed[thread] += ns
-        else:
-            self._interrupted[thread] = clock + ns
 
     # --- waiting -----------------------------------------------------------------------------------------
 
@@ -232,30 +189,29 @@ class Clockwork:
 
     def _until_served(self, i: int, field: Field, waiter: _Waiter, place: int | None = None) -> _Process:
         """Thread *i* stands in the queue of *field* until somebody lets it go on; returns when that is."""
-        queue = self._waiting.setdefault(field, [])
+        queue, busy = self._waiting.setdefault(field, []), self._interrupts.busy
         queue.insert(len(queue) if place is None else place, waiter)
-        self._busy[i] = False
+        busy[i] = False
         self._on_cpu[i] = not waiter.sleeps
-        sleep = self._fall_asleep(i, waiter, field) if waiter.sleeps else None
+        if waiter.sleeps:
+            self._fall_asleep(i, waiter, field)
         yield waiter
-        while (busy_until := self._interrupted[i]) > self.env.now:
+        while (busy_until := self._interrupts.serving[i]) > self.env.now:
             yield self.env.timeout(busy_until - int(self.env.now))
-        self._busy[i] = self._on_cpu[i] = True
+        busy[i] = self._on_cpu[i] = True
         now = int(self.env.now)
-        if sleep is not None:
-            sleep.duration = now - waiter.since
+        if waiter.sleeps:
+            self.switches.add(self._asleep.pop(i)._replace(duration=now - waiter.since))
         return now
 
-    def _fall_asleep(self, i: int, waiter: _Waiter, field: Field) -> Sleep:
+    def _fall_asleep(self, i: int, waiter: _Waiter, field: Field) -> None:
         """Thread *i* gives up its CPU: a context switch, with the call stack that led to it."""
         self.ledger.counts["context_switches"] += 1
         task = self.machine.tasks[i].task
-        sleep = Sleep(waiter.since, task.name, field, 0, self.machine.stack(task))
-        self.sleeps.append(sleep)
+        self._asleep[i] = Sleep(waiter.since, task.name, field, 0, self.machine.stack(task))
         for lock, _ in self.machine.memory.get(task.held, ()):
             for spinner in [it for it in self._waiting.get(lock, ()) if it.how is _SPIN]:
                 self._look(lock, spinner, waiter.since)  # its owner is off its CPU, so it will stop
-        return sleep
 
     def _mutex_lock(self, i: int, op: Acquire, clock: int) -> _Process:
         """Linux 3.7's mutex: spin while the owner runs, then sleep; return when the lock looks free.
@@ -350,11 +306,14 @@ def run(
     seed: int = 0,
     costs: Costs = COSTS,
     record: bool = False,
+    schedule: bool = False,
     progress: Callable[..., None] | None = None,
     params: Mapping[str, int] | None = None,
     **more: int,
 ) -> TimedRun:
     """Run *world* under the clock.  All times are simulated.
+
+    Unless told to keep something, a run needs no more memory the longer it lasts, beyond that of the world itself.
 
     Args:
         world: the world or its name.
@@ -363,6 +322,7 @@ def run(
         seed: 0 for none; another number varies when threads start and how long user code takes.
         costs: the table of costs.
         record: whether to keep every event, and when it began.
+        schedule: whether to keep the schedule; without it, whoever asks for it waits for the run to be made again.
         progress: called now and then with two strings.
         params: the world's parameters, as a mapping.
         **more: the world's parameters by name, over those.
@@ -374,23 +334,30 @@ def run(
     how = find_variant(variant) if isinstance(variant, str) else variant
     if policy not in POLICIES:
         raise UnknownName("policy", policy, POLICIES)
-    setup = it.setup({**(params or {}), **more})
-    machine = Machine(setup, how)
-    ledger = Ledger(machine, costs, seed=seed, record=record)
-    clockwork = Clockwork(ledger, policy)
-    clockwork.run(progress)
-    return TimedRun(
-        it.name,
-        how.name,
-        setup.params,
-        policy,
-        seed,
-        pages_migrated(setup.memory, machine.memory),
-        clockwork.elapsed,
-        ledger.counts,
-        clockwork.sleeps,
-        ledger.turns,
-        machine.verdict(),
-        times=ledger.times,
-        make_events=ledger.events,
-    )
+    values = it.values({**(params or {}), **more})
+
+    def again(record: bool, schedule: bool = True, progress: Callable[..., None] | None = None) -> TimedRun:
+        setup = it.setup(values)
+        machine = Machine(setup, how)
+        ledger = Ledger(machine, costs, seed=seed, record=record, schedule=schedule)
+        clockwork = Clockwork(ledger, policy, keep_sleeps=record or schedule)
+        clockwork.run(progress)
+        keeps = record or schedule
+        return TimedRun(
+            it.name,
+            how.name,
+            setup.params,
+            policy,
+            seed,
+            pages_migrated(setup.memory, machine.memory),
+            clockwork.elapsed,
+            ledger.counts,
+            clockwork.switches.sites,
+            machine.verdict(),
+            again=again,
+            kept=ledger if keeps else None,
+            kept_sleeps=clockwork.switches.each if keeps else None,
+        )
+
+    with collector_paused():
+        return again(record, schedule, progress)

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sim import schedule, worlds
-from sim.invariants import Memory, Violation
+from sim.engines.ledger import Ledger
+from sim.invariants import Violation
 from sim.machine import Event, Frame
 from sim.ops import Field
-from sim.structs import Pte
 
 #: The stack of a thread that ends, outermost first: its last context switch.  kernel/exit.c:1096 (v3.7)
 EXIT_STACK: Final = (Frame("sys_exit", "", 0), Frame("do_exit", "", 0))
 
 
-@dataclass(slots=True)
-class Sleep:
+class Sleep(NamedTuple):
     """One context switch: a task gives up its CPU.
 
     Attributes:
         time: when, in nanoseconds from the start.
         task: who.
         field: what it waits for, a lock or another field; None if it ended.
-        duration: how long until it ran again.
+        duration: how long until it ran again; 0 if it never did.
         stack: where it stood, outermost first.
     """
 
@@ -36,21 +35,83 @@ class Sleep:
     stack: tuple[Frame, ...]
 
 
+class Site(NamedTuple):
+    """A place in the kernel at which threads gave up their CPUs, and for what.
+
+    Attributes:
+        struct, base: what they waited for, such as ``AnonVma`` and ``mutex``; "" if they ended.
+        kind: what kind of lock that is, or "" if it is none.
+        stack: the functions with their lines, outermost first.
+    """
+
+    struct: str
+    base: str
+    kind: str
+    stack: tuple[Frame, ...]
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often something took time, and how much: in all, and at most (ns)."""
+
+    count: int = 0
+    total: int = 0
+    most: int = 0
+
+    def add(self, ns: int) -> None:
+        """Once more, for *ns*."""
+        self.count += 1
+        self.total += ns
+        self.most = max(self.most, ns)
+
+    @property
+    def mean(self) -> float:
+        """How much it was on average (ns)."""
+        return self.total / self.count if self.count else 0.0
+
+
+class Switches:
+    """The context switches of a run: a tally for each site, which does not grow with the run's length, or each one."""
+
+    def __init__(self, keep: bool) -> None:
+        self.sites: dict[Site, Tally] = {}
+        self.each: list[Sleep] = []
+        self._keep = keep
+
+    def add(self, it: Sleep) -> None:
+        """A task that gave up its CPU runs again, or never will."""
+        site = _site(it)
+        tally = self.sites.get(site)
+        if tally is None:
+            tally = self.sites[site] = Tally()
+        tally.add(it.duration)
+        if self._keep:
+            self.each.append(it)
+
+
+def _site(it: Sleep) -> Site:
+    if it.field is None:
+        return Site("", "", "", it.stack)
+    kind = it.field.lock.name if it.field.lock is not None else ""
+    return Site(type(it.field.ref).__name__, it.field.base, kind, it.stack)
+
+
 @dataclass
 class TimedRun:
     """The result of a run under the clock.  Times are simulated, from a table of costs.
+
+    What was not kept while it ran is there all the same: asked for, it is had by running again, which gives the same.
 
     Attributes:
         world, variant, params, policy, seed: what was run.
         pages_migrated: base pages whose PTE maps a frame at the start and at the end, on different nodes.
         elapsed_ns: from the start until the last thread has ended (or the run, if by a violation).
         counts: see :mod:`sim.engines.counts`.
-        sleeps: every context switch, in order of time.
-        turns: who went, step by step: (number of the task, choice or None).
+        sites: where threads gave up their CPUs: how often, and for how long.
         violation: what was wrong, during the run or at its end; None if nothing was.
         extrapolated: whether times and counts were computed from shorter runs.
-        times: when each step began, if the run was to record its steps.
-        make_events: makes the steps as events.
+        again: makes the same run once more and keeps its steps: called with True all of them with their changes, with
+            False the schedule only.
     """
 
     world: str
@@ -61,17 +122,39 @@ class TimedRun:
     pages_migrated: int
     elapsed_ns: int
     counts: dict[str, int]
-    sleeps: list[Sleep] = field(repr=False)
-    turns: list[tuple[int, int | None]] = field(repr=False)
+    sites: dict[Site, Tally] = field(repr=False)
     violation: Violation | None = None
     extrapolated: bool = False
-    times: list[int] = field(default_factory=list, repr=False)
-    make_events: Callable[[], list[Event]] = field(default=list, repr=False, compare=False)
+    again: Callable[[bool], TimedRun] | None = field(default=None, repr=False, compare=False)
+    kept: Ledger | None = field(default=None, repr=False, compare=False)
+    kept_sleeps: list[Sleep] | None = field(default=None, repr=False, compare=False)
+
+    def _with(self, steps: bool) -> TimedRun:
+        """This run, or the same with what it is to have kept."""
+        if self.kept is not None and (self.kept.recorded or not steps):
+            return self
+        return self if self.again is None else self.again(steps)
+
+    @cached_property
+    def turns(self) -> list[tuple[int, int | None]]:
+        """Who went, step by step: (number of the task, choice or None); nothing if the run was extrapolated."""
+        kept = self._with(False).kept
+        return [] if kept is None else kept.turns
+
+    @cached_property
+    def sleeps(self) -> list[Sleep]:
+        """Every context switch, in order of time; nothing if the run was extrapolated."""
+        return sorted(self._with(False).kept_sleeps or [], key=lambda it: it.time)
 
     @cached_property
     def events(self) -> list[Event]:
         """The steps, if the run was to record them."""
-        return self.make_events()
+        return [] if self.kept is None else self.kept.events()
+
+    @cached_property
+    def times(self) -> list[int]:
+        """When each step began, if the run was to record its steps."""
+        return [] if self.kept is None else self.kept.times
 
     @property
     def pages_per_second(self) -> float:
@@ -103,21 +186,3 @@ class TimedRun:
             "extrapolated": self.extrapolated,
             "run_name": self.run_name,
         }
-
-
-def pages_migrated(before: Memory, after: Mapping[Field, Any]) -> int:
-    """How many PTEs map a frame in both memories, on different nodes."""
-    moved = 0
-    for place, old in before.items():
-        if place.base == "pte" and _maps(old):
-            new = after.get(place)
-            moved += new is not None and _maps(new) and _node(before, old) != _node(after, new)
-    return moved
-
-
-def _maps(pte: Pte | None) -> bool:
-    return pte is not None and pte.kind != "migration"
-
-
-def _node(memory: Mapping[Field, Any], pte: Pte) -> int:
-    return int(memory.get(pte.page.node, pte.page.node.default))
