@@ -1,116 +1,138 @@
-"""The lanes at the bottom: per thread what it held, waited for and copied, from the first step to the last."""
+"""The lanes at the bottom: per thread what it held, waited for and copied, from the first step to the last.
+
+What a lane shows is said twice over, once for a state (:func:`bars_at`) and once for a step (:func:`strokes_of`);
+whoever has only one of the two at a time, as a player that runs a world itself has, can draw lanes from them too.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from sim.ops import CopyPage, Field
 from vizlib.moments import Actor, Moment, Run
 from vizlib.names import held_page, lock_name
 from vizlib.scene import Json
 
-#: The rank from which a hold has a bar of its own; page locks and what lies outside are drawn below it.
-INNER_RANK = 50
+#: What lies over what.
+KINDS = ("run", "hold", "wait", "copy")
+
+
+class Bar(NamedTuple):
+    """What a lane shows in a state; as long as *kind* and *key* stay, the bar goes on.
+
+    Attributes:
+        kind: ``run``, ``hold`` (a lock), ``wait`` or ``copy``.
+        label: what is written on it; rank: the lock's, so that inner locks lie over outer ones.
+    """
+
+    kind: str
+    key: str
+    label: str = ""
+    rank: int = 0
+
+
+def bars_at(actor: Actor, moment: Moment) -> Iterator[Bar]:
+    """What the lane of *actor* shows at *moment*."""
+    if not moment.finished(actor):
+        yield Bar("run", "")
+    held: list[Field] = [lock for lock, _ in moment.get(actor.task.held)]
+    for lock in held:
+        if lock.lock is not None:
+            yield Bar("hold", repr(lock), lock_name(lock).removeprefix("the "), lock.lock.rank)
+    field = None if actor.kind == "spinner" else moment.waits_for(actor)
+    if field is not None and field.lock is not None:
+        yield Bar("wait", repr(field), f"waits for {lock_name(field, moment).removeprefix('the ')}")
+    elif field is not None:
+        yield Bar("wait", repr(field), "waits for answers" if field.base == "csd_pending" else f"waits for {field}")
+
+
+class Strokes(NamedTuple):
+    """What the step itself adds to the lanes: a copy, and requests as (from, to) and (taken by).
+
+    Attributes:
+        copy: the label of a copy's bar, or "".
+        sent: who interrupts whom; taken: whose oldest request was taken.
+    """
+
+    copy: str = ""
+    sent: tuple[tuple[str, str], ...] = ()
+    taken: tuple[str, ...] = ()
+
+
+def strokes_of(moment: Moment) -> Strokes:
+    """What the step that led to *moment* adds."""
+    event = moment.event
+    if event is None:
+        return Strokes()
+    by_cpu = {it.cpu: it.name for it in reversed(moment.run.actors) if it.kind != "handler"}
+    copy, sent, taken = "", [], []
+    if isinstance(event.op, CopyPage):
+        page = held_page(event.op.dst, moment)
+        copy = f"copy{f' {page}' if page else ''}"
+    for change in event.changes:
+        if change.field.base != "call_single_queue" or change.field.ref not in by_cpu:
+            continue
+        target = by_cpu[change.field.ref]  # type: ignore[index]  # only CPUs have such a queue
+        sent += [(by_cpu[it.sender], target) for it in change.new[len(change.old) :] if it.sender in by_cpu]
+        taken += [target] if len(change.new) < len(change.old) else []
+    return Strokes(copy, tuple(sent), tuple(taken))
 
 
 def lanes(run: Run, most: int) -> list[Json]:
     """Bars: where a thread runs (``run``), holds a lock (``hold``), waits (``wait``) and copies (``copy``)."""
-    bars: list[Json] = []
-    for actor in run.actors:
-        if actor.kind != "handler":
-            bars += _Lane(run, actor).bars(most)
-    return bars
+    people = [it for it in run.actors if it.kind != "handler"]
+    running: dict[str, dict[tuple[str, str], Json]] = {it.name: {} for it in people}
+    done: dict[str, list[Json]] = {it.name: [] for it in people}
+    for moment in run.moments():
+        if moment.step > most:
+            break
+        for actor in people:
+            _go_on(actor, list(bars_at(actor, moment)), moment.step, running[actor.name], done[actor.name])
+        copy = strokes_of(moment).copy
+        if copy and moment.actor is not None:
+            done[moment.actor.name].append(_bar(moment.actor, Bar("copy", "", copy), moment.step))
+    for actor in people:
+        _go_on(actor, [], min(run.length, most), running[actor.name], done[actor.name])
+        done[actor.name].sort(key=lambda it: (KINDS.index(it["kind"]), it["from"], it["rank"]))
+    return [bar for actor in people for bar in done[actor.name]]
 
 
-class _Lane:
-    def __init__(self, run: Run, actor: Actor) -> None:
-        self.run = run
-        self.actor = actor
-        self.open: dict[tuple[str, object], Json] = {}
-        self.done: list[Json] = []
+def _go_on(actor: Actor, bars: list[Bar], step: int, running: dict[tuple[str, str], Json], done: list[Json]) -> None:
+    """End the bars that are not among *bars*, begin those that are new."""
+    now = {(it.kind, it.key): it for it in bars}
+    for key in [it for it in running if it not in now]:
+        done.append(running.pop(key) | {"to": step})
+    for key, bar in now.items():
+        if key not in running:
+            running[key] = _bar(actor, bar, step)
 
-    def bars(self, most: int) -> list[Json]:
-        for moment in self.run.moments():
-            if moment.step > most:
-                break
-            self._alive(moment)
-            self._held(moment)
-            self._waits(moment)
-            event = moment.event
-            if event is not None and event.task is self.actor.task and isinstance(event.op, CopyPage):
-                page = held_page(event.op.dst, moment)
-                self._bar("copy", moment.step, moment.step, f"copy{f' {page}' if page else ''}")
-        for bar in self.open.values():
-            bar["to"] = min(self.run.length, most)
-            self.done.append(bar)
-        order = {"run": 0, "hold": 1, "wait": 2, "copy": 3}
-        return sorted(self.done, key=lambda it: (order[it["kind"]], it["from"], it["rank"]))
 
-    def _bar(self, kind: str, start: int, end: int, label: str, rank: int = 0) -> Json:
-        bar = {
-            "task": self.actor.name,
-            "from": start,
-            "to": end,
-            "kind": kind,
-            "label": label,
-            "colour": self.actor.colour,
-            "rank": rank,
-        }
-        if kind == "copy":
-            self.done.append(bar)
-        return bar
-
-    def _alive(self, moment: Moment) -> None:
-        self._track("run", None, not moment.finished(self.actor), moment, "")
-
-    def _held(self, moment: Moment) -> None:
-        held: list[Field] = [lock for lock, _ in moment.get(self.actor.task.held)]
-        for kind, lock in list(self.open):
-            if kind == "hold" and lock not in held:
-                self._close(("hold", lock), moment.step)
-        for lock in held:
-            if lock.lock is not None:
-                self._track("hold", lock, True, moment, lock_name(lock).removeprefix("the "), lock.lock.rank)
-
-    def _waits(self, moment: Moment) -> None:
-        field = moment.waits_for(self.actor)
-        for kind, waited in list(self.open):
-            if kind == "wait" and waited is not field:
-                self._close(("wait", waited), moment.step)
-        if field is None or self.actor.kind == "spinner":
-            return
-        if field.lock is not None:
-            label = f"waits for {lock_name(field, moment).removeprefix('the ')}"
-        else:
-            label = "waits for answers" if field.base == "csd_pending" else f"waits for {field}"
-        self._track("wait", field, True, moment, label)
-
-    def _track(self, kind: str, key: object, on: bool, moment: Moment, label: str, rank: int = 0) -> None:
-        if on and (kind, key) not in self.open:
-            self.open[kind, key] = self._bar(kind, moment.step, moment.step, label, rank)
-        elif not on and (kind, key) in self.open:
-            self._close((kind, key), moment.step)
-
-    def _close(self, key: tuple[str, object], step: int) -> None:
-        bar = self.open.pop(key)
-        bar["to"] = step
-        self.done.append(bar)
+def _bar(actor: Actor, bar: Bar, step: int) -> Json:
+    return {
+        "task": actor.name,
+        "from": step,
+        "to": step,
+        "kind": bar.kind,
+        "label": bar.label,
+        "colour": actor.colour,
+        "rank": bar.rank,
+    }
 
 
 def arrows(run: Run, most: int) -> list[Json]:
-    """Interrupts from who sent them to the CPU that took them, and wake-ups by a released lock."""
+    """Interrupts, from who sent them to the thread on whose CPU they were taken."""
     found: list[Json] = []
-    by_cpu = {it.cpu: it for it in reversed(run.actors) if it.kind != "handler"}
-    for queue in run.queues:
-        waiting: list[Json] = []
-        for step, event in enumerate(run.events[:most], 1):
-            for change in event.changes:
-                if change.field is not queue:
-                    continue
-                for request in change.new[len(change.old) :]:
-                    sender, target = by_cpu.get(request.sender), by_cpu.get(queue.ref)
-                    if sender is not None and target is not None:
-                        arrow = {"kind": "ipi", "from": sender.name, "to": target.name, "sent": step, "taken": None}
-                        waiting.append({**arrow, "label": "IPI"})
-                        found.append(waiting[-1])
-                if len(change.new) < len(change.old) and waiting:
-                    waiting.pop(0)["taken"] = step
+    for moment in run.moments():
+        if moment.step > most:
+            break
+        strokes = strokes_of(moment)
+        found += [
+            {"kind": "ipi", "from": it, "to": other, "sent": moment.step, "taken": None, "label": "IPI"}
+            for it, other in strokes.sent
+        ]
+        for target in strokes.taken:
+            waiting = next((it for it in found if it["to"] == target and it["taken"] is None), None)
+            if waiting is not None:
+                waiting["taken"] = moment.step
     return found

@@ -8,9 +8,10 @@ from typing import Any
 from sim.machine import Event
 from sim.ops import Op
 from sim.trace import Trace
-from vizlib.film import Stage, Still, film, stills
+from vizlib.film import film
 from vizlib.moments import Run
 from vizlib.showcase import showcase
+from vizlib.stills import Stage, Still, stills
 
 #: One of each world, and one under each variant; the unsafe one is a counterexample.
 NAMES = (

@@ -16,10 +16,11 @@ from sim.engines.stepper import Stepper
 from sim.ops import Choose
 from tests.vizlib import runs
 from vizlib import film as face
-from vizlib.film import FORMAT, MOST_STEPS, VERSION, Stage, film, stills, to_text
+from vizlib.film import FORMAT, VERSION, film, to_text
 from vizlib.moments import Run
 from vizlib.scene import apply, mark_from_json, text_to_json
 from vizlib.showcase import showcase
+from vizlib.stills import MOST_STEPS, Stage, stills
 
 each_run = pytest.mark.parametrize("name", runs.NAMES, ids=" ".join)
 

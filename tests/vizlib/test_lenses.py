@@ -8,11 +8,11 @@ from sim.locks import holders
 from sim.ops import CopyPage, HandleIpi, SendIpi, Xchg
 from sim.structs import Page
 from tests.vizlib import runs
-from vizlib.film import Still
 from vizlib.lenses.lock import LockLens
 from vizlib.lenses.page import slots_of
 from vizlib.moments import Run
 from vizlib.scene import Mark
+from vizlib.stills import Still
 
 
 def shot_at(step: int, world: str = "one_page", variant: str = "mutex_v37") -> Still:
@@ -205,9 +205,9 @@ def test_a_vma_between_two_stores_is_torn() -> None:
 
 def test_what_does_not_fit_is_counted_not_dropped_in_silence() -> None:
     """64 pages, 32 threads: eight PTEs, eight frames a node, eight CPUs, and a note that says how many more."""
-    from vizlib.film import Stage, stills
     from vizlib.moments import Run
     from vizlib.showcase import showcase
+    from vizlib.stills import Stage, stills
 
     run = Run(showcase("move_pages?pages=64,spinners=31"))
     stage = Stage(run)

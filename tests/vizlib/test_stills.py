@@ -12,10 +12,10 @@ import vizlib
 from sim.ops import SendIpi
 from tests.vizlib import runs
 from vizlib import charts, layout
-from vizlib.film import Stage
 from vizlib.lanes import lanes
 from vizlib.moments import Run
 from vizlib.renderers.mpl import draw, render, save, scene_at
+from vizlib.stills import Stage
 
 
 def svg(tmp_path: Path, name: str, step: int | None = None, **options: str) -> str:

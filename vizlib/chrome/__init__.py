@@ -13,10 +13,10 @@ from vizlib.chrome.lanes import lanes
 from vizlib.chrome.locks import locks
 from vizlib.chrome.threads import threads
 from vizlib.chrome.words import heading
-from vizlib.film import Stage, Still, still_panels
 from vizlib.lanes import arrows
 from vizlib.lanes import lanes as bars
 from vizlib.scene import Mark, Panel, Scene, Text, scene
+from vizlib.stills import Stage, Still, still_panels
 
 
 def whole(shot: Still, stage: Stage, title: str) -> Scene:

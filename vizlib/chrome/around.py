@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterator
 
 from vizlib.chrome.words import heading, shorten, width
-from vizlib.film import COUNTS, Still
 from vizlib.moments import Run
 from vizlib.scene import Mark, Panel, Text
+from vizlib.stills import COUNTS, Still
 
 
 def head(shot: Still, run: Run, panel: Panel, title: str) -> Iterator[Mark]:

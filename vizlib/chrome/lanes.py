@@ -8,9 +8,9 @@ from typing import Any
 from vizlib import layout, theme
 from vizlib.chrome.locks import actor_called
 from vizlib.chrome.words import heading, shorten, width
-from vizlib.film import Still
 from vizlib.moments import Run
 from vizlib.scene import Json, Mark, Panel, Text
+from vizlib.stills import Still
 
 _LEFT = 118.0
 _BAR = 19.0

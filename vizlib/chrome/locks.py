@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from vizlib import layout
 from vizlib.chrome.words import heading, width
-from vizlib.film import Still
 from vizlib.lenses.lock import Hold, Lock
 from vizlib.moments import Actor, Run
 from vizlib.scene import Mark, Panel, Text
+from vizlib.stills import Still
 
 
 def locks(shot: Still, run: Run, panel: Panel) -> Iterator[Mark]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from vizlib import layout
 from vizlib.chrome.words import heading, shorten, width
-from vizlib.film import Still
 from vizlib.lenses.task import STATES, Thread
 from vizlib.moments import Actor, Run
 from vizlib.scene import Mark, Panel, Text
 from vizlib.sources import source
+from vizlib.stills import Still
 
 #: Lines of a call stack in a thread card, and source lines around the one that ran.
 STACK_LINES, SOURCE_LINES = 5, 3

@@ -18,9 +18,9 @@ from matplotlib.path import Path as Curve
 
 from vizlib import layout, theme
 from vizlib.chrome import whole
-from vizlib.film import Stage, stills
 from vizlib.moments import Run
 from vizlib.scene import Mark, Scene, Text
+from vizlib.stills import Stage, stills
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

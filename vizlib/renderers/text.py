@@ -9,11 +9,11 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from vizlib.film import COUNTS, Stage, Still, stills
 from vizlib.lenses.lock import Hold
 from vizlib.lenses.task import STATES
 from vizlib.moments import Run
 from vizlib.sources import source
+from vizlib.stills import COUNTS, Stage, Still, stills
 
 if TYPE_CHECKING:
     from sim.trace import Trace

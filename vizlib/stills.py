@@ -1,0 +1,198 @@
+"""The whole picture after each step of a trace, as data: what every renderer and the film begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sim.ops import Acquire, AddUnless, Choose, CopyPage, HandleIpi, Release, TryAcquire, Until
+from vizlib import layout
+from vizlib.explain import sentence
+from vizlib.lenses.cpu import CpuLens
+from vizlib.lenses.ipi import IpiLens
+from vizlib.lenses.key import KeyLens
+from vizlib.lenses.lock import Lock, LockLens
+from vizlib.lenses.page import PageLens
+from vizlib.lenses.pte import PteLens
+from vizlib.lenses.reverse_map import ReverseMapLens
+from vizlib.lenses.task import Thread, threads
+from vizlib.moments import Moment, Run
+from vizlib.names import GHOSTS, field_name, value, vpn_of
+from vizlib.scene import Mark, Panel, scene
+from vizlib.waiting import intent, why_blocked
+
+#: The most steps of a film; a longer trace is cut, and the film says so.
+MOST_STEPS = 2000
+
+#: The lenses of the machine, from top to bottom.
+LENSES = (CpuLens, IpiLens, PteLens, PageLens, ReverseMapLens, KeyLens)
+
+#: What is counted, and how many of it a step is.
+COUNTS = ("locks", "flushes", "interrupts", "copies")
+
+
+@dataclass(frozen=True)
+class Still:
+    """The whole picture after one step, as data.
+
+    Attributes:
+        marks: the machine.
+        threads: each task's state and stack; locks: each lock's holders and waiters.
+        changed: the fields that the step changed, as (what, from, to, mark).
+        next: (task, what it would do); blocked: (task, why not); done: who has finished.
+    """
+
+    moment: Moment
+    marks: Mapping[str, Mark]
+    threads: Mapping[str, Thread]
+    locks: Mapping[str, Lock]
+    sentence: str
+    changed: tuple[tuple[str, str, str, str], ...]
+    next: tuple[tuple[str, str], ...]
+    blocked: tuple[tuple[str, str], ...]
+    done: tuple[str, ...]
+    counts: Mapping[str, int]
+    flags: tuple[str, ...]
+
+
+class Stage:
+    """The lenses of a run with their places, and the panels that they stand in."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.places = layout.Places()
+        self.lenses = [lens(run, self.places) for lens in LENSES]
+        self.locks = LockLens(run)
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """The panels of the machine, in its plane."""
+        return tuple(self.places.panels.values())
+
+    def marks(self, moment: Moment) -> dict[str, Mark]:
+        """The machine after a step."""
+        found = scene(self.panels, (mark for lens in self.lenses for mark in lens.marks(moment)))
+        return dict(found.marks)
+
+
+def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
+    """The picture after each step, from 0 to *last*."""
+    counts = dict.fromkeys(COUNTS, 0)
+    before: Still | None = None
+    for moment in run.moments():
+        if moment.step > last:
+            return
+        counts = _count(moment, counts)
+        could = tuple((it.name, intent(it, moment)) for it in run.actors if moment.can_run(it))
+        before = Still(
+            moment,
+            stage.marks(moment),
+            {actor.name: it for actor, it in threads(moment)},
+            stage.locks.locks_at(moment),
+            sentence(moment),
+            tuple(_changes(moment, stage)),
+            could,
+            tuple(_blocked(moment)),
+            tuple(it.name for it in run.actors if moment.finished(it)),
+            counts,
+            tuple(_flags(moment, before)),
+        )
+        yield before
+
+
+def _blocked(moment: Moment) -> Iterator[tuple[str, str]]:
+    for actor in moment.run.actors:
+        stuck = not moment.can_run(actor) and not moment.finished(actor) and not moment.stopped(actor)
+        if actor.kind == "thread" and stuck:
+            yield actor.name, why_blocked(actor, moment)
+
+
+def _count(moment: Moment, counts: dict[str, int]) -> dict[str, int]:
+    event = moment.event
+    if event is None:
+        return counts
+    more = dict.fromkeys(COUNTS, 0)
+    match event.op:
+        case Acquire(lock, _) if event.outcome == "done" and type(lock.ref).__name__ == "AnonVma":
+            more["locks"] = 1
+        case TryAcquire(lock, _) if event.answer and type(lock.ref).__name__ == "AnonVma":
+            more["locks"] = 1
+        case CopyPage():
+            more["copies"] = 1
+        case HandleIpi():
+            more["interrupts"] = 1
+    more["flushes"] = event.points.count("tlb_flush")
+    return {name: counts[name] + more[name] for name in COUNTS} if any(more.values()) else counts
+
+
+def _changes(moment: Moment, stage: Stage) -> Iterator[tuple[str, str, str, str]]:
+    for it, old in moment.changed.items():
+        if it.base in GHOSTS:
+            continue
+        yield field_name(it, moment), value(it, old), value(it, moment.get(it)), _mark_of(it, moment, stage)
+
+
+def _mark_of(it: Any, moment: Moment, stage: Stage) -> str:
+    """The mark that shows a field, or "" if none does."""
+    boxes = stage.places.boxes
+    if it.lock is not None:
+        return stage.locks.id_of(it, moment.step)
+    if it.base == "pte":
+        slot = moment.run.tables.get(it.ref)
+        wanted = f"pte:{slot.ref}:{vpn_of(it, moment)}" if slot is not None else ""
+    elif it.base == "tlb":
+        return f"tlb:{it.ref}:{it.key[0]}:{it.key[1]}"
+    else:
+        wanted = next((name for name in (f"page:{it.ref}", f"cpu:{it.ref}", f"rm:{it.ref}") if name in boxes), "")
+    return wanted if wanted in boxes else ""
+
+
+def _flags(moment: Moment, before: Still | None) -> Iterator[str]:
+    event = moment.event
+    if event is not None and before is not None:
+        if isinstance(event.op, (Acquire, TryAcquire, Release)) or (
+            isinstance(event.op, Until) and event.op.field.lock is not None
+        ):
+            yield "lock"
+        if any(it.base == "pte" for it in moment.changed):
+            yield "pte"
+        last = before.moment.event
+        if last is not None and last.task is not event.task and str(last.task) in before.moment.runnable:
+            yield "preempt"
+        if event.outcome == "bug":
+            yield "bug"
+        if isinstance(event.op, Choose):
+            yield "choice"
+    if is_decision(moment, before):
+        yield "decision"
+
+
+def is_decision(moment: Moment, before: Still | None) -> bool:
+    """Whether somebody who chooses the next task should stop here.
+
+    Two can run, and who can has changed, or the step was one that others see: a lock, a PTE, an interrupt, a copy.
+    """
+    if len(moment.runnable) < 2:
+        return False
+    if before is None or before.moment.event is None:
+        return True
+    event = moment.event
+    if event is None or moment.runnable != before.moment.runnable:
+        return True
+    if isinstance(event.op, AddUnless):
+        return False
+    seen_by_others = ("pte", "call_single_queue", "data", "rb_root", "vm_start", "vm_pgoff")
+    return any(it.base in seen_by_others or it.lock is not None for it in moment.changed)
+
+
+def still_panels(run: Run, stage: Stage) -> tuple[Panel, ...]:
+    """Where a still has its columns."""
+    threads_shown = [it for it in run.actors if it.kind != "handler"]
+    lanes_shown = min(len(threads_shown), layout.MOST_LANES)
+    return layout.stage(
+        layout.threads_height(len(threads_shown)),
+        stage.places.bottom,
+        layout.locks_height(stage.locks.rows()),
+        lanes_shown,
+    )
