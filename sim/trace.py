@@ -41,6 +41,8 @@ class Trace:
         stacks: for each event the call stack of its task when it made the step, outermost first.
         violation: what was wrong at the end (also a deadlock, or a broken final state), or None.
         runnable: the names of those who could run: at the start, and after each event.
+        pending: what each task would do next at the end, None if it has finished; empty if that is not known.
+        last_stacks: where each task stands then.
     """
 
     world: str
@@ -54,6 +56,8 @@ class Trace:
     nodes: int = 2
     variant_title: str = ""
     runnable: list[tuple[str, ...]] = field(default_factory=list)
+    pending: list[ops.Op | None] = field(default_factory=list)
+    last_stacks: list[tuple[Frame, ...]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"Trace({self.run_name})"
@@ -103,6 +107,8 @@ class Trace:
             "stacks": [[list(frame) for frame in stack] for stack in self.stacks],
             "runnable": [list(names) for names in self.runnable],
             "violation": violation_json(self.violation),
+            "pending": [None if op is None else encode_op(op) for op in self.pending],
+            "last_stacks": [[list(frame) for frame in stack] for stack in self.last_stacks],
         }
 
 
@@ -150,6 +156,8 @@ def from_json(data: Mapping[str, Any]) -> Trace:
         data["nodes"],
         data["variant_title"],
         [tuple(names) for names in data["runnable"]],
+        [None if op is None else decode_op(op) for op in data.get("pending", ())],
+        [tuple(Frame(*frame) for frame in stack) for stack in data.get("last_stacks", ())],
     )
 
 

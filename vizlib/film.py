@@ -21,6 +21,7 @@ from vizlib.lenses.pte import pages_in_play
 from vizlib.lenses.task import Thread
 from vizlib.moments import Run
 from vizlib.names import page_name
+from vizlib.playable import explored, playable
 from vizlib.scene import Json, difference, panel_to_json
 from vizlib.sources import Sources
 from vizlib.stills import MOST_STEPS, Stage, Still, still_panels, stills
@@ -31,10 +32,18 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "rmapwalk-film", 1
 
 
-def film(trace: Trace, title: str = "", open_at: int | None = None) -> Json:
-    """The film of *trace*; a player opens it at step *open_at*, or where the first decision is."""
+def film(trace: Trace, title: str = "", open_at: int | None = None, *, hands: bool = False) -> Json:
+    """The film of *trace*; a player opens it at step *open_at*, or where the first decision is.
+
+    With *hands* the world travels along (:mod:`vizlib.playable`), so that the reader can take over at any step, and
+    needs no kernel for it.
+
+    Raises:
+        BadParameter: if the world is too large for that.
+    """
     run = Run(trace)
-    stage = Stage(run)
+    whole = explored(trace.world, trace.variant, tuple(trace.params.items())) if hands else None
+    stage = Stage(run) if whole is None else whole.stage
     sources = Sources()
     shots = list(stills(run, stage))
     first, *rest = shots
@@ -43,6 +52,7 @@ def film(trace: Trace, title: str = "", open_at: int | None = None) -> Json:
     moved = copied(run)
     focus = sorted(pages_in_play(run), key=lambda it: it[1] not in moved)[:1]
     violation = trace.violation
+    world_alive = {} if whole is None else {"hands": playable(whole, sources)}
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -89,6 +99,7 @@ def film(trace: Trace, title: str = "", open_at: int | None = None) -> Json:
         "violation": None
         if violation is None
         else {"step": run.length, "kind": violation.kind, "sentence": violation.sentence},
+        **world_alive,
         "sources": sources.functions,
         "texts": sources.texts,
     }

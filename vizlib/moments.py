@@ -61,10 +61,16 @@ def cpu_name(cpu: Any) -> str:
 
 
 class Run:
-    """A trace as a whole."""
+    """A trace as a whole.
 
-    def __init__(self, trace: Trace) -> None:
+    Attributes:
+        any_order: whether the trace stands for every order of its steps, so that nothing is known of when a thing is
+            there and when not.
+    """
+
+    def __init__(self, trace: Trace, *, any_order: bool = False) -> None:
         self.trace = trace
+        self.any_order = any_order
         self.events: tuple[Event, ...] = tuple(trace.events)
         self.first: Mapping[Field, Any] = trace.memory_at(0)
         self._seen: dict[Any, list[int]] = {}
@@ -99,12 +105,12 @@ class Run:
     def last_stacks(self) -> dict[Any, tuple[Frame, ...]]:
         """Where each task stands at the end, if the trace knows."""
         tasks = [info.task for info in self.trace.tasks]
-        return dict(zip(tasks, getattr(self.trace, "last_stacks", None) or [()] * len(tasks), strict=True))
+        return dict(zip(tasks, self.trace.last_stacks or [()] * len(tasks), strict=True))
 
     @cached_property
     def _last_ops(self) -> dict[Any, Op | None]:
         tasks = [info.task for info in self.trace.tasks]
-        return dict(zip(tasks, getattr(self.trace, "pending", None) or [None] * len(tasks), strict=True))
+        return dict(zip(tasks, self.trace.pending or [None] * len(tasks), strict=True))
 
     def next_event(self, task: Any, step: int) -> int | None:
         """The index of the first event of *task* after *step*, or None."""
@@ -260,10 +266,13 @@ class Moment:
 
     def stopped(self, actor: Actor) -> bool:
         """Whether the run ended with a violation before *actor* was through, so that it is not seen again."""
-        if self.run.trace.violation is None or self.pending.get(actor.task) is not None:
+        violation = self.run.trace.violation
+        if violation is None or violation.kind == "deadlock":
             return False
         before = self.run.trace.runnable[max(self.run.length - 1, 0)]
-        return bool(self.get(actor.task.held)) or actor.name in before
+        if self.pending.get(actor.task) is None:
+            return bool(self.get(actor.task.held)) or (not self.run.trace.pending and actor.name in before)
+        return self.step == self.run.length and actor.name in before
 
     def waits_for(self, actor: Actor) -> Field | None:
         """The field that keeps *actor* from running, or None if it can run or has finished."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from vizlib.lenses.page import PageLens
 from vizlib.lenses.pte import PteLens
 from vizlib.lenses.reverse_map import ReverseMapLens
 from vizlib.lenses.task import Thread, threads
-from vizlib.moments import Moment, Run
+from vizlib.moments import Actor, Moment, Run
 from vizlib.names import GHOSTS, field_name, value, vpn_of
 from vizlib.scene import Mark, Panel, scene
 from vizlib.waiting import intent, why_blocked
@@ -27,6 +27,9 @@ MOST_STEPS = 2000
 
 #: The lenses of the machine, from top to bottom.
 LENSES = (CpuLens, IpiLens, PteLens, PageLens, ReverseMapLens, KeyLens)
+
+#: Fields whose change others see, beside locks.
+SEEN = ("pte", "call_single_queue", "data", "rb_root", "vm_start", "vm_pgoff")
 
 #: What is counted, and how many of it a step is.
 COUNTS = ("locks", "flushes", "interrupts", "copies")
@@ -83,7 +86,7 @@ def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
     for moment in run.moments():
         if moment.step > last:
             return
-        counts = _count(moment, counts)
+        counts = count(moment, counts)
         could = tuple((it.name, intent(it, moment)) for it in run.actors if moment.can_run(it))
         before = Still(
             moment,
@@ -91,9 +94,9 @@ def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
             {actor.name: it for actor, it in threads(moment)},
             stage.locks.locks_at(moment),
             sentence(moment),
-            tuple(_changes(moment, stage)),
+            tuple(changes_at(moment, stage)),
             could,
-            tuple(_blocked(moment)),
+            tuple(blocked_at(moment, run.actors)),
             tuple(it.name for it in run.actors if moment.finished(it)),
             counts,
             tuple(_flags(moment, before)),
@@ -101,14 +104,16 @@ def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
         yield before
 
 
-def _blocked(moment: Moment) -> Iterator[tuple[str, str]]:
-    for actor in moment.run.actors:
+def blocked_at(moment: Moment, actors: Iterable[Actor]) -> Iterator[tuple[str, str]]:
+    """Those of *actors* that are stuck, each with the reason."""
+    for actor in actors:
         stuck = not moment.can_run(actor) and not moment.finished(actor) and not moment.stopped(actor)
         if actor.kind == "thread" and stuck:
             yield actor.name, why_blocked(actor, moment)
 
 
-def _count(moment: Moment, counts: dict[str, int]) -> dict[str, int]:
+def count(moment: Moment, counts: dict[str, int]) -> dict[str, int]:
+    """*counts* after the step that led to *moment*."""
     event = moment.event
     if event is None:
         return counts
@@ -126,7 +131,8 @@ def _count(moment: Moment, counts: dict[str, int]) -> dict[str, int]:
     return {name: counts[name] + more[name] for name in COUNTS} if any(more.values()) else counts
 
 
-def _changes(moment: Moment, stage: Stage) -> Iterator[tuple[str, str, str, str]]:
+def changes_at(moment: Moment, stage: Stage) -> Iterator[tuple[str, str, str, str]]:
+    """The fields that the step changed, as (what, from, to, mark)."""
     for it, old in moment.changed.items():
         if it.base in GHOSTS:
             continue
@@ -148,42 +154,48 @@ def _mark_of(it: Any, moment: Moment, stage: Stage) -> str:
     return wanted if wanted in boxes else ""
 
 
+def flags_of(moment: Moment) -> Iterator[str]:
+    """What kind of step led to *moment*, as far as the step itself says."""
+    event = moment.event
+    if event is None:
+        return
+    if isinstance(event.op, (Acquire, TryAcquire, Release)) or (
+        isinstance(event.op, Until) and event.op.field.lock is not None
+    ):
+        yield "lock"
+    if any(it.base == "pte" for it in moment.changed):
+        yield "pte"
+    if event.outcome == "bug":
+        yield "bug"
+    if isinstance(event.op, Choose):
+        yield "choice"
+    if not isinstance(event.op, AddUnless) and any(it.base in SEEN or it.lock is not None for it in moment.changed):
+        yield "seen"
+
+
 def _flags(moment: Moment, before: Still | None) -> Iterator[str]:
+    """What kind of step it was: those of :func:`flags_of`, ``preempt`` and ``decision``."""
+    flags = list(flags_of(moment))
+    yield from (it for it in flags if it != "seen")
     event = moment.event
     if event is not None and before is not None:
-        if isinstance(event.op, (Acquire, TryAcquire, Release)) or (
-            isinstance(event.op, Until) and event.op.field.lock is not None
-        ):
-            yield "lock"
-        if any(it.base == "pte" for it in moment.changed):
-            yield "pte"
         last = before.moment.event
         if last is not None and last.task is not event.task and str(last.task) in before.moment.runnable:
             yield "preempt"
-        if event.outcome == "bug":
-            yield "bug"
-        if isinstance(event.op, Choose):
-            yield "choice"
-    if is_decision(moment, before):
+    if is_decision(moment, before, seen="seen" in flags):
         yield "decision"
 
 
-def is_decision(moment: Moment, before: Still | None) -> bool:
+def is_decision(moment: Moment, before: Still | None, *, seen: bool) -> bool:
     """Whether somebody who chooses the next task should stop here.
 
     Two can run, and who can has changed, or the step was one that others see: a lock, a PTE, an interrupt, a copy.
     """
     if len(moment.runnable) < 2:
         return False
-    if before is None or before.moment.event is None:
+    if before is None or before.moment.event is None or moment.runnable != before.moment.runnable:
         return True
-    event = moment.event
-    if event is None or moment.runnable != before.moment.runnable:
-        return True
-    if isinstance(event.op, AddUnless):
-        return False
-    seen_by_others = ("pte", "call_single_queue", "data", "rb_root", "vm_start", "vm_pgoff")
-    return any(it.base in seen_by_others or it.lock is not None for it in moment.changed)
+    return seen
 
 
 def still_panels(run: Run, stage: Stage) -> tuple[Panel, ...]:

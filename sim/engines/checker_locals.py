@@ -18,7 +18,7 @@ from sim import guard
 from sim.context import Context
 from sim.engines.liveness import site
 from sim.invariants import Memory
-from sim.machine import advance
+from sim.machine import Frame, advance, stack_of
 from sim.ops import Field, Op
 from sim.setup import TaskInfo
 from sim.structs import Struct
@@ -91,6 +91,14 @@ class Automaton:
         values = tuple(memory.get(it, it.default) for it in edge.fields)
         target = edge.targets[values] = self._local(coroutine, op, local, answer, dict(consts)), tuple(points)
         return target
+
+    def stack(self, local: Local) -> tuple[Frame, ...]:
+        """The call stack of the task in *local*, outermost first; empty if it has finished."""
+        if local.op is None:
+            return ()
+        coroutine = self._coroutine_at(local)
+        self._parked.setdefault(local, coroutine)
+        return stack_of(coroutine)
 
     def _local(self, coroutine: Any, op: Op | None, parent: Local | None, answer: Any, consts: Memory) -> Local:
         """The local state in which *coroutine* stands."""

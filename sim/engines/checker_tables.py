@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from sim.engines.checker_locals import Automaton, Local
 from sim.errors import BadSchedule
 from sim.invariants import Memory, Violation
-from sim.machine import BLOCKED, Change, Event, check_exit, enabled, execute
+from sim.machine import BLOCKED, Change, Event, Frame, check_exit, enabled, execute
 from sim.ops import Choose, Field, Op
 from sim.setup import Setup
 from sim.variants import Variant
@@ -162,6 +162,29 @@ class Tables:
             events.append(Event(step, name, op, it.choice, it.answer, it.outcome, it.changes, it.points, it.violation))
             state += it.delta
         return events, state
+
+    # --- what a picture of the states needs --------------------------------------------------------------
+
+    @property
+    def slots(self) -> list[Slot]:
+        """Everything that has bits: the tasks' local states, then the fields that ever change."""
+        return [*self._locals, *(it for it in self._slots.values() if it.mask)]
+
+    def local_slot(self, task: int) -> Slot:
+        """The bits of the local state of *task*."""
+        return self._locals[task]
+
+    def local(self, state: int, task: int) -> Local:
+        """The local state of *task*."""
+        return self.rows[task][state & self._locals[task].mask].local
+
+    def touched(self, state: int, task: int) -> set[Slot]:
+        """What the step of *task* depends on, as far as that is known; ask for its outcomes first."""
+        return self.rows[task][state & self._locals[task].mask].slots
+
+    def stack(self, task: int, local: Local) -> tuple[Frame, ...]:
+        """The call stack of *task* in *local*, outermost first."""
+        return self.automata[task].stack(local)
 
     # --- learning ----------------------------------------------------------------------------------------
 

@@ -171,6 +171,8 @@ class Stepper:
             self.setup.nodes,
             self.variant.title,
             list(self.could_run),
+            list(self.machine.ops),
+            [self.machine.stack(info.task) for info in self.setup.tasks],
         )
 
 

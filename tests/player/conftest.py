@@ -14,6 +14,7 @@ from playwright.sync_api import Page
 from sim.engines.stepper import replay
 from vizlib.film import film
 from vizlib.renderers import html
+from vizlib.showcase import showcase
 
 #: The worker writes through a stale TLB entry, faults on the migration entry, and reads the page on its new node.
 MOVE = "one_page?rounds=3 mutex_v37 b3a47b2da3b8a52b11"
@@ -42,6 +43,24 @@ def move_file(move: dict[str, Any], tmp_path: Path) -> Path:
     """The same as JSON, for node."""
     path = tmp_path / "film.json"
     path.write_text(json.dumps(move), encoding="utf-8")
+    return path
+
+
+#: Runs of small worlds, with the worlds: a violation, none, a lock that is waited for, a page that two want.
+HANDS = (("stack_grows", "rfc_remap_unlocked"), ("stack_grows", "mutex_v37"), ("two_migrators?pages=1", "rwsem_v38"))
+
+
+@cache
+def hands_of(world: str, variant: str) -> dict[str, Any]:
+    """The film of a run worth looking at, with its world."""
+    return film(showcase(world, variant), hands=True)
+
+
+@pytest.fixture(scope="session")
+def hands_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Films that have hands as JSON, for node."""
+    path = tmp_path_factory.mktemp("hands") / "films.json"
+    path.write_text(json.dumps([hands_of(*it) for it in HANDS]), encoding="utf-8")
     return path
 
 

@@ -12,11 +12,11 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in HERE.glob("*.test.mjs")))
-def test_in_node(name: str, node: str, move_file: Path) -> None:
-    """`node --test` passes; the film that it jumps about in is a real one."""
+def test_in_node(name: str, node: str, move_file: Path, hands_file: Path) -> None:
+    """`node --test` passes; the films that it jumps about in are real ones."""
     run = subprocess.run(
         [node, "--test", str(HERE / name)],
-        env=os.environ | {"RMAPWALK_FILM": str(move_file)},
+        env=os.environ | {"RMAPWALK_FILM": str(move_file), "RMAPWALK_HANDS": str(hands_file)},
         capture_output=True,
         text=True,
         check=False,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from sim.invariants import pte_of
@@ -52,11 +53,19 @@ class CpuLens:
 
     def marks(self, moment: Moment) -> Iterator[Mark]:
         """The CPUs, their TLB entries, and what each CPU is busy with."""
+        for part in self.parts():
+            yield from part(moment)
+
+    def parts(self) -> Iterator[Callable[[Moment], Iterator[Mark]]]:
+        """The same CPU by CPU: what one shows does not depend on the others."""
         for cpu in self.cpus:
-            yield self._cpu(cpu, moment)
-            for slot in range(self.room):
-                yield self._empty(cpu, slot)
-            yield from self._entries(cpu, moment)
+            yield partial(self._marks, cpu)
+
+    def _marks(self, cpu: Cpu, moment: Moment) -> Iterator[Mark]:
+        yield self._cpu(cpu, moment)
+        for slot in range(self.room):
+            yield self._empty(cpu, slot)
+        yield from self._entries(cpu, moment)
 
     def _cpu(self, cpu: Cpu, moment: Moment) -> Mark:
         box = self.places.boxes[f"cpu:{cpu}"]

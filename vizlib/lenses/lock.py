@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sim.locks import Rwsem, holders
 from sim.ops import SHARED, Acquire, Field, Until
 from sim.structs import AnonVma, Mm, Page, PageTable
-from vizlib.moments import Moment, Run
+from vizlib.moments import Actor, Moment, Run
 
 #: With more locks than this, page locks and page-table locks share rows.
 MOST = 6
@@ -42,7 +42,7 @@ class LockLens:
 
     def __init__(self, run: Run) -> None:
         self.locks = sorted(run.locked, key=lambda it: (it.lock.rank if it.lock else 0, _natural(it)))
-        few = len(self.locks) <= MOST
+        few = len(self.locks) <= MOST or run.any_order
         self.fixed = [it for it in self.locks if few or not isinstance(it.ref, (Page, PageTable))]
         self.shared: dict[str, list[_Row]] = {}
         for field, start, end in sorted(_holds(run), key=lambda it: (it[1], _natural(it[0]))):
@@ -55,7 +55,7 @@ class LockLens:
 
     def locks_at(self, moment: Moment) -> dict[str, Lock]:
         """The locks to show now, by id, outermost first."""
-        found = {_id(field): lock(field, moment) for field in self.fixed}
+        found = {lock_id(field): lock(field, moment) for field in self.fixed}
         for group, rows in self.shared.items():
             for number, row in enumerate(rows):
                 field = next((it for it, start, _ in reversed(row) if start <= moment.step), row[0][0])
@@ -65,7 +65,7 @@ class LockLens:
     def id_of(self, field: Field, step: int) -> str:
         """The row that shows *field* after *step*, or "" if none does."""
         if field in self.fixed:
-            return _id(field)
+            return lock_id(field)
         for number, row in enumerate(self.shared.get(_group(field), [])):
             if any(it is field and start <= step <= end for it, start, end in row):
                 return f"lock:{_group(field)}:{number}"
@@ -76,7 +76,8 @@ class LockLens:
 _Row = list[tuple[Field, int, int]]
 
 
-def _id(field: Field) -> str:
+def lock_id(field: Field) -> str:
+    """The id of a lock that has a row of its own."""
     return f"lock:{field.ref}.{field.base}"
 
 
@@ -106,27 +107,28 @@ def _holds(run: Run) -> list[tuple[Field, int, int]]:
     return found + [(field, step, run.length) for field, step in since.items()]
 
 
-def lock(field: Field, moment: Moment) -> Lock:
-    """The lock *field* at *moment*."""
+def lock(field: Field, moment: Moment, *, waiting: bool = True) -> Lock:
+    """The lock *field* at *moment*; who waits for it is left out unless *waiting*."""
     assert field.lock is not None
     value = moment.get(field)
     kind = f"{field.lock.name} · {'sleeps' if field.lock.sleeps else 'spins'}"
     shared = isinstance(value, Rwsem) and value.writer is None
     holding = tuple(Hold(str(task), "read" if shared else "") for task in holders(value))
-    return Lock(_title(field), kind, field.lock.rank, holding, tuple(_waiters(field, value, moment)))
+    return Lock(_title(field), kind, field.lock.rank, holding, tuple(_waiters(field, value, moment)) if waiting else ())
 
 
 def _waiters(field: Field, value: object, moment: Moment) -> list[Hold]:
     """Who waits: the queue of a rwsem; for other locks whoever cannot go on because of it."""
     if isinstance(value, Rwsem):
         return [Hold(str(task), "read" if mode == SHARED else "") for task, mode in value.queue]
-    waiting = []
-    for actor in moment.run.actors:
-        op = moment.pending.get(actor.task)
-        wants = (isinstance(op, Acquire) and op.lock is field) or (isinstance(op, Until) and op.field is field)
-        if wants and not moment.can_run(actor) and value is not None:
-            waiting.append(Hold(actor.name))
-    return waiting
+    return [Hold(it.name) for it in moment.run.actors if waits(it, field, moment)]
+
+
+def waits(actor: Actor, field: Field, moment: Moment) -> bool:
+    """Whether *actor* cannot go on because of the lock *field*, which is held."""
+    op = moment.pending.get(actor.task)
+    wants = (isinstance(op, Acquire) and op.lock is field) or (isinstance(op, Until) and op.field is field)
+    return wants and not moment.can_run(actor) and moment.get(field) is not None
 
 
 def _title(field: Field) -> str:

@@ -29,6 +29,7 @@ class PageLens:
         self.empty: list[tuple[str, str]] = []
         self.ptes = ptes(run)
         self.copies = copied(run)
+        self.copies_of = run
         births = lifetimes(run)
         nodes = range(1 + max((node for node, *_ in births.values()), default=0))
         nodes = range(max(len(nodes), 1 + max(run.first.get(it.cpu.node, 0) for it in run.actors)))
@@ -167,14 +168,25 @@ class PageLens:
             layer=5,
         )
 
+    def _copies(self, vpn: int, moment: Moment) -> list[tuple[int, Page, Page]]:
+        """The copies of a page; in a run of any order, those that could come now."""
+        if self.copies_of is not moment.run:
+            self.copies, self.copies_of = copied(moment.run), moment.run
+        found = self.copies.get(vpn, [])
+        if not moment.run.any_order:
+            return found
+        return [it for it in found if exists(it[1], moment) and exists(it[2], moment)]
+
     def _copy(self, mm: Mm, vpn: int, frame: Page, moment: Moment) -> Iterator[Mark]:
         """Where the page will be copied to, from the moment it is unmapped; the copy itself is drawn solid."""
-        coming = next(((at, dst, src) for at, dst, src in self.copies.get(vpn, []) if at >= moment.step), None)
+        coming = next(((at, dst, src) for at, dst, src in self._copies(vpn, moment) if at >= moment.step), None)
         if coming is None:
             return
         at, dst, src = coming
         pte: Pte | None = moment.get(self.ptes[mm, vpn])
-        now = at == moment.step
+        now = at == moment.step and not moment.run.any_order
+        if not now and (moment.get(dst.data) or (None,))[0] == vpn:
+            return  # it is there already
         if not now and (not exists(dst, moment) or (pte is not None and pte.kind != "migration")):
             return
         ends = (f"page:{src}", f"page:{dst}")
@@ -221,8 +233,8 @@ def lifetimes(run: Run) -> dict[Page, tuple[int, int, int]]:
     for step, event in enumerate(run.events, 1):
         if isinstance(event.op, Alloc) and isinstance(event.answer, Page):
             node: Any = dict(event.op.init).get("node", 0)
-            births[event.answer] = (int(node), step, run.length)
-        for change in event.changes:
+            births[event.answer] = (int(node), 0 if run.any_order else step, run.length)
+        for change in () if run.any_order else event.changes:
             if change.field.base == "life" and isinstance(change.field.ref, Page) and change.field.ref in births:
                 where, first, _ = births[change.field.ref]
                 births[change.field.ref] = (where, first, step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sim.ops import Field
 from sim.structs import AnonVma, AnonVmaChain, Page, Struct, Vma
 from vizlib.layout import TITLE, Box, Places, generations
 from vizlib.lenses import anon_vma, avc, vma
@@ -79,7 +80,7 @@ class ReverseMapLens:
     def _exists(self, node: Struct, moment: Moment) -> bool:
         if isinstance(node, Page):
             return exists(node, moment)
-        return not moment.get(node.life) and any(it.ref is node for it in moment.memory if it.base != "life")
+        return not moment.get(node.life) and bool(moment.get(_sign_of_life(node)))
 
     def _pointers(self, shown: list[Struct], moment: Moment) -> Iterator[tuple[Struct, Struct, str]]:
         for node in shown:
@@ -149,6 +150,18 @@ class ReverseMapLens:
 def _rows(column: list[Struct], slots: dict[Page, int]) -> int:
     """How many rows a column needs: frames that never exist together share one."""
     return max((slots[it] + 1 if isinstance(it, Page) else at + 1 for at, it in enumerate(column)), default=0)
+
+
+def _sign_of_life(node: Struct) -> Field:
+    """The field that is set as long as the object is more than a piece of memory."""
+    match node:
+        case AnonVma():
+            return node.root
+        case AnonVmaChain():
+            return node.vma
+        case Vma():
+            return node.vm_end
+    return node.life
 
 
 def _id(node: Struct) -> str:

@@ -25,6 +25,10 @@ STATES = {
 }
 
 
+#: What is said of one that the end of the run left standing.
+STOPPED = "the run ended before it was through"
+
+
 class Thread(NamedTuple):
     """One thread at one moment.
 
@@ -59,7 +63,7 @@ def thread(actor: Actor, moment: Moment) -> Thread:
     if moment.finished(actor):
         return Thread("done", "", ())
     if moment.stopped(actor) and not moment.can_run(actor):
-        return Thread("idle", "the run ended before it was through", stack)
+        return Thread("idle", STOPPED, stack)
     if moment.can_run(actor):
         return Thread("user" if in_user_code else "ready", "", stack, user)
     if actor.kind == "handler":

@@ -17,7 +17,8 @@
  * @typedef {{map: Map<string, any>, id: string, before: any, after: any}} Patch one thing's value, both ways
  */
 
-const MARK = {
+/** A mark with nothing said about it. */
+export const MARK = {
   panel: "machine", shape: "rect", x: 0, y: 0, w: 0, h: 0, points: [], text: [], fill: "none", stroke: "none",
   dashed: false, dotted: false, bold: false, tip: "", say: "", layer: 0, radius: 8, face: "", ends: [],
 };
