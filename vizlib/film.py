@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sim.worlds import WORLDS
 from vizlib import layout
 from vizlib.lanes import arrows, lanes
-from vizlib.lenses.lock import Lock
+from vizlib.lenses.lock import lock_json
 from vizlib.lenses.page import copied
 from vizlib.lenses.pte import pages_in_play
 from vizlib.lenses.task import Thread
@@ -89,7 +89,7 @@ def film(trace: Trace, title: str = "", open_at: int | None = None, *, hands: bo
             "counts": dict(first.counts),
             "flags": list(first.flags),
             "threads": {name: _thread(it, sources) for name, it in first.threads.items()},
-            "locks": {name: _lock(it) for name, it in first.locks.items()},
+            "locks": {name: lock_json(it) for name, it in first.locks.items()},
         },
         "steps": steps,
         "lanes": lanes(run, MOST_STEPS),
@@ -157,9 +157,9 @@ def _people(before: Still, shot: Still, sources: Sources) -> Json:
     locks_changed: Json = {name: None for name in before.locks if name not in shot.locks}
     for name, lock in shot.locks.items():
         if name not in before.locks:
-            locks_changed[name] = _lock(lock)
+            locks_changed[name] = lock_json(lock)
         elif lock != before.locks[name]:
-            locks_changed[name] = _partial(_lock(before.locks[name]), _lock(lock))
+            locks_changed[name] = _partial(lock_json(before.locks[name]), lock_json(lock))
     if locks_changed:
         step["locks"] = locks_changed
     return step
@@ -181,12 +181,3 @@ def _pairs(pairs: tuple[tuple[str, str], ...]) -> list[Json]:
 
 def _thread(it: Thread, sources: Sources) -> Json:
     return {"state": it.state, "status": it.status, "stack": sources.stack(it.stack), "user": it.user}
-
-
-def _lock(it: Lock) -> Json:
-    data = it._asdict()
-    return {
-        **data,
-        "holders": [dict(h._asdict()) for h in it.holders],
-        "waiters": [dict(h._asdict()) for h in it.waiters],
-    }

@@ -73,7 +73,7 @@ def strokes_of(moment: Moment) -> Strokes:
     for change in event.changes:
         if change.field.base != "call_single_queue" or change.field.ref not in by_cpu:
             continue
-        target = by_cpu[change.field.ref]  # type: ignore[index]  # only CPUs have such a queue
+        target = by_cpu[change.field.ref]
         sent += [(by_cpu[it.sender], target) for it in change.new[len(change.old) :] if it.sender in by_cpu]
         taken += [target] if len(change.new) < len(change.old) else []
     return Strokes(copy, tuple(sent), tuple(taken))
@@ -101,8 +101,7 @@ def lanes(run: Run, most: int) -> list[Json]:
 def _go_on(actor: Actor, bars: list[Bar], step: int, running: dict[tuple[str, str], Json], done: list[Json]) -> None:
     """End the bars that are not among *bars*, begin those that are new."""
     now = {(it.kind, it.key): it for it in bars}
-    for key in [it for it in running if it not in now]:
-        done.append(running.pop(key) | {"to": step})
+    done.extend(running.pop(key) | {"to": step} for key in [it for it in running if it not in now])
     for key, bar in now.items():
         if key not in running:
             running[key] = _bar(actor, bar, step)

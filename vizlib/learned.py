@@ -62,7 +62,7 @@ class Watched(Moment):
         return bool(self._tables.outcomes(self._state, number))
 
     @property
-    def runnable(self) -> frozenset[str]:  # type: ignore[override]  # there it is kept
+    def runnable(self) -> frozenset[str]:
         """The names of the tasks that can make a step now."""
         return frozenset(it.name for it in self.run.actors if self.can_run(it))
 

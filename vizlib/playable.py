@@ -22,15 +22,16 @@ from sim.ops import Field
 from sim.trace import Trace
 from sim.variants import find as find_variant
 from sim.worlds import find as find_world
+from vizlib.explain import sentence
 from vizlib.lanes import bars_at, strokes_of
 from vizlib.learned import Learned, Row, States, Watched, learn, narrowed
 from vizlib.lenses.cpu import CpuLens
-from vizlib.lenses.lock import lock, lock_id, waits
+from vizlib.lenses.lock import lock, lock_id, lock_json, waits
 from vizlib.lenses.task import STOPPED, thread
-from vizlib.moments import Run, kernel_frames
+from vizlib.moments import Actor, Moment, Run, kernel_frames
 from vizlib.scene import Json, Mark
 from vizlib.sources import Sources
-from vizlib.stills import COUNTS, Stage, blocked_at, changes_at, count, flags_of, sentence
+from vizlib.stills import COUNTS, Stage, blocked_at, changes_at, count, flags_of
 from vizlib.waiting import intent
 
 #: The most states of a world that travels.
@@ -143,7 +144,9 @@ class _Export:
         learn(parts, self.it.order)
         shown = [it for part in parts for it in self._split(part)]
         self._learn_moves()
-        told = [self._one("", self._told[number]) if number in self._told else None for number in range(len(self.moves))]
+        told = [
+            self._one("", self._told[number]) if number in self._told else None for number in range(len(self.moves))
+        ]
         return {
             "start": list(self.states.row(self.tables.start)),
             "tasks": [{"task": str(info.task), "daemon": info.daemon} for info in self.tables.tasks],
@@ -199,24 +202,19 @@ class _Export:
         """Functions of a state; each makes a few named things."""
         for lens in self.stage.lenses:
             for part in lens.parts() if isinstance(lens, CpuLens) else (lens.marks,):
-                yield lambda moment, part=part: {f"mark:{it.id}": it for it in part(moment)}
+                yield partial(_marks, part)
         for field in self.stage.locks.fixed:
-            yield lambda moment, field=field: {f"lock:{lock_id(field)}": _lock(field, moment)}
-            for actor in () if isinstance(self.run.first.get(field, field.default), Rwsem) else self.run.actors:
-                yield lambda moment, field=field, actor=actor: (
-                    {f"wait:{actor.name}:{lock_id(field)}": True} if waits(actor, field, moment) else {}
-                )
+            yield partial(_locks, field)
+            if not isinstance(self.run.first.get(field, field.default), Rwsem):
+                yield from (partial(_waits, actor, field) for actor in self.run.actors)
         for actor in self.run.actors:
-            yield lambda moment, actor=actor: {f"thread:{actor.name}": self._thread(thread(actor, moment))}
-            yield lambda moment, actor=actor: (
-                {f"next:{actor.name}": intent(actor, moment)} if moment.can_run(actor) else {}
-            )
-            yield lambda moment, actor=actor: {f"blocked:{name}": why for name, why in blocked_at(moment, [actor])}
-            yield lambda moment, actor=actor: {f"done:{actor.name}": True} if moment.finished(actor) else {}
+            yield partial(self._threads, actor)
+            yield from (partial(it, actor) for it in (_next, _blocked, _done))
             if actor.kind != "handler":
-                yield lambda moment, actor=actor: {
-                    f"bars:{actor.name}": [list(it) for it in bars_at(actor, moment)]
-                }
+                yield partial(_bars, actor)
+
+    def _threads(self, actor: Actor, moment: Watched) -> dict[str, Any]:
+        return {f"thread:{actor.name}": self._thread(thread(actor, moment))}
 
     def _thread(self, it: Any) -> Json:
         return {
@@ -310,14 +308,34 @@ class _Export:
         return self._function("", list(range(len(self.states.slots))), samples)
 
 
-def _lock(field: Field, moment: Watched) -> Json:
+def _marks(part: Callable[[Moment], Iterator[Mark]], moment: Watched) -> dict[str, Any]:
+    return {f"mark:{it.id}": it for it in part(moment)}
+
+
+def _locks(field: Field, moment: Watched) -> dict[str, Any]:
     """A lock, without those who wait for it unless it has a queue."""
     it = lock(field, moment, waiting=isinstance(moment.get(field), Rwsem))
-    return {
-        **it._asdict(),
-        "holders": [dict(h._asdict()) for h in it.holders],
-        "waiters": [dict(h._asdict()) for h in it.waiters],
-    }
+    return {f"lock:{lock_id(field)}": lock_json(it)}
+
+
+def _waits(actor: Actor, field: Field, moment: Watched) -> dict[str, Any]:
+    return {f"wait:{actor.name}:{lock_id(field)}": True} if waits(actor, field, moment) else {}
+
+
+def _next(actor: Actor, moment: Watched) -> dict[str, Any]:
+    return {f"next:{actor.name}": intent(actor, moment)} if moment.can_run(actor) else {}
+
+
+def _blocked(actor: Actor, moment: Watched) -> dict[str, Any]:
+    return {f"blocked:{name}": why for name, why in blocked_at(moment, [actor])}
+
+
+def _done(actor: Actor, moment: Watched) -> dict[str, Any]:
+    return {f"done:{actor.name}": True} if moment.finished(actor) else {}
+
+
+def _bars(actor: Actor, moment: Watched) -> dict[str, Any]:
+    return {f"bars:{actor.name}": [list(it) for it in bars_at(actor, moment)]}
 
 
 def _key(row: Iterable[int]) -> str:

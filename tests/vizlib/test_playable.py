@@ -30,7 +30,7 @@ def test_a_world_is_a_few_hundred_entries() -> None:
 def test_a_world_that_is_too_large_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """It names the bound and what to do."""
     monkeypatch.setattr(module, "MOST_STATES", 100)
-    with pytest.raises(BadParameter, match="more than 100 states .* take smaller parameters"):
+    with pytest.raises(BadParameter, match=r"more than 100 states .* take smaller parameters"):
         module.Explored("move_pages", "mutex_v37", (("pages", 2), ("spinners", 1), ("pinned", 0), ("passes", 2)))
 
 

@@ -11,6 +11,7 @@ from sim.locks import Rwsem, holders
 from sim.ops import SHARED, Acquire, Field, Until
 from sim.structs import AnonVma, Mm, Page, PageTable
 from vizlib.moments import Actor, Moment, Run
+from vizlib.scene import Json
 
 #: With more locks than this, page locks and page-table locks share rows.
 MOST = 6
@@ -31,6 +32,12 @@ class Lock(NamedTuple):
     rank: int
     holders: tuple[Hold, ...]
     waiters: tuple[Hold, ...]
+
+
+def lock_json(it: Lock) -> Json:
+    """*it* as JSON."""
+    holding, waiting = ([dict(hold._asdict()) for hold in holds] for holds in (it.holders, it.waiters))
+    return {**it._asdict(), "holders": holding, "waiters": waiting}
 
 
 class LockLens:
