@@ -92,9 +92,19 @@ class IpiRequest(NamedTuple):
 class declare:
     """A field of a struct: its default, its guard, and how it behaves as a lock.
 
-    The guard is prose for people (and names for the lens): which lock a writer holds, or ``const`` (never
-    written after set-up; reading it is no step), ``atomic``, ``cpu`` (this CPU's own), ``task`` (this task's
-    own) or ``ghost`` (kept by the machine for its checks; the kernel has no such field).
+    The guard says which locks a writer holds once others can find the object, as paths from it
+    (:mod:`sim.analysis.roles`): ``ptl``; ``anon_vma.root.lock``; ``vm_mm.mmap_sem read`` if it is enough to share it;
+    ``A + B`` for both, ``A | B`` for either.  Or it is a word:
+
+    * ``const``: never written after set-up; reading it is no step;
+    * ``set once``: written once more at most;
+    * ``atomic``: written by atomic operations only; ``flag``: one bit, of which every store is atomic;
+    * ``cpu``, ``task``: this CPU's or this task's own;
+    * ``itself``: it is a lock;
+    * ``TLB``: user data, which is reached through TLBs and page tables;
+    * ``ghost``: kept by the machine for its checks; the kernel has no such field.
+
+    ``python -m sim lockset`` holds the guards against what is held in every explored execution.
     """
 
     def __init__(
@@ -202,13 +212,13 @@ class Page(Struct):
     mortal = True
     node = declare(0, guard="const")
     PG_locked = declare(None, guard="itself", lock=PAGE_LOCK)
-    PG_lru = declare(True, guard="atomic")
+    PG_lru = declare(True, guard="flag")
     mapping = declare(None, guard="PG_locked")
     index = declare(0, guard="PG_locked")
-    _mapcount = declare(-1, guard="ptl")
+    _mapcount = declare(-1, guard="atomic")
     _count = declare(0, guard="atomic", outlives=True)
     #: The user's data: the last write that is in this frame (:class:`Written`), or None.
-    data = declare(None, guard="PTE")
+    data = declare(None, guard="TLB")
     #: How many PTEs name this frame as a migration entry, and as a mapping.
     migration_ptes = declare(0, guard="ghost", outlives=True)
     present_ptes = declare(0, guard="ghost", outlives=True)
@@ -245,13 +255,13 @@ class Vma(Struct):
 
     short = "vma"
     mortal = True
-    vm_mm = declare(None, guard="mmap_sem")
-    vm_start = declare(0, guard="mmap_sem write, or read + anon_vma lock for a stack")
-    vm_end = declare(0, guard="mmap_sem write")
-    vm_pgoff = declare(0, guard="mmap_sem write, or read + anon_vma lock for a stack")
-    vm_flags = declare(VM_WRITE, guard="mmap_sem write")
-    anon_vma = declare(None, guard="page_table_lock")
-    anon_vma_chain = declare((), guard="mmap_sem + page_table_lock")
+    vm_mm = declare(None, guard="set once")
+    vm_start = declare(0, guard="vm_mm.mmap_sem | vm_mm.mmap_sem read + anon_vma.root.lock")
+    vm_end = declare(0, guard="vm_mm.mmap_sem")
+    vm_pgoff = declare(0, guard="vm_mm.mmap_sem | vm_mm.mmap_sem read + anon_vma.root.lock")
+    vm_flags = declare(VM_WRITE, guard="vm_mm.mmap_sem")
+    anon_vma = declare(None, guard="vm_mm.mmap_sem | vm_mm.mmap_sem read + vm_mm.page_table_lock")
+    anon_vma_chain = declare((), guard="vm_mm.mmap_sem | vm_mm.mmap_sem read + vm_mm.page_table_lock")
 
 
 class AnonVma(Struct):
@@ -264,7 +274,7 @@ class AnonVma(Struct):
     mutex = declare(None, guard="itself", lock=ANON_VMA_MUTEX)
     rwsem = declare(FREE_RWSEM, guard="itself", lock=ANON_VMA_RWSEM)
     refcount = declare(0, guard="atomic")
-    rb_root = declare(None, guard="root anon_vma lock")
+    rb_root = declare(None, guard="root.lock")
 
 
 class AnonVmaChain(Struct):
@@ -274,11 +284,11 @@ class AnonVmaChain(Struct):
     mortal = True
     vma = declare(None, guard="set once")
     anon_vma = declare(None, guard="set once")
-    rb_left = declare(None, guard="root anon_vma lock")
-    rb_right = declare(None, guard="root anon_vma lock")
-    rb_parent = declare(None, guard="root anon_vma lock")
-    rb_color = declare("red", guard="root anon_vma lock")
-    rb_subtree_last = declare(0, guard="root anon_vma lock")
+    rb_left = declare(None, guard="anon_vma.root.lock")
+    rb_right = declare(None, guard="anon_vma.root.lock")
+    rb_parent = declare(None, guard="anon_vma.root.lock")
+    rb_color = declare("red", guard="anon_vma.root.lock")
+    rb_subtree_last = declare(0, guard="anon_vma.root.lock")
 
 
 class Cpu(Struct):

@@ -1,1 +1,1 @@
-"""What a run says when one looks at it from afar: profiles, and how often luck finds a bug."""
+"""What runs say when one looks at them from afar: profiles, how often luck finds a bug, which lock protects what."""

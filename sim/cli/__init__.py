@@ -9,6 +9,7 @@ file here but ``base.py`` is found by itself:
     base.py        what a command is told and what it answers; progress on a terminal
     about.py       worlds, variants, where
     checking.py    check, luck, replay
+    locking.py     lockset
     making.py      new-variant
     measuring.py   bench
     running.py     run, profile

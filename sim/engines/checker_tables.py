@@ -9,7 +9,7 @@ was found without a look at the new bits, so it is right whatever they are, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from sim.engines.checker_locals import Automaton, Local
@@ -125,6 +125,12 @@ class Tables:
                 memory[field] = slot.values[code]
         return memory
 
+    def values(self) -> Iterator[tuple[Field, Iterable[Any]]]:
+        """Each field of memory with every value that it was seen to have."""
+        for field in {**self.setup.memory, **self._slots}:
+            slot = self._slots.get(field)
+            yield field, slot.codes if slot else (self.setup.memory[field],)
+
     def successors(self, state: int) -> Iterable[int]:
         """The states after one step, in the order of tasks and choices."""
         for own, task, rows in self.lanes:
@@ -190,7 +196,7 @@ class Tables:
 
     def _learn(self, state: int, row: Row) -> tuple[Outcome, ...]:
         """Do the step, and note what it depends on."""
-        memory = _Noting(self, state)
+        memory = Noting(self, state)
         op, me = row.local.op, self.contexts[row.task]
         found: tuple[Outcome, ...] = ()
         if op is not None and enabled(op, memory, me):
@@ -209,7 +215,7 @@ class Tables:
             row.table[state & row.mask] = found[0].delta
         return found
 
-    def _perform(self, state: int, row: Row, memory: _Noting, choice: int | None) -> Outcome:
+    def _perform(self, state: int, row: Row, memory: Noting, choice: int | None) -> Outcome:
         changes: list[Change] = []
         points: tuple[str, ...] = ()
         answer, violation = None, None
@@ -273,8 +279,12 @@ class Tables:
         self.lanes[row.task][2][row.code] = row.mask, row.table.get
 
 
-class _Noting(dict[Field, Any]):
-    """The memory of a packed state; it notes what it is asked for, and holds what is written."""
+class Noting(dict[Field, Any]):
+    """The memory of a packed state; it notes what it is asked for, and holds what is written.
+
+    Attributes:
+        touched: the slots that were asked for or written.
+    """
 
     def __init__(self, tables: Tables, state: int) -> None:
         super().__init__()
@@ -283,6 +293,7 @@ class _Noting(dict[Field, Any]):
         self.touched: set[Slot] = set()
 
     def get(self, field: Field, default: Any = None) -> Any:
+        """The value of *field*, also of one that the state says nothing of."""
         slot = self._tables.slot(field)
         self.touched.add(slot)
         value = super().get(field, _MISSING)

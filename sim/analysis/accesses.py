@@ -1,0 +1,164 @@
+"""Who touches which field while holding which locks, over every explored state of a world.
+
+The checker's tables have every pair of a state and a task that can make a step there; each is looked at once, as far
+as it can tell something new (states that agree in all that was looked at are one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sim.analysis.roles import Links
+from sim.engines.checker import Search
+from sim.engines.checker_tables import Noting, Outcome, Row, Tables
+from sim.ops import (
+    EXCLUSIVE,
+    Acquire,
+    Add,
+    AddUnless,
+    Alloc,
+    Choose,
+    CopyPage,
+    Field,
+    Free,
+    Op,
+    Release,
+    TryAcquire,
+    Until,
+    Write,
+    Xchg,
+)
+from sim.setup import Setup
+from sim.structs import Cpu, Task
+from sim.variants import Variant
+
+#: What an access does: an ordinary load or store, an atomic read-modify-write, or what user code, the MMU, TLBs and
+#: the interrupt controller store, which take no locks.
+READ, WRITE, ATOMIC, HARDWARE = "read", "write", "atomic", "hardware"
+#: Fields of these guards are no data that a lock would protect.
+_NO_DATA = ("ghost", "task", "itself", "const")
+
+
+class Hold(NamedTuple):
+    """A lock that is held: which, whether for one task alone, and its roles for the object that is touched."""
+
+    lock: Field
+    alone: bool
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One way in which a task touches a field.
+
+    Attributes:
+        field: which.
+        kind: ``read``, ``write``, ``atomic`` or ``hardware``.
+        task: who.
+        function: the kernel function, innermost.
+        holds: the locks held.
+        private: whether nobody else could find the object: it is not yet published, or unlinked already.
+        first: whether it replaces the value that a field has before it is written.
+        cpu: where the task runs.
+    """
+
+    field: Field
+    kind: str
+    task: Task
+    function: str
+    holds: tuple[Hold, ...]
+    private: bool
+    first: bool
+    cpu: Cpu
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Every access in a world under a variant; *complete* says whether every state was met."""
+
+    world: str
+    variant: str
+    accesses: tuple[Access, ...]
+    states: int
+    complete: bool
+
+
+def observe(
+    setup: Setup, variant: Variant, limit: int, progress: Callable[[int, int], object] | None = None
+) -> Observed:
+    """Explore a world, and collect what is touched and under which locks."""
+    tables = Tables(setup, variant)
+    search = Search(tables)
+    search.run(limit, progress, all_kinds=True)
+    observer = _Observer(tables)
+    for state in search.seen:
+        observer.look(state)
+    return Observed(setup.world, variant.name, tuple(observer.accesses), len(search.seen), search.complete)
+
+
+class _Observer:
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self.accesses: dict[Access, None] = {}  # in the order in which they were met
+        rows = [row for its in tables.rows for row in its.values() if type(row.local.op) is Alloc]
+        allocated = {it.answer for row in rows for found in row.outcomes.values() for it in found}
+        self._links = Links(tables.values(), allocated)
+        self._seen: dict[Row, tuple[int, set[int]]] = {}
+        self._functions: dict[Row, str] = {}
+
+    def look(self, state: int) -> None:
+        """Collect what the next step of each task touches in *state*."""
+        for rows, (own, _, _) in zip(self.tables.rows, self.tables.lanes, strict=True):
+            row = rows[state & own]
+            mask, seen = self._seen.setdefault(row, (0, set()))
+            if state & mask not in seen:
+                memory = Noting(self.tables, state)
+                self._collect(row, state, memory)
+                for slot in (*memory.touched, *row.slots):
+                    mask |= slot.mask
+                seen.add(state & mask)
+                self._seen[row] = mask, seen
+
+    def _collect(self, row: Row, state: int, memory: Noting) -> None:
+        outcomes = self.tables.outcomes(state, row.task)
+        touched = {} if not outcomes or row.local.op is None else _touched(row.local.op, outcomes)
+        for (field, kind), old in touched.items():
+            if field.guard in _NO_DATA or field.lock is not None:
+                continue
+            info = self.tables.tasks[row.task]
+            task = info.task
+            held = memory.get(task.held, ())
+            roles: Mapping[Field, frozenset[str]] = {}
+            if held:
+                roles = self._links.roles(field.ref, [lock for lock, _ in held], memory)
+            holds = tuple(Hold(lock, mode == EXCLUSIVE, roles[lock]) for lock, mode in held)
+            private = not self._links.can_be_found(field.ref, memory)
+            first = old == field.default
+            self.accesses[Access(field, kind, task, self._function(row), holds, private, first, info.cpu)] = None
+
+    def _function(self, row: Row) -> str:
+        if row not in self._functions:
+            self._functions[row] = self.tables.automata[row.task].stack(row.local)[-1].function
+        return self._functions[row]
+
+
+def _touched(op: Op, outcomes: tuple[Outcome, ...]) -> dict[tuple[Field, str], Any]:
+    """The fields that a step touches and how, each with its old value if it changes it."""
+    changed = {it.field: it.old for outcome in outcomes for it in outcome.changes}
+    match op:
+        case Field():
+            return {(op, READ): None}
+        case Until(field):
+            return {(field, READ): None}
+        case Write(field):
+            return {(field, WRITE): changed.get(field, field.default)}
+        case Add(field) | AddUnless(field) | Xchg(field):
+            return {(field, ATOMIC): changed.get(field, field.default)}
+        case CopyPage(dst, src):
+            return {(src.data, READ): None, (dst.data, WRITE): changed.get(dst.data)}
+        case Acquire() | TryAcquire() | Release() | Alloc() | Free() | Choose():
+            return {}  # a new object is its allocator's alone
+        case _:
+            return {(field, HARDWARE): old for field, old in changed.items()}
