@@ -39,6 +39,8 @@ KINDS: dict[str, str] = {
 RULES: dict[str, str] = {
     "use after free": "who uses an object holds a reference to it, or the lock that whoever frees it must take"
     " (mm/rmap.c:381, v3.7)",
+    "null pointer": "a pointer that others may take away is followed under the lock under which they do"
+    " (arch/x86/mm/fault.c:587, v3.7)",
     "double free": "an object is freed once, by whoever drops the last reference (include/linux/mm.h:276, v3.7)",
     "release without hold": "a lock is given back by the task that took it, and once (kernel/lockdep.c:3216, v3.7)",
     "lock order": "locks are taken from the outermost to the innermost of one order (mm/rmap.c:20, v3.7)",
