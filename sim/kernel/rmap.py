@@ -26,6 +26,7 @@ from sim.kernel.interval_tree import (
     anon_vma_interval_tree_insert,
     anon_vma_interval_tree_iter_first,
     anon_vma_interval_tree_iter_next,
+    anon_vma_interval_tree_remove,
 )
 from sim.kernel.pagemap import linear_page_index
 from sim.kernel.pgtable import pmd_offset, pte_offset_map, pte_present
@@ -35,6 +36,9 @@ from sim.locks import holders
 from sim.ops import Alloc, Bug, Free, Kernel, KernelFunction, Point
 from sim.structs import AnonVma, AnonVmaChain, Mm, Page, Vma
 from sim.sync import spin_lock, spin_unlock
+
+#: May an allocation sleep, and go looking for memory to free?  include/linux/gfp.h:103 (v3.7)
+GFP_NOWAIT, GFP_KERNEL = "nowait", "kernel"
 
 #: What a visit to one PTE says about going on.  include/linux/rmap.h:260 (v3.7)
 SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL, SWAP_MLOCK = range(4)
@@ -63,8 +67,11 @@ def anon_vma_free(k: Context, anon_vma: AnonVma) -> Kernel:
     yield Free(anon_vma)
 
 
-def anon_vma_chain_alloc(k: Context) -> Kernel:
-    """A new link, not yet linked.  mm/rmap.c:114 (v3.7)"""
+def anon_vma_chain_alloc(k: Context, gfp: str) -> Kernel:
+    """A new link, not yet linked; or None, if there is no memory and *gfp* does not allow to wait for some.
+
+    There always is memory here, unless a world replaces this function.  mm/rmap.c:114 (v3.7)
+    """
     avc = yield Alloc(AnonVmaChain)
     return avc
 
@@ -98,7 +105,7 @@ def anon_vma_prepare(k: Context, vma: Vma) -> Kernel:
     if anon_vma is not None:
         return 0
     mm = yield vma.vm_mm
-    avc = yield from anon_vma_chain_alloc(k)
+    avc = yield from anon_vma_chain_alloc(k, GFP_KERNEL)
     anon_vma = yield from mmap.find_mergeable_anon_vma(k, vma)
     allocated = None
     if anon_vma is None:
@@ -119,6 +126,105 @@ def anon_vma_prepare(k: Context, vma: Vma) -> Kernel:
             yield from put_anon_vma(k, allocated)
         yield from anon_vma_chain_free(k, avc)
     return 0
+
+
+def lock_anon_vma_root(k: Context, root: AnonVma | None, anon_vma: AnonVma) -> Kernel:
+    """Exchange the lock of *root*, which the caller holds (or None), for that of *anon_vma*'s root; return that root.
+
+    All anon_vmas of a VMA have one root, so the lock is taken once and kept.  mm/rmap.c:217 (v3.7)
+    """
+    new_root: AnonVma = yield anon_vma.root
+    if new_root is not root:
+        if root is not None:
+            yield Bug("kernel bug", f"{anon_vma} and {root} are links of one VMA and have two roots", (anon_vma, root))
+        yield from k.anon_vma_lock_write(new_root)
+    return new_root
+
+
+def unlock_anon_vma_root(k: Context, root: AnonVma | None) -> Kernel:
+    """Give back what ``lock_anon_vma_root`` took, if it took anything.  mm/rmap.c:229 (v3.7)"""
+    if root is not None:
+        yield from k.anon_vma_unlock_write(root)
+
+
+def anon_vma_clone(k: Context, dst: Vma, src: Vma) -> Kernel:
+    """Link *dst* to every anon_vma that *src* is linked to, the oldest first.
+
+    Caller holds mmap_sem of both to write, and nobody else knows *dst* yet.  Takes the root anon_vma's lock.  A link
+    is allocated with that lock held, so it must not wait for memory: whoever frees some may walk this very tree.
+    If there is none the lock is dropped first.  The kernel can still fail then (-ENOMEM); here it cannot.
+    mm/rmap.c:239 (v3.7)
+    """
+    root = None
+    chain = yield src.anon_vma_chain
+    while chain:
+        chain, pavc = chain[:-1], chain[-1]
+        avc = yield from anon_vma_chain_alloc(k, GFP_NOWAIT)
+        if avc is None:
+            yield from unlock_anon_vma_root(k, root)
+            root = None
+            avc = yield from anon_vma_chain_alloc(k, GFP_KERNEL)
+        anon_vma = yield pavc.anon_vma
+        root = yield from lock_anon_vma_root(k, root, anon_vma)
+        yield from anon_vma_chain_link(k, dst, avc, anon_vma)
+    yield from unlock_anon_vma_root(k, root)
+    return 0
+
+
+def anon_vma_fork(k: Context, vma: Vma, pvma: Vma) -> Kernel:
+    """Link *vma*, a child's copy of *pvma*, to all that *pvma* is linked to, and to an anon_vma of its own.
+
+    Caller holds mmap_sem of both to write, and has not copied a PTE yet: a walk that finds an entry in the child must
+    also find the child.  Takes the root anon_vma's lock, twice.  The new anon_vma pins its root, in which the lock is;
+    it is where pages go that the child copies or touches first.  mm/rmap.c:272 (v3.7)
+    """
+    parents = yield pvma.anon_vma
+    if parents is None:
+        return 0
+    yield from anon_vma_clone(k, vma, pvma)
+
+    anon_vma = yield from anon_vma_alloc(k)
+    avc = yield from anon_vma_chain_alloc(k, GFP_KERNEL)
+    root = yield parents.root
+    yield anon_vma.root.set(root)
+    yield root.refcount.add(1)
+    yield vma.anon_vma.set(anon_vma)
+    yield from k.anon_vma_lock_write(anon_vma)
+    yield from anon_vma_chain_link(k, vma, avc, anon_vma)
+    yield from k.anon_vma_unlock_write(anon_vma)
+    return 0
+
+
+def unlink_anon_vmas(k: Context, vma: Vma) -> Kernel:
+    """Take *vma* out of every tree that it is in, and free its links.
+
+    Caller holds mmap_sem to write, or is the last to use the mm; no PTE of *vma* is left, and its page tables are
+    still there.  Takes the root anon_vma's lock.  An anon_vma whose tree is empty then loses the tree's reference.
+    Freeing it may take the lock, so that is left for a second pass, without the lock: newest first, the root last.
+    mm/rmap.c:322 (v3.7)
+    """
+    root = None
+    todo = yield vma.anon_vma_chain
+    emptied: tuple[AnonVmaChain, ...] = ()
+    while todo:
+        avc, todo = todo[0], todo[1:]
+        anon_vma = yield avc.anon_vma
+        root = yield from lock_anon_vma_root(k, root, anon_vma)
+        yield from anon_vma_interval_tree_remove(k, avc, anon_vma)
+        top = yield anon_vma.rb_root
+        if top is None:
+            emptied = (*emptied, avc)
+            continue
+        yield vma.anon_vma_chain.set((*emptied, *todo))
+        yield from anon_vma_chain_free(k, avc)
+    yield from unlock_anon_vma_root(k, root)
+
+    while emptied:
+        avc, emptied = emptied[0], emptied[1:]
+        anon_vma = yield avc.anon_vma
+        yield from put_anon_vma(k, anon_vma)
+        yield vma.anon_vma_chain.set(emptied)
+        yield from anon_vma_chain_free(k, avc)
 
 
 def page_mapped(k: Context, page: Page) -> Kernel:
