@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from sim import trace, variants, worlds
@@ -15,6 +16,8 @@ def add(commands: Commands) -> None:
     _options(commands.add("run", _run, "run a world under the clock: counts, throughput (simulated)"))
     about = "who slept where: context switches as perf report shows them (simulated)"
     _options(commands.add("profile", _profile, about))
+    about = "what became of the locks, by class and by call site, as lock_stat tells it (simulated)"
+    _options(commands.add("lockstat", _lockstat, about))
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +55,8 @@ def _run(options: argparse.Namespace) -> Answer:
     return Answer(data, "\n".join(lines), 1 if result.violation is not None else 0)
 
 
-def _timed(options: argparse.Namespace) -> Any:
+def _timed(options: argparse.Namespace, run: Callable[..., Any] | None = None) -> Any:
+    """What *run* says (by default the timed engine's) with the options that every command here takes."""
     from sim.engines import timed
 
     world = worlds.find(options.world)
@@ -64,7 +68,7 @@ def _timed(options: argparse.Namespace) -> Any:
     told = progress(options, f"{world.name} under {variant.name}")
     costs = timed.COSTS.scaled(options.costs)
     try:
-        return timed.run(
+        return (run or timed.run)(
             world.name,
             variant,
             policy=options.policy,
@@ -82,4 +86,11 @@ def _profile(options: argparse.Namespace) -> Answer:
     from sim.analysis.profile import profile
 
     result = profile(_timed(options))
+    return Answer(result.to_json(), str(result))
+
+
+def _lockstat(options: argparse.Namespace) -> Answer:
+    from sim.analysis.lockstat import lockstat
+
+    result = _timed(options, lockstat)
     return Answer(result.to_json(), str(result))

@@ -37,7 +37,7 @@ class Ledger:
         machine: what makes the steps.
         costs: what they cost.
         counts: what was counted so far.
-        changes: the fields that the last step changed.
+        changes: the fields that the last step changed; answer: what it was answered.
         due: when the next step is due after those of :meth:`read_on`.
         recorded: each step, if *record* is set.
     """
@@ -50,6 +50,7 @@ class Ledger:
         self.costs = costs
         self.counts = dict.fromkeys((*COUNTS, *TIMED_COUNTS), 0)
         self.changes: list[Change] = []
+        self.answer: Any = None
         self.recorded: list[Recorded] = []
         self.due = 0
         self._turns: list[tuple[int, int | None]] = []
@@ -82,7 +83,7 @@ class Ledger:
         changes: list[Change] = []
         self.changes = changes
         turn = self._turn[i] if kind is not Choose else self._decide(i, op, chosen)
-        answer = self._perform(i, changes, turn[1] or 0)
+        self.answer = answer = self._perform(i, changes, turn[1] or 0)
         ns = self._ns.get(kind)
         if ns is None:
             ns = self._ns[kind] = self.costs[row_of(cast("Step", op))]
@@ -126,6 +127,15 @@ class Ledger:
     def _decide(self, i: int, op: Op, chosen: int | None) -> Turn:
         assert isinstance(op, Choose)
         return Turn(i, self._dice[i].randrange(op.options) if chosen is None else chosen)
+
+    def blocked(self, i: int, op: Op, at: int, sleeps: bool) -> None:
+        """Task *i* begins to wait: for whoever watches (:mod:`sim.engines.watching`)."""
+
+    def unblocked(self, i: int, op: Op, since: int, at: int, sleeps: bool) -> None:
+        """Task *i* runs again."""
+
+    def end(self, elapsed: int) -> None:
+        """The run is over."""
 
     # What some operations cost beyond their row of the table.
 

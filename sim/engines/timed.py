@@ -26,6 +26,7 @@ from sim.engines.counts import is_anon_vma_lock, pages_migrated
 from sim.engines.interrupts import Interrupts
 from sim.engines.ledger import Ledger, collector_paused
 from sim.engines.timed_run import EXIT_STACK, Sleep, Switches, TimedRun
+from sim.engines.watching import WatchedLedger, Watcher
 from sim.errors import UnknownName, UserError
 from sim.locks import Rwsem
 from sim.machine import Change, Machine, awaited, enabled
@@ -193,6 +194,7 @@ class Clockwork:
         queue.insert(len(queue) if place is None else place, waiter)
         busy[i] = False
         self._on_cpu[i] = not waiter.sleeps
+        self.ledger.blocked(i, waiter.op, waiter.since, waiter.sleeps)
         if waiter.sleeps:
             self._fall_asleep(i, waiter, field)
         yield waiter
@@ -200,6 +202,7 @@ class Clockwork:
             yield self.env.timeout(busy_until - int(self.env.now))
         busy[i] = self._on_cpu[i] = True
         now = int(self.env.now)
+        self.ledger.unblocked(i, waiter.op, waiter.since, now, waiter.sleeps)
         if waiter.sleeps:
             self.switches.add(self._asleep.pop(i)._replace(duration=now - waiter.since))
         return now
@@ -307,6 +310,7 @@ def run(
     costs: Costs = COSTS,
     record: bool = False,
     schedule: bool = False,
+    watcher: Watcher | None = None,
     progress: Callable[..., None] | None = None,
     params: Mapping[str, int] | None = None,
     **more: int,
@@ -323,6 +327,7 @@ def run(
         costs: the table of costs.
         record: whether to keep every event, and when it began.
         schedule: whether to keep the schedule; without it, whoever asks for it waits for the run to be made again.
+        watcher: who is told of every step; a run that is made again is not watched again.
         progress: called now and then with two strings.
         params: the world's parameters, as a mapping.
         **more: the world's parameters by name, over those.
@@ -336,12 +341,14 @@ def run(
         raise UnknownName("policy", policy, POLICIES)
     values = it.values({**(params or {}), **more})
 
-    def again(record: bool, schedule: bool = True, progress: Callable[..., None] | None = None) -> TimedRun:
+    def make(record: bool, schedule: bool, watcher: Watcher | None, progress: Callable[..., None] | None) -> TimedRun:
         setup = it.setup(values)
         machine = Machine(setup, how)
-        ledger = Ledger(machine, costs, seed=seed, record=record, schedule=schedule)
+        keep: dict[str, Any] = {"seed": seed, "record": record, "schedule": schedule}
+        ledger = Ledger(machine, costs, **keep) if watcher is None else WatchedLedger(machine, costs, watcher, **keep)
         clockwork = Clockwork(ledger, policy, keep_sleeps=record or schedule)
         clockwork.run(progress)
+        ledger.end(clockwork.elapsed)
         keeps = record or schedule
         return TimedRun(
             it.name,
@@ -354,10 +361,10 @@ def run(
             ledger.counts,
             clockwork.switches.sites,
             machine.verdict(),
-            again=again,
+            again=lambda record: make(record, True, None, None),
             kept=ledger if keeps else None,
             kept_sleeps=clockwork.switches.each if keeps else None,
         )
 
     with collector_paused():
-        return again(record, schedule, progress)
+        return make(record, schedule, watcher, progress)
