@@ -23,7 +23,7 @@ from course import questions as _questions
 from course.bottleneck import puzzle
 from course.glossary import glossary
 from course.kit import check, claim, explain_back, predict, recall
-from course.looking import history, locksets, play, run_to, table, turns
+from course.looking import history, locksets, play, run_to, steps_in, table, turns
 
 __all__ = [
     "check",
@@ -37,6 +37,7 @@ __all__ = [
     "puzzle",
     "recall",
     "run_to",
+    "steps_in",
     "table",
     "turns",
 ]

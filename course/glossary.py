@@ -24,12 +24,37 @@ WORDS: Final[dict[str, Word]] = {
     "node": Word("a group of CPUs with memory of its own", "that memory of another node cannot be used"),
     "PTE": Word("a page-table entry: which frame holds a page, or why none does", "that a page has one and no more"),
     "TLB": Word("a CPU's own copy of PTEs it has used", "that it follows the page table by itself"),
+    "flush": Word(
+        "to drop an entry from a TLB",
+        "that one flush reaches every CPU",
+    ),
+    "interrupt": Word(
+        "how one CPU makes another do something (IPI: inter-processor interrupt)",
+        "that it arrives in the moment in which it is sent",
+    ),
+    "mapcount": Word("how many PTEs map a frame", "that it says who uses the frame: that is the reference count"),
+    "page lock": Word("a lock in each struct page, PG_locked; who waits for it sleeps", "that it stops the program"),
+    "ptl": Word("the page-table lock, a spinlock; one for each page of page-table entries", "that one lock guards all"),
+    "mmap_sem": Word(
+        "the rwsem of an address space; page faults and migration hold it for reading, many at a time",
+        "that who holds it for reading sees nothing change",
+    ),
     "migration entry": Word(
         "a PTE that says: this page is on its way, wait for its page lock", "that the page is lost while it stands"
     ),
     "anon_vma": Word(
         "what the pages of a family of memory regions point to, to find every PTE; its root has one lock",
         "that each page has its own",
+    ),
+    "anon_vma lock": Word(
+        "the lock in the root anon_vma: a mutex in Linux 3.7, an rwsem in 3.8", "that it belongs to one page"
+    ),
+    "interval tree": Word(
+        "an anon_vma's tree of the memory regions (VMAs) in which its pages may be mapped", "that it lists pages"
+    ),
+    "context switch": Word("a CPU stops one thread and goes on with another", "that it shows who used the CPU"),
+    "profile": Word(
+        "samples of an event, each with the call stack at that moment, summed up", "that it always counts time"
     ),
     "mutex": Word("a lock with one holder; who waits sleeps", "that waiting for it is CPU time"),
     "rwsem": Word("a lock with many readers or one writer", "that readers never block anyone"),
@@ -38,10 +63,10 @@ WORDS: Final[dict[str, Word]] = {
 }
 
 
-def glossary(*words: str) -> str:
-    """The definitions of *words*, or of all."""
+def glossary(*words: str, often: bool = True) -> str:
+    """The definitions of *words*, or of all; with what people *often* think, unless a question asks for that."""
     lines = []
     for word in words or WORDS:
-        meaning, often = WORDS[word]
-        lines.append(f"{word}: {meaning}.\n    People often think {often}.")
+        it = WORDS[word]
+        lines.append(f"{word}: {it.meaning}." + (f"\n    People often think {it.often}." if often else ""))
     return "\n".join(lines)

@@ -39,7 +39,7 @@ def spell(value: Any) -> str:
         return "none"
     if type(value).__name__ == "Pte":
         kind = {"migration": "migration entry", "prot_none": "NUMA hint"}.get(value.kind, "present")
-        return f"{kind} -> {value.page}"
+        return f"{kind} -> {value.page}{', dirty' if value.dirty and kind == 'present' else ''}"
     if type(value).__name__ == "TlbEntry":
         return f"-> {value.page}"
     return str(value)
@@ -70,6 +70,18 @@ def history(trace: Trace, name: str) -> str:
         if change.field == place
     ]
     return "\n".join(line.rstrip() for line in [f"{name}, step by step:", *lines])
+
+
+def steps_in(trace: Trace, function: str) -> list[int]:
+    """The steps that were made in *function* itself, not in what it called.
+
+    Raises:
+        KeyError: if there are none; it names the functions in which steps were made.
+    """
+    where = [stack[-1].function for stack in trace.stacks]
+    if function not in where:
+        raise KeyError(f"this run makes no step in '{function}'; it makes some in {', '.join(sorted(set(where)))}")
+    return [event.step for event, name in zip(trace.events, where, strict=True) if name == function]
 
 
 def turns(trace: Trace) -> str:

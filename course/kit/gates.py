@@ -11,8 +11,18 @@ import ipywidgets as widgets
 
 from course.kit.questions import QUESTIONS, Question
 from course.kit.shown import Claim, Shown, as_text, as_widget, prose
+from course.misconceptions import BANK
 
 LETTERS = "ABCD"
+
+
+def _mark(tag: str) -> str:
+    return "not so" if tag else "right"
+
+
+def _often(tag: str) -> str:
+    """What an option stands for, in words; nothing for the right one."""
+    return f" ({tag}, people often think: {BANK[tag]})" if tag else ""
 
 
 class Choice(Shown):
@@ -53,14 +63,16 @@ class Choice(Shown):
     def reasons(self) -> str:
         """Every option's reason, as text."""
         marked = zip(LETTERS, self.question.options, strict=False)
-        return "\n".join(f"  {letter}  {'right' if not it.tag else it.tag}: {it.why}" for letter, it in marked)
+        return "\n".join(
+            f"  {letter}  {'not so' if it.tag else 'right'}: {it.why}{_often(it.tag)}" for letter, it in marked
+        )
 
     def _show_reasons(self) -> None:
         parts = []
         for number, it in enumerate(self.question.options):
-            mark = "right" if not it.tag else it.tag
             yours = " (your answer)" if number == self.choice else ""
-            parts.append(f"<li><b>{mark}{yours}</b>: {html.escape(it.why)}</li>")
+            often = f"<i>{html.escape(_often(it.tag))}</i>"
+            parts.append(f"<li><b>{_mark(it.tag)}{yours}</b>: {html.escape(it.why)}{often}</li>")
         self._after.children = (prose(f"<ol type='A' style='margin-top: 0'>{''.join(parts)}</ol>"),)
 
     def _listed(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pytest
 
-from course import check, claim, explain_back, history, kit, predict, recall, run_to, table, turns
+from course import check, claim, explain_back, history, kit, predict, recall, run_to, steps_in, table, turns
 from course.bottleneck import CASES, profiles, scopes
 from course.exercises import observed
 from course.glossary import WORDS, glossary
@@ -247,7 +247,7 @@ def test_the_throughput_is_tried_on_both_sides_of_the_bend() -> None:
 def test_a_history_lists_every_value() -> None:
     """From the start on, with the function that stored it."""
     told = history(Stepper("one_page").run("migrator").trace, "pt0.pte[0]").splitlines()
-    assert [line.split()[-1] for line in told[1:]] == ["f0", "none"]
+    assert [line.split()[-1] for line in told[1:]] == ["dirty", "none"]
     assert "ptep_clear_flush" in told[-1]
 
 
@@ -289,3 +289,19 @@ def test_the_glossary_says_what_people_think() -> None:
     """Every word has a meaning and a misconception; one asks for some or for all."""
     assert glossary("TLB").startswith("TLB: a CPU's own copy")
     assert all(word in glossary() and often in glossary() for word, (_, often) in WORDS.items())
+
+
+def test_the_glossary_can_leave_out_what_a_question_asks_for() -> None:
+    """Before a gate a lesson prints meanings only."""
+    assert glossary("TLB", "PTE", often=False).splitlines() == [
+        f"{word}: {WORDS[word].meaning}." for word in ("TLB", "PTE")
+    ]
+
+
+def test_steps_are_found_by_the_function_that_made_them() -> None:
+    """A function that makes no step of its own is answered with those that do."""
+    trace = Stepper("one_page").finish().trace
+    (copied,) = steps_in(trace, "migrate_page_copy")
+    assert repr(trace.events[copied - 1].op).startswith("CopyPage")
+    with pytest.raises(KeyError, match=r"makes no step in 'migrate_page_cop'; it makes some in .*migrate_page_copy"):
+        steps_in(trace, "migrate_page_cop")
