@@ -12,6 +12,7 @@ import { actionOf, KEYS } from "../../vizlib/player/keyboard.js";
 import { shortened, widestGap } from "../../vizlib/player/lanes.js";
 import { runName, scheduleOf } from "../../vizlib/player/runname.js";
 import { around, kernelAddress } from "../../vizlib/player/threads.js";
+import { nobody } from "../../vizlib/player/story.js";
 import { linesOf, machineInWords } from "../../vizlib/player/transcript.js";
 import { filmOf, STEPS } from "./films.mjs";
 
@@ -137,6 +138,17 @@ test("the words of a step hold all that the picture shows", () => {
   assert.deepEqual(linesOf(timeline, 1), ["one takes A", "Changed: A: free → held by one.", "Could run next: one (begin)."]);
   assert.deepEqual(linesOf(timeline, 2), ["one replaces the PTE", "Could run next: one (copy).", "Cannot run: two (waits for the page lock)."]);
   assert.deepEqual(linesOf(timeline, 4), ["two goes on", "Cannot run: one (has finished).", "Violation: The write is lost."]);
+});
+
+test("an empty list says why: everyone could run, the run has ended, or a violation has ended it", () => {
+  const timeline = new Timeline(filmOf(STEPS));
+  assert.deepEqual(nobody(timeline), { can: "nobody", cannot: "nobody: everyone could" });
+  timeline.seek(4);
+  assert.deepEqual(nobody(timeline), { can: "nobody: the run ends here", cannot: "nobody" });
+  const wrong = new Timeline(filmOf(STEPS, { violation: { step: 4, kind: "lost write", sentence: "The write is lost." } }));
+  assert.equal(nobody(wrong).cannot, "nobody: everyone could");
+  wrong.seek(4);
+  assert.deepEqual(nobody(wrong), { can: "nobody: the violation ends the run", cannot: "the run is over for everyone" });
 });
 
 test("the machine in words has each panel's title and what its marks say", () => {

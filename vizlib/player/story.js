@@ -99,6 +99,14 @@ export class Counts {
   }
 }
 
+/** What stands in the place of an empty list. @param {Timeline} timeline */
+export function nobody({ film, place, length, now }) {
+  if (film.violation && place >= film.violation.step) {
+    return { can: "nobody: the violation ends the run", cannot: "the run is over for everyone" };
+  }
+  return { can: place === length ? "nobody: the run ends here" : "nobody", cannot: now.next.length > 0 ? "nobody: everyone could" : "nobody" };
+}
+
 /** Who could run next, and why the others cannot. */
 export class Next {
   /** @param {Timeline} timeline */
@@ -120,11 +128,12 @@ export class Next {
     this.now = timeline.now;
     this.follows = follows;
     const { next, blocked, done } = timeline.now;
+    const none = nobody(timeline);
     const first = [...next].sort((a, b) => Number(b.task === follows) - Number(a.task === follows));
     this.#fill(this.can, first, (it) => html("li", { "data-follows": String(it.task === follows), title: it.why }, chip(this.tasks.get(it.task), it.task), ` ${it.why}`),
-      timeline.place === timeline.length ? "nobody: the run ends here" : "nobody");
+      none.can);
     const quiet = [...blocked, ...done.map((task) => ({ task, why: "has finished" }))];
-    this.#fill(this.cannot, quiet, (it) => html("li", { title: it.why }, chip(this.tasks.get(it.task), it.task, "rmw-waits"), ` ${it.why}`), next.length > 0 ? "nobody: everyone could" : "nobody");
+    this.#fill(this.cannot, quiet, (it) => html("li", { title: it.why }, chip(this.tasks.get(it.task), it.task, "rmw-waits"), ` ${it.why}`), none.cannot);
   }
 
   #fill(list, items, draw, none) {
