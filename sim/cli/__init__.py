@@ -13,6 +13,7 @@ file here but ``base.py`` is found by itself:
     making.py      new-variant
     measuring.py   bench
     running.py     run, profile
+    tables.py      matrix
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sim: stopped", file=sys.stderr)
         return 130
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without these letters shows a question mark
     try:
         print(json.dumps(answer.data, indent=2) if options.json else answer.text)
         sys.stdout.flush()

@@ -80,6 +80,8 @@ def given_params(options: argparse.Namespace, world: World) -> dict[str, int]:
 
 #: Seconds between two lines of progress.
 _OFTEN = 0.1
+#: Characters in a bar.
+_BAR = 30
 
 
 def progress(options: argparse.Namespace, what: str) -> Callable[..., None] | None:
@@ -98,6 +100,20 @@ def progress(options: argparse.Namespace, what: str) -> Callable[..., None] | No
         print(f"\r\033[K{what}: {said}", end="", file=sys.stderr, flush=True)
 
     return tell
+
+
+def bar(options: argparse.Namespace, what: str) -> Callable[[int, int, int], None] | None:
+    """As :func:`progress`, with a bar: told how many there are, how many are done, and how many states that were."""
+    tell = progress(options, what)
+    if tell is None:
+        return None
+
+    def draw(whole: int, part: int, states: int) -> None:
+        full = _BAR * part // whole
+        tell(f"[{'#' * full}{'.' * (_BAR - full)}] {part} of {whole}", f"{states:,} states")
+
+    draw(1, 0, 0)
+    return draw
 
 
 def done(told: Callable[..., None] | None) -> None:

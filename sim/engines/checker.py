@@ -32,6 +32,8 @@ __all__ = ["Found", "Tables", "Verdict", "check", "fewest_preemptions"]
 
 #: States after which the search gives up, unless told otherwise.
 LIMIT = 1_000_000
+#: How the bound of a search begins that Ctrl-C ended.
+INTERRUPTED = "interrupted"
 #: States expanded between two looks at the limit.
 _CHUNK = 4096
 
@@ -211,7 +213,7 @@ class Search:
         except KeyboardInterrupt:
             self.complete = False
             self._settle()
-            return f"interrupted at {len(self.seen):,} states, at depth {self.depth}"
+            return f"{INTERRUPTED} at {len(self.seen):,} states, at depth {self.depth}"
 
     def _run(self, limit: int, progress: Progress | None, all_kinds: bool) -> str:
         level = [self.tables.start]
