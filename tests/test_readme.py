@@ -9,6 +9,7 @@ import pytest
 
 from sim.__main__ import main
 from sim.citations import citations, markdown, where
+from sim.engines.stepper import replay
 from sim.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -66,6 +67,19 @@ def test_the_run_names_in_the_readme_can_be_replayed(capsys: pytest.CaptureFixtu
     for name in names:
         assert main(["replay", name]) == 0
         assert "final memory" in capsys.readouterr().out
+
+
+def test_the_picture_shows_what_its_caption_says() -> None:
+    """At the step that it names the PTE is clear, an interrupt is under way, and the TLB of CPU 1 still has the page."""
+    found = re.search(r"^Step (\d+) of the run `([^`]+)`: CPU 0 has cleared the PTE", README, re.MULTILINE)
+    assert found is not None
+    events, memory = replay(found[2]).events, dict(replay(found[2]).initial)
+    for change in (change for event in events[: int(found[1])] for change in event.changes):
+        memory[change.field] = change.new
+    now = {repr(field): value for field, value in memory.items()}
+    assert type(events[int(found[1]) - 1].op).__name__ == "SendIpi"
+    assert (now["pt0.pte[0]"], now["cpu0.csd_pending"]) == (None, 1)
+    assert str(now["cpu1.tlb[P:0]"].page) == "f0"
 
 
 def test_the_readme_names_no_command_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
