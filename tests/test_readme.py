@@ -70,7 +70,7 @@ def test_the_run_names_in_the_readme_can_be_replayed(capsys: pytest.CaptureFixtu
 
 
 def test_the_picture_shows_what_its_caption_says() -> None:
-    """At the step that it names the PTE is clear, an interrupt is under way, and the TLB of CPU 1 still has the page."""
+    """At the step that it names the PTE is clear, an interrupt is under way, CPU 1 still has the TLB entry."""
     found = re.search(r"^Step (\d+) of the run `([^`]+)`: CPU 0 has cleared the PTE", README, re.MULTILINE)
     assert found is not None
     events, memory = replay(found[2]).events, dict(replay(found[2]).initial)
