@@ -16,7 +16,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("sim", "vizlib", "course")
-JAVASCRIPT_TESTS = sorted(path for end in ("js", "mjs") for path in (ROOT / "tests").rglob(f"*.test.{end}"))
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -80,13 +79,6 @@ def test_mypy_strict_finds_nothing() -> None:
     options = [option for package in written for option in ("-p", package)]
     done = run(sys.executable, "-m", "mypy", "--no-error-summary", *options)
     assert done.returncode == 0, f"mypy:\n{done.stdout}{done.stderr}"
-
-
-@pytest.mark.parametrize("path", JAVASCRIPT_TESTS, ids=lambda path: path.name)
-def test_javascript(path: Path, node: str) -> None:
-    """Every tests/**/*.test.js and .mjs passes under `node --test`."""
-    done = run(node, "--test", path)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # ---------------------------------------------------------------------------------------------------------------------
