@@ -6,6 +6,7 @@ coroutines of a run with it; the checker calls it with a memory that notes what 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from sim import invariants, locks
@@ -14,6 +15,7 @@ from sim.errors import BadSchedule
 from sim.invariants import Memory, Violation, get
 from sim.ops import (
     EXCLUSIVE,
+    TLB_FLUSH_ALL,
     Acquire,
     Add,
     AddUnless,
@@ -36,7 +38,7 @@ from sim.ops import (
     Write,
     Xchg,
 )
-from sim.structs import IpiRequest, Page, Pte, Struct, TlbEntry, Written
+from sim.structs import Cpu, IpiRequest, Page, Pte, Struct, TlbEntry, Written
 
 
 class Change(NamedTuple):
@@ -116,8 +118,8 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             old = _load(field, memory, me)
             _store(field, value, memory, changes)
             return old
-        case Acquire(lock, mode):
-            return _acquire(lock, mode, memory, me, changes)
+        case Acquire(lock, mode, nested):
+            return _acquire(lock, mode, nested, memory, me, changes)
         case TryAcquire(lock, mode):
             return _try_acquire(lock, mode, memory, me, changes)
         case Release(lock, mode):
@@ -135,11 +137,11 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             return _user_read(vpn, memory, me)
         case Walk(vpn, write):
             return _walk(vpn, write, memory, me, changes)
-        case Invlpg(mm, vpn):
-            _store(me.cpu.tlb[mm, vpn], None, memory, changes)
+        case Invlpg(mm, vpn, end):
+            _drop(me.cpu, mm, vpn, end, memory, changes)
             return None
-        case SendIpi(mm, vpn):
-            return _send_ipi(mm, vpn, memory, me, changes)
+        case SendIpi(mm, vpn, end):
+            return _send_ipi(mm, vpn, end, memory, me, changes)
         case CopyPage(dst, src):
             assert isinstance(dst, Page) and isinstance(src, Page)
             data = _load(src.data, memory, me)
@@ -196,14 +198,14 @@ def _count_pte(pte: Pte | None, by: int, memory: Memory, changes: list[Change]) 
 # --- locks -----------------------------------------------------------------------------------------------
 
 
-def _acquire(lock: Field, mode: str, memory: Memory, me: Context, changes: list[Change]) -> Any:
+def _acquire(lock: Field, mode: str, nested: bool, memory: Memory, me: Context, changes: list[Change]) -> Any:
     _check_alive(lock, memory, me)
     task, kind = me.current, lock.lock
     assert kind is not None, f"{lock} is no lock"
     held = get(memory, task.held)
     for other, _ in held:
         assert other.lock is not None
-        if other.lock.rank >= kind.rank:
+        if other.lock.rank >= kind.rank + nested:
             raise Violation("lock order", f"{task} takes {lock} while it holds {other}", (lock.ref, other.ref))
         if kind.sleeps and not other.lock.sleeps:
             _check_may_sleep(f"sleep on {lock}", memory, me)
@@ -315,9 +317,9 @@ def _walk(vpn: int, write: bool, memory: Memory, me: Context, changes: list[Chan
     return None
 
 
-def _send_ipi(mm: Any, vpn: int, memory: Memory, me: Context, changes: list[Change]) -> int:
+def _send_ipi(mm: Any, vpn: int, end: int, memory: Memory, me: Context, changes: list[Change]) -> int:
     others = [cpu for cpu in get(memory, mm.cpu_vm_mask) if cpu is not me.cpu]
-    request = IpiRequest(me.cpu, mm, vpn)
+    request = IpiRequest(me.cpu, mm, vpn, end)
     for cpu in others:
         queue = cpu.call_single_queue
         _store(queue, (*memory.get(queue, ()), request), memory, changes)
@@ -329,11 +331,21 @@ def _handle_ipi(memory: Memory, me: Context, changes: list[Change]) -> None:
     cpu = me.cpu
     queue = cpu.call_single_queue
     requests = memory.get(queue, ())
-    sender, mm, vpn = requests[0]
-    _store(cpu.tlb[mm, vpn], None, memory, changes)
+    sender, mm, vpn, end = requests[0]
+    _drop(cpu, mm, vpn, end, memory, changes)
     _store(queue, requests[1:], memory, changes)
     pending = sender.csd_pending
     _store(pending, memory.get(pending, 0) - 1, memory, changes)
+
+
+def _drop(cpu: Cpu, mm: Any, vpn: int, end: int, memory: Memory, changes: list[Change]) -> None:
+    """Take the pages of *mm* from *vpn* to before *end* out of the TLB of *cpu*."""
+    pages: Iterable[int] = range(vpn, end or vpn + 1)
+    if end == TLB_FLUSH_ALL:
+        keys: list[Any] = list(cpu.tlb)
+        pages = sorted(page for of, page in keys if of is mm)
+    for page in pages:
+        _store(cpu.tlb[mm, page], None, memory, changes)
 
 
 def _alloc(

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 EXCLUSIVE = "exclusive"
 SHARED = "shared"
 
+#: As the end of a flush: all that a TLB holds of the address space.  arch/x86/include/asm/tlbflush.h:65 (v3.7)
+TLB_FLUSH_ALL = -1
+
 
 def _spell(key: Hashable) -> str:
     return ":".join(map(str, key)) if isinstance(key, tuple) else str(key)
@@ -138,10 +141,14 @@ class AddUnless(Op):
 
 @dataclass(slots=True, unsafe_hash=True)
 class Acquire(Op):
-    """Take *lock*; disabled while it cannot be had (a rwsem queues instead).  Answer: None."""
+    """Take *lock*; disabled while it cannot be had (a rwsem queues instead).  Answer: None.
+
+    *nested*: inside another lock of the same kind, which is otherwise against the order (``SINGLE_DEPTH_NESTING``).
+    """
 
     lock: Field
     mode: str = EXCLUSIVE
+    nested: bool = False
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -228,15 +235,22 @@ class Walk(Op):
 
 @dataclass(slots=True, unsafe_hash=True)
 class Invlpg(Op):
-    """Drop this CPU's TLB entry for (mm, vpn) (``__flush_tlb_single``).  Answer: None."""
+    """Drop what this CPU's TLB holds of *mm* from *vpn* to before *end*.  Answer: None.
+
+    *end* is 0 for the one page (``__flush_tlb_single``), :data:`TLB_FLUSH_ALL` for the whole address space.  One step
+    for any number of pages: nobody else looks into this TLB.
+    """
 
     mm: Struct
     vpn: int
+    end: int = 0
 
 
 @dataclass(slots=True, unsafe_hash=True)
 class SendIpi(Op):
-    """Ask every other CPU in *mm*'s cpumask to drop (mm, vpn).  Answer: the number of CPUs asked.
+    """Ask every other CPU in *mm*'s cpumask to drop the pages from *vpn* to before *end*.  Answer: how many CPUs.
+
+    *end* is 0 for the one page, :data:`TLB_FLUSH_ALL` for the whole address space.
 
     Only queues the requests; each CPU's handler answers in a step of its own, and the sender waits for
     ``cpu.csd_pending`` to be 0 (``smp_call_function_many``, kernel/smp.c:447, v3.7).
@@ -244,11 +258,12 @@ class SendIpi(Op):
 
     mm: Struct
     vpn: int
+    end: int = 0
 
 
 @dataclass(slots=True, unsafe_hash=True)
 class HandleIpi(Op):
-    """This CPU's interrupt handler takes the oldest request, drops the entry and acknowledges.  Answer: None.
+    """This CPU's interrupt handler takes the oldest request, drops the entries and acknowledges.  Answer: None.
 
     One step, because interrupts are off: nobody can see a state between the drop and the acknowledgement
     that the sender's own wait does not show as well (``flush_tlb_func``, arch/x86/mm/tlb.c:97, v3.7).

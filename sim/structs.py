@@ -9,6 +9,8 @@ Lock order, outermost first; who takes a lock may hold only locks further out (m
             mm->page_table_lock
               page table's ptl            (split page-table lock: one per 512 PTEs)
 
+Two of one kind nest only where the taker says so (``nested``): the mmap_sem of parent and child, two ptls.
+
 An object is a *name*; its state stands in a memory beside it.  ``page.mapping`` is therefore a
 :class:`~sim.ops.Field`, which says where to look, and yielding it reads it.  Objects are interned: the same
 struct and name are the same Python object, in every run.
@@ -82,11 +84,12 @@ class Written(NamedTuple):
 
 
 class IpiRequest(NamedTuple):
-    """One request in a CPU's queue: who waits for it, and what to drop from the TLB."""
+    """One request in a CPU's queue: who waits for it, and what to drop from the TLB (see :class:`sim.ops.SendIpi`)."""
 
     sender: Any
     mm: Any
     vpn: int
+    end: int = 0
 
 
 class declare:

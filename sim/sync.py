@@ -47,6 +47,11 @@ def down_write(lock: Field) -> Kernel:
     yield Acquire(lock)
 
 
+def down_write_nested(lock: Field) -> Kernel:
+    """Take a rwsem alone while holding another: a child's inside its parent's.  kernel/rwsem.c:119 (v3.7)"""
+    yield Acquire(lock, nested=True)
+
+
 def up_write(lock: Field) -> Kernel:
     """Release a rwsem held for writing.  kernel/rwsem.c:84 (v3.7)"""
     yield Release(lock)
@@ -55,6 +60,11 @@ def up_write(lock: Field) -> Kernel:
 def spin_lock(lock: Field) -> Kernel:
     """Take a spinlock; the CPU is busy until it can be had.  include/linux/spinlock.h:283 (v3.7)"""
     yield Acquire(lock)
+
+
+def spin_lock_nested(lock: Field) -> Kernel:
+    """Take a spinlock inside another of its kind (``SINGLE_DEPTH_NESTING``).  include/linux/spinlock.h:298 (v3.7)"""
+    yield Acquire(lock, nested=True)
 
 
 def spin_unlock(lock: Field) -> Kernel:

@@ -11,6 +11,7 @@ from typing import Any, assert_never, cast
 from sim.locks import Rwsem, holders
 from sim.ops import (
     SHARED,
+    TLB_FLUSH_ALL,
     Acquire,
     Add,
     AddUnless,
@@ -43,6 +44,7 @@ from vizlib.names import (
     lock_name,
     page_and_frame,
     page_name,
+    pages_name,
     struct_name,
     vpn_of,
 )
@@ -152,16 +154,12 @@ def _does(op: AnyOp, moment: Moment) -> str:
             return _user(moment, vpn, "writes")
         case Walk(vpn, write):
             return _walk(moment, vpn, write)
-        case Invlpg(_, vpn):
-            own = f"its own TLB ({_cpu(moment)})"
-            words = (
-                f"drops {page_name(vpn)} from {own}"
-                if moment.changed
-                else f"flushes {own}: {page_name(vpn)} is not in it"
-            )
-            return words + _others(moment, op.mm, vpn)
-        case SendIpi(mm, vpn):
-            return _send(moment, mm, vpn)
+        case Invlpg(mm, vpn, end):
+            own, pages = f"its own TLB ({_cpu(moment)})", pages_name(vpn, end)
+            words = f"drops {pages} from {own}" if moment.changed else f"flushes {own}: {pages} is not in it"
+            return words + _others(_remember(moment, mm, vpn, end))
+        case SendIpi(mm, vpn, end):
+            return _send(moment, mm, pages_name(vpn, end), _remember(moment, mm, vpn, end))
         case HandleIpi():
             return _handle(moment)
         case Choose(_, what):
@@ -196,14 +194,19 @@ def _exchange(moment: Moment, field: Field, new: Any, old: Any) -> str:
     return readings.write(moment, field, new)
 
 
-def _remember(moment: Moment, mm: Any, vpn: int | None) -> list[Any]:
-    """The CPUs whose TLB holds a page."""
-    found = dict.fromkeys(it.cpu for it in moment.run.actors if moment.get(it.cpu.tlb[mm, vpn]) is not None)
+def _remember(moment: Moment, mm: Any, vpn: int | None, end: int = 0) -> list[Any]:
+    """The CPUs whose TLB holds a page of *mm* from *vpn* to before *end* (see :class:`sim.ops.SendIpi`)."""
+    found: dict[Any, None] = {}
+    for cpu in dict.fromkeys(it.cpu for it in moment.run.actors):
+        keys: list[Any] = [key for key, slot in cpu.tlb.items() if moment.get(slot) is not None]
+        if any(
+            of is mm and (end == TLB_FLUSH_ALL or page in range(vpn or 0, end or (vpn or 0) + 1)) for of, page in keys
+        ):
+            found[cpu] = None
     return list(found)
 
 
-def _others(moment: Moment, mm: Any, vpn: int) -> str:
-    still = _remember(moment, mm, vpn)
+def _others(still: list[Any]) -> str:
     return f"; {cpus(still)} still remember{'s' if len(still) == 1 else ''} it" if still else ""
 
 
@@ -317,17 +320,16 @@ def _walk(moment: Moment, vpn: int, write: bool) -> str:
             return f"{verb}: {other}, a page fault"
 
 
-def _send(moment: Moment, mm: Any, vpn: int) -> str:
+def _send(moment: Moment, mm: Any, pages: str, still: list[Any]) -> str:
     targets = [it.ref for it in moment.changed if it.base == "call_single_queue"]
     if not targets:
         return f"finds no other CPU that runs {mm}: no interrupt is needed"
-    still = _remember(moment, mm, vpn)
     stale = f"; until then {cpus(still)} can use the stale entry" if still else ""
-    return f"sends an interrupt to {cpus(targets)}: drop {page_name(vpn)}! It now waits for every answer{stale}"
+    return f"sends an interrupt to {cpus(targets)}: drop {pages}! It now waits for every answer{stale}"
 
 
 def _handle(moment: Moment) -> str:
     senders = [cpu_name(it.ref) for it in moment.changed if it.base == "csd_pending"]
     keys: list[Any] = [it.key for it in moment.changed if it.base == "tlb"]
-    dropped = f"drops {page_name(keys[0][1])} from the TLB" if keys else "has nothing to drop"
+    dropped = f"drops {listed(page_name(it[1]) for it in keys)} from the TLB" if keys else "has nothing to drop"
     return f"takes the interrupt, {dropped} and answers {listed(senders)}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sim.locks import Rwsem
-from sim.ops import SHARED, Field
+from sim.ops import SHARED, TLB_FLUSH_ALL, Field
 from vizlib.moments import Moment, cpu_name
 
 PTES_PER_TABLE = 512
@@ -18,6 +18,13 @@ PTES_PER_TABLE = 512
 def page_name(vpn: Any) -> str:
     """A virtual page: ``p5``."""
     return f"p{vpn}"
+
+
+def pages_name(vpn: int, end: int) -> str:
+    """What a flush is for: ``p5``, ``p5 to p7``, or ``every page``."""
+    if end == TLB_FLUSH_ALL:
+        return "every page"
+    return page_name(vpn) if end in {0, vpn + 1} else f"{page_name(vpn)} to {page_name(end - 1)}"
 
 
 def frame_name(page: Any) -> str:

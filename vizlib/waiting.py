@@ -30,7 +30,7 @@ from sim.ops import (
 )
 from vizlib.explain import KINDS, AnyOp
 from vizlib.moments import Actor, Moment
-from vizlib.names import cpus, field_name, listed, lock_name, page_name
+from vizlib.names import cpus, field_name, listed, lock_name, page_name, pages_name
 
 
 def why_blocked(actor: Actor, moment: Moment) -> str:
@@ -79,10 +79,10 @@ def intent(actor: Actor, moment: Moment) -> str:
             return f"write {page_name(vpn)}"
         case Walk(vpn, _):
             return f"walk the page table for {page_name(vpn)}"
-        case Invlpg(_, vpn):
-            return f"drop {page_name(vpn)} from its own TLB"
-        case SendIpi(_, vpn):
-            return f"interrupt the others: drop {page_name(vpn)}"
+        case Invlpg(_, vpn, end):
+            return f"drop {pages_name(vpn, end)} from its own TLB"
+        case SendIpi(_, vpn, end):
+            return f"interrupt the others: drop {pages_name(vpn, end)}"
         case HandleIpi():
             return "take the interrupt"
         case Alloc(struct, _):

@@ -8,7 +8,7 @@ import pytest
 
 from sim.kernel.pgtable import is_migration_entry, pte_accessible, pte_none, pte_numa, pte_present
 from sim.kernel.pgtable_generic import ptep_clear_flush
-from sim.kernel.tlb import flush_tlb_page
+from sim.kernel.tlb import flush_tlb_mm, flush_tlb_page, flush_tlb_range
 from sim.kernel.v38.pgtable_generic import ptep_clear_flush as ptep_clear_flush_v38
 from sim.ops import HandleIpi, Invlpg, SendIpi, Until
 from sim.structs import Cpu, Mm, Page, PageTable, Pte
@@ -57,6 +57,40 @@ def test_who_flushes_a_foreign_address_space_leaves_its_own_tlb_alone(bench: Any
     assert run.all() is None
     assert run.ops(Invlpg) == 0
     assert run.ops(HandleIpi) == 1
+
+
+def remembered(b: Any, run: Any) -> set[int]:
+    """The pages of P in the TLB of CPU 1."""
+    return {vpn for (mm, vpn), slot in b.cpu1.tlb.items() if mm is b.p and run[slot] is not None}
+
+
+@pytest.mark.parametrize(
+    ("flush", "mine", "left"),
+    [
+        (lambda b, k: flush_tlb_range(k, b.heap, 1, 3), True, {0, 3}),
+        (lambda b, k: flush_tlb_mm(k, b.p), True, set()),
+        (lambda b, k: flush_tlb_range(k, b.heap, 1, 3), False, set()),
+    ],
+    ids=["a range", "all", "a range, from outside"],
+)
+def test_a_range_is_flushed_with_one_interrupt_a_cpu(bench: Any, flush: Any, mine: bool, left: set[int]) -> None:
+    """However many pages it has; who runs in another address space has everything dropped."""
+    b = bench()
+
+    def touch(k: Any) -> Any:
+        vpn = 0
+        while vpn < 4:
+            yield from user_write(k, vpn)
+            vpn += 1
+
+    b.spawn("flusher", lambda k: flush(b, k), mm=None if mine else b.mm("Q"))
+    b.spawn("worker", touch, cpu=1)
+    run = b.start()
+    run.only("worker")
+    assert remembered(b, run) == {0, 1, 2, 3}
+    run.only("flusher")
+    assert remembered(b, run) == left
+    assert (run.ops(HandleIpi), run.ops(SendIpi), run.ops(Invlpg)) == (1, 1, int(mine))
 
 
 KINDS = ["present", "prot_none"]

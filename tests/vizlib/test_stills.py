@@ -40,7 +40,7 @@ def test_a_still_has_the_words_of_the_scene(tmp_path: Path) -> None:
     """Text stays text: the sentence, the threads, the locks, the source line, the step."""
     step = runs.step_of(runs.trace(), SendIpi)
     found = svg(tmp_path, "still", step)
-    for words in ("migrator sends an interrupt to CPU 1", "smp_call_function_many", "yield SendIpi(mm, start)",
+    for words in ("migrator sends an interrupt to CPU 1", "smp_call_function_many", "yield SendIpi(mm, start, end)",
                   "anon_vma lock of A_heap", "interrupt pending: drop p0", f"step {step} of"):  # fmt: skip
         assert words in found, words
 
