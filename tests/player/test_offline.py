@@ -284,7 +284,7 @@ def test_no_text_of_a_film_can_become_script(open_film: OpenFilm, move: Film) ->
 
 def test_a_page_with_a_film_of_another_version_says_so(offline_page: Page, move: Film) -> None:
     """A page whose film and script do not fit gives the reason instead of an empty page."""
-    offline_page.set_content(html.page(move).replace('"version":1,', '"version":7,'))
+    offline_page.set_content(html.page(move).replace(html.packed(move), html.packed({**move, "version": 7})))
     expect(offline_page.get_by_role("alert")).to_have_text(
         "This cannot be played: this film has version 7; this player plays version 1."
     )
@@ -307,3 +307,31 @@ def test_without_scripts_it_is_a_list_of_sentences(browser: Browser, move: Film)
     page.set_content(html.page(move))
     expect(page.locator("noscript li")).to_have_count(len(move["steps"]) + 1)
     context.close()
+
+
+def test_damaged_data_is_a_sentence_and_no_error(offline_page: Page, move: Film) -> None:
+    """Half of the data is missing: the page says so, and the console stays quiet."""
+    errors: list[str] = []
+    offline_page.on("pageerror", lambda error: errors.append(str(error)))
+    data = html.packed(move)
+    offline_page.set_content(html.page(move).replace(data, data[: len(data) // 2]))
+    expect(offline_page.get_by_role("alert")).to_have_text(
+        "This cannot be played: its data is damaged; make the file again."
+    )
+    assert errors == []
+
+
+def test_an_address_that_names_this_run_opens_it_at_that_step(open_film: OpenFilm, move: Film) -> None:
+    """The run name up to a step is an address of that step."""
+    page = open_film(move, "run=one_page%3Frounds=3%20mutex_v37%20b3a2")
+    assert step_of(page) == 5
+    expect(page.locator(".rmw-notice")).to_be_hidden()
+
+
+def test_an_address_that_names_another_run_is_told(open_film: OpenFilm, move: Film) -> None:
+    """The file opens with the run that it holds, and says which was asked for; markup in the address is text."""
+    page = open_film(move, "run=" + "<img src=x onerror='window.broken=1'> mutex_v37 a3".replace(" ", "%20"))
+    expect(page.locator(".rmw-notice")).to_contain_text(f"This file holds {move['run_name']}.")
+    expect(page.locator(".rmw-notice")).to_contain_text("<img")
+    assert page.evaluate("() => window.broken") is None
+    assert page.locator(".rmw img").count() == 0

@@ -23,7 +23,7 @@ _DEFAULT = re.compile(r"^export default ", re.MULTILINE)
 def script() -> str:
     """One module that exports ``mount`` and, as its default, anywidget's ``{ render }``."""
     parts = [_wrapped(name) for name in modules()]
-    return "".join(parts) + "export const { mount } = player_js;\nexport default player_js.main;\n"
+    return "".join(parts) + "export const { mount, mountPacked } = player_js;\nexport default player_js.main;\n"
 
 
 @cache

@@ -37,6 +37,12 @@ export class Controls {
     this.showPlaying(false);
   }
 
+  /** Another film, longer or shorter. */
+  setFilm(film) {
+    this.steps = film.steps.length;
+    this.slider.max = String(this.steps);
+  }
+
   /** @param {number} place @param {string} focus what "next change" looks for, in words */
   show(place, focus) {
     if (Number(this.slider.value) !== place) this.slider.value = String(place);

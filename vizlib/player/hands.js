@@ -8,12 +8,20 @@ export class Hands {
   /** @param {any} film */
   constructor(film) {
     this.world = new World(film);
+    /** The states of each film, once. @type {WeakMap<any, import("./world.js").State[]>} */
+    this.known = new WeakMap();
+  }
+
+  /** The states of a film, one a place. */
+  statesOf(film) {
+    const known = this.known.get(film) ?? this.world.statesOf(film.steps);
+    this.known.set(film, known);
+    return known;
   }
 
   /** The state at a place of a film, or null if the film has left this world. */
   stateAt(film, place) {
-    const states = this.world.statesOf(film.steps.slice(0, place));
-    return states.length === place + 1 && !this.#ended(film, place) ? states[place] : null;
+    return this.statesOf(film)[place] ?? null;
   }
 
   #ended(film, place) {
@@ -22,7 +30,7 @@ export class Hands {
 
   /** Who can step at a place: by task the choices it has; [null] where there is nothing to choose. @returns {Map<string, (number | null)[]>} */
   choices(film, place) {
-    const state = this.stateAt(film, place);
+    const state = this.#ended(film, place) ? null : this.stateAt(film, place);
     const out = new Map();
     if (!state) return out;
     for (const { task } of this.world.hands.tasks) {
@@ -40,9 +48,9 @@ export class Hands {
   stepNow(film, place, task, choice = null) {
     const { world } = this;
     const kept = film.steps.slice(0, place);
-    const states = world.statesOf(kept);
+    const states = this.statesOf(film).slice(0, place + 1);
     const before = states[place];
-    const move = world.moveOf(before, { task, choice });
+    const move = before && !this.#ended(film, place) ? world.moveOf(before, { task, choice }) : undefined;
     if (move === undefined) throw new Error(`${task} cannot step here`);
     const state = world.after(before, move);
     const step = this.#filmStep(film, place, task, move, state);
@@ -50,9 +58,9 @@ export class Hands {
     const { violation = null } = world.hands.moves[move];
     const wrong = violation ?? world.end(state) ?? null;
     if (wrong && !step.sentence.includes(wrong.sentence)) step.sentence = `${step.sentence.replace(/\.$/, "")} — ${wrong.kind}: ${wrong.sentence}.`;
-    return {
-      ...film, steps, cut: 0, ...world.lanes(steps, [...states, state]), violation: wrong && { step: steps.length, ...wrong },
-    };
+    const longer = { ...film, steps, cut: 0, ...world.lanes(steps, [...states, state]), violation: wrong && { step: steps.length, ...wrong } };
+    this.known.set(longer, [...states, state]);
+    return longer;
   }
 
   #filmStep(film, place, task, move, state) {

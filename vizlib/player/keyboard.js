@@ -17,6 +17,9 @@ export const KEYS = [
   [["Escape"], "escape", "choose no task; close what is open"],
   [["+", "="], "faster", "faster"],
   [["-"], "slower", "slower"],
+  [["1", "2", "3", "…"], "", "let the first, second, third … task step"],
+  [["r"], "letLast", "let the task that stepped last run on until others can see it"],
+  [["b"], "branches", "the runs tried"],
   [["t"], "transcript", "the whole run in words"],
   [["d"], "dark", "light or dark"],
   [["?"], "help", "these keys"],
@@ -46,6 +49,7 @@ export function actionOf(event) {
   if (tag === "TEXTAREA" || tag === "SELECT") return null;
   if (tag === "INPUT" && (type !== "range" || /^(Arrow|Home|End|Page)/.test(event.key))) return null;
   if ((tag === "BUTTON" || tag === "A" || tag === "SUMMARY") && (event.key === " " || event.key === "Enter")) return null;
+  if (/^[1-9]$/.test(event.key)) return `let${Number(event.key) - 1}`;
   return KEYS.find(([keys]) => keys.includes(event.key))?.[1] ?? null;
 }
 

@@ -11,12 +11,17 @@ const CANDIDATES = 8; // of the longest sentences one is the tallest
 /** The sentence that carries the step. */
 export class Sentence {
   constructor(film) {
-    this.tasks = new Map(film.tasks.map((task) => [task.id, task]));
-    this.violation = film.violation ?? null;
     this.number = html("span", { class: "rmw-number" });
-    this.badge = html("span", { class: "rmw-badge" }, this.violation?.kind ?? "");
+    this.badge = html("span", { class: "rmw-badge" });
     this.text = html("p", { class: "rmw-sentence-text", role: "status", "aria-live": "polite" });
     this.el = html("div", { class: "rmw-sentence" }, this.number, this.badge, this.text);
+    this.setFilm(film);
+  }
+
+  setFilm(film) {
+    this.tasks = new Map(film.tasks.map((task) => [task.id, task]));
+    this.violation = film.violation ?? null;
+    setText(this.badge, this.violation?.kind ?? "");
     const sentences = [film.start ?? {}, ...film.steps].map((step) => step.sentence ?? "");
     if (this.violation) sentences[this.violation.step] = this.#told(sentences[this.violation.step], this.violation.step);
     this.longest = sentences.sort((a, b) => b.length - a.length).slice(0, CANDIDATES);
@@ -107,33 +112,60 @@ export function nobody({ film, place, length, now }) {
   return { can: place === length ? "nobody: the run ends here" : "nobody", cannot: now.next.length > 0 ? "nobody: everyone could" : "nobody" };
 }
 
-/** Who could run next, and why the others cannot. */
+/**
+ * Who could run next, and why the others cannot; if the reader may choose, each is a button.
+ * @typedef {{choices: (place: number) => Map<string, (number | null)[]>, step: (task: string, choice: number | null) => void, runOn: (task: string) => void}} Chooser
+ */
 export class Next {
-  /** @param {Timeline} timeline */
-  constructor({ film, standing }) {
-    this.tasks = new Map(film.tasks.map((task) => [task.id, task]));
+  /** @param {Timeline} timeline @param {Chooser | null} chooser */
+  constructor(timeline, chooser = null) {
+    this.tasks = new Map(timeline.film.tasks.map((task) => [task.id, task]));
+    this.chooser = chooser;
     this.can = html("ul", { class: "rmw-can" });
     this.cannot = html("ul", { class: "rmw-cannot" });
     this.el = html("section", { class: "rmw-next", "aria-label": "Who could run next" },
-      html("h3", {}, "Could run next"), this.can, html("h3", {}, "Cannot run"), this.cannot);
+      html("h3", {}, "Could run next ", chooser && html("small", {}, "click to let it step")), this.can, html("h3", {}, "Cannot run"), this.cannot);
+    this.rows = 0;
+    this.setTimeline(timeline);
+  }
+
+  /** Another film of the same tasks: what has been kept free stays so. */
+  setTimeline({ standing }) {
     const rows = (count) => Math.max(1, Math.min(MOST + 1, count));
-    const most = Math.max(...standing.map(({ next, blocked, done }) => rows(next.length) + rows(blocked.length + done.length)));
-    this.el.style.setProperty("--rows", String(most));
+    this.rows = Math.max(this.rows, ...standing.map(({ next, blocked, done }) => rows(next.length) + rows(blocked.length + done.length)));
+    this.el.style.setProperty("--rows", String(this.rows));
+    this.now = undefined;
   }
 
   /** @param {Timeline} timeline */
   show(timeline) {
     const follows = timeline.steps[timeline.place + 1]?.task ?? null;
-    if (timeline.now === this.now && follows === this.follows) return; // the same list, and the same one goes on
+    if (timeline.now === this.now && follows === this.follows && !this.chooser) return; // the same list, and the same one goes on
     this.now = timeline.now;
     this.follows = follows;
     const { next, blocked, done } = timeline.now;
     const none = nobody(timeline);
-    const first = [...next].sort((a, b) => Number(b.task === follows) - Number(a.task === follows));
-    this.#fill(this.can, first, (it) => html("li", { "data-follows": String(it.task === follows), title: it.why }, chip(this.tasks.get(it.task), it.task), ` ${it.why}`),
+    const first = this.chooser ? next : [...next].sort((a, b) => Number(b.task === follows) - Number(a.task === follows));
+    const choices = this.chooser?.choices(timeline.place) ?? new Map();
+    const focused = this.can.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).dataset.let : undefined;
+    this.#fill(this.can, first, (it) => html("li", { "data-follows": String(it.task === follows), title: it.why }, ...this.#row(it, choices.get(it.task))),
       none.can);
+    if (focused !== undefined) (this.can.querySelector(`[data-let="${CSS.escape(focused)}"]`) ?? this.can.querySelector("button"))?.focus();
     const quiet = [...blocked, ...done.map((task) => ({ task, why: "has finished" }))];
     this.#fill(this.cannot, quiet, (it) => html("li", { title: it.why }, chip(this.tasks.get(it.task), it.task, "rmw-waits"), ` ${it.why}`), none.cannot);
+  }
+
+  /** A task that can step, and what it would do. @param {(number | null)[] | undefined} choices */
+  #row({ task, why }, choices) {
+    const name = chip(this.tasks.get(task), task);
+    if (!this.chooser || !choices) return [name, ` ${why}`];
+    const { step, runOn } = this.chooser;
+    const button = (label, told, act, more) => html("button", { type: "button", class: `rmw-let ${more}`, "data-let": `${task} ${label}`, title: told, "aria-label": told, onclick: act }, label);
+    if (choices.length > 1) {
+      return [name, ` ${why}`, ...choices.map((it) => button(`${it}`, `${task}: ${why}: ${it}`, () => step(task, it), "rmw-choice"))];
+    }
+    const let1 = html("button", { type: "button", class: "rmw-let", "data-let": task, "aria-label": `let ${task} step: ${why}`, onclick: () => step(task, choices[0]) }, name, ` ${why}`);
+    return [let1, button("»", `let ${task} run on until others can see what it did`, () => runOn(task), "rmw-leton")];
   }
 
   #fill(list, items, draw, none) {

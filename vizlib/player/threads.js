@@ -29,6 +29,12 @@ export class Threads {
     this.last = null;
   }
 
+  /** Another film of the same tasks. */
+  setFilm(film) {
+    this.film = film;
+    this.code.film = film;
+  }
+
   /**
    * @param {Timeline} timeline
    * @param {string | null} chosen the task the reader has chosen

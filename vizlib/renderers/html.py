@@ -1,11 +1,17 @@
 """A film as one HTML file that needs nothing else: no server, no network, no second file.
 
-It opens from disk and works as the ``srcdoc`` of a sandboxed frame.  Without scripts it is still a list of sentences.
-The fragment of the address says where to begin: ``#step=17&speed=2&theme=dark``.
+It opens from disk and works as the ``srcdoc`` of a sandboxed frame, and embeds in a page as an iframe.  Without
+scripts it is still a list of sentences.  The fragment of the address says where to begin, and which run:
+``#run=one_page mutex_v37 a3b2&step=17&speed=2&theme=dark``; a file that holds another run says so.
+
+The film stands in it packed (gzip, base64), which keeps a lesson's film below 100 kB beside a player of the same
+size.  The page's content security policy allows no request to anywhere.
 """
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping
 from html import escape
@@ -38,19 +44,12 @@ noscript {{ display: block; padding: 1em 2em; font-family: sans-serif; }}
 <ol start="0">
 {sentences}
 </ol></noscript></main>
-<script type="application/json" id="film">{film}</script>
+<script type="text/plain" id="film">{film}</script>
 <script type="module">
 {script}
-const film = JSON.parse(document.getElementById("film").textContent);
-const asked = new URLSearchParams(location.hash.slice(1));
 const host = document.getElementById("player");
-const player = mount(host, film, {{
-  heading: "h1",
-  wholePage: true,
-  step: asked.has("step") ? Number(asked.get("step")) : null,
-  speed: Number(asked.get("speed") ?? 1),
-  theme: asked.get("theme") ?? "auto",
-}});
+const player = await mountPacked(host, document.getElementById("film").textContent, location.hash);
+addEventListener("hashchange", () => location.reload());
 if (player) {{
   const ground = () => {{ document.documentElement.dataset.theme = player.el.dataset.theme; }};
   new MutationObserver(ground).observe(player.el, {{ attributes: true, attributeFilter: ["data-theme"] }});
@@ -76,12 +75,12 @@ def page(film: Mapping[str, Any]) -> str:
         colours=theme.css(),
         style=bundle.style(),
         sentences="\n".join(f"<li>{escape(str(step.get('sentence', '')))}</li>" for step in steps),
-        film=embedded(film),
+        film=packed(film),
         script=bundle.script().replace("export const", "const").replace("export default player_js.main;\n", ""),
     )
 
 
-def embedded(value: Any) -> str:
-    """*value* as JSON that cannot end the script element it stands in, nor begin a comment there."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+def packed(film: Mapping[str, Any]) -> str:
+    """*film* as text that cannot end the script element it stands in: JSON, gzip, base64."""
+    text = json.dumps(film, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()

@@ -1,0 +1,53 @@
+// A goal level: something to be reached by choosing who runs, a par that the checker certifies, and then a fix to find.
+
+import { preemptions } from "./hands.js";
+import { html, setAttribute, setText } from "./dom.js";
+
+/**
+ * @typedef {{label: string, verdict: string, says: string, run?: string}} Fix a change, and what the checker says of it
+ * @typedef {{title: string, task: string, kind?: string, par: number, steps: number, states: number, run: string,
+ *            question: string, fixes: Fix[], on?: number[], is?: Record<string, number>}} GoalData
+ *   `kind`: the violation that is wanted; `on`, `is`: or a function of the state that is to become true
+ */
+
+export class Goal {
+  /** @param {GoalData} goal */
+  constructor(goal) {
+    this.goal = goal;
+    this.yours = html("p", { role: "status" });
+    this.fix = html("div", { class: "rmw-fix", hidden: true }, html("h3", {}, "Now mend it"), html("p", {}, goal.question), ...goal.fixes.map((it) => this.#option(it)));
+    const times = (count) => (count === 1 ? "1 preemption" : `${count} preemptions`);
+    this.par = `Certified by the checker: it can be done with ${times(goal.par)} and no fewer (${goal.states.toLocaleString("en")} states).`;
+    this.el = html("section", { class: "rmw-goal", "aria-label": "Goal" }, html("h3", {}, `Goal: ${goal.title}`), html("p", {}, goal.task), html("p", { class: "rmw-none" }, this.par), this.yours, this.fix);
+    this.reached = false;
+  }
+
+  /** @param {any} film @param {number} place @param {number[] | null} state */
+  show(film, place, state) {
+    const done = this.#isReached(film, place, state);
+    const mine = preemptions({ steps: film.steps.slice(0, place) });
+    const times = mine === 1 ? "1 preemption" : `${mine} preemptions`;
+    setAttribute(this.el, "data-reached", String(done));
+    if (done && !this.reached) {
+      this.reached = true;
+      this.fix.hidden = this.goal.fixes.length === 0;
+    }
+    if (!done) setText(this.yours, place === 0 ? "Click a task under “could run next”." : `So far: ${place} steps, ${times}.`);
+    else setText(this.yours, `Reached in ${place} steps with ${times}. ${mine <= this.goal.par ? "Nobody can do it with fewer." : `It can be done with ${this.goal.par}.`}`);
+  }
+
+  #isReached(film, place, state) {
+    const { kind, on, is } = this.goal;
+    if (kind) return film.violation?.kind === kind && place >= film.violation.step;
+    return Boolean(state && on && is && is[on.map((slot) => state[slot]).join(",")]);
+  }
+
+  #option({ label, verdict, says, run }) {
+    const told = html("p", { role: "status", "data-verdict": verdict, hidden: true }, html("b", {}, verdict === "safe" ? "Mended. " : "Still broken. "), says, run ? html("code", {}, ` ${run}`) : null);
+    const button = html("button", { type: "button", class: "rmw-stop", "aria-expanded": "false", onclick: () => {
+      told.hidden = false;
+      setAttribute(button, "aria-expanded", "true");
+    } }, label);
+    return html("div", {}, button, told);
+  }
+}
