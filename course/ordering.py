@@ -12,7 +12,7 @@ from typing import Any, Final
 from sim import Variant, variant
 from sim.context import Context
 from sim.kernel.migrate import migrate_page_copy, new_page_node, remove_migration_ptes
-from sim.kernel.rmap import page_get_anon_vma, put_anon_vma, try_to_unmap
+from sim.kernel.rmap import TTU_MIGRATION, page_get_anon_vma, put_anon_vma, try_to_unmap
 from sim.kernel.tlb import flush_tlb_page
 from sim.kernel.vmscan import putback_lru_page
 from sim.ops import Field, Kernel
@@ -67,7 +67,7 @@ def _unlock(k: Context, page: Page, newpage: Page) -> Kernel:
 
 
 def _unmap(k: Context, page: Page, newpage: Page) -> Kernel:
-    yield from try_to_unmap(k, page)
+    yield from try_to_unmap(k, page, TTU_MIGRATION)
 
 
 DO: Final[Mapping[str, Callable[[Context, Page, Page], Kernel]]] = {

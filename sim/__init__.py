@@ -12,7 +12,7 @@ Where is what, from the bottom up; imports only go down this list:
     user.py         what user code and the MMU do
     variants/       one file a variant of locking and TLB discipline
     invariants.py   what must hold
-    interpreter.py  what each operation does to memory
+    interpreter.py  what each operation does to memory; parts of it in effects.py, lifetimes.py, hardware.py
     setup.py        the words in which a world describes its start
     worlds/         starting memories and tasks: one function a scenario, one file a group
     machine.py      driving the coroutines of one run

@@ -13,9 +13,9 @@ import simpy
 
 from sim.engines import timed
 from sim.engines.checker import check
-from sim.engines.costs import Step, row_of
+from sim.engines.costs import row_of
 from sim.machine import Change, Machine, awaited
-from sim.ops import Acquire, Field, Op, Release, TryAcquire
+from sim.ops import Acquire, Field, Op, Release, Step, TryAcquire
 from sim.variants import find as find_variant
 from sim.worlds import find as find_world
 

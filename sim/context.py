@@ -19,10 +19,11 @@ SEAMS: Final[Mapping[str, str]] = {
     "anon_vma_lock_write": "(k, anon_vma): take the root's lock to change the interval tree",
     "anon_vma_unlock_write": "(k, anon_vma): give it back",
     "anon_vma_lock_read": "(k, anon_vma): take the root's lock to walk the interval tree",
-    "anon_vma_trylock_read": "(k, anon_vma): the same without waiting; return whether it was taken",
+    "anon_vma_trylock_read": "(k, root): the same of a root, without waiting; return whether it was taken",
+    "anon_vma_unlock_root": "(k, root): give back what that took, whatever *root* has become meanwhile",
     "anon_vma_unlock_read": "(k, anon_vma): give it back",
-    "page_lock_anon_vma": "(k, page): the page's anon_vma, locked for the unmap walk, or None if nobody maps it",
-    "page_unlock_anon_vma": "(k, anon_vma): give it back",
+    "page_lock_anon_vma": "(k, page, flags): the page's anon_vma, locked for a walk, or None if nobody maps it",
+    "page_unlock_anon_vma": "(k, anon_vma, flags): give it back",
     "rmap_walk_anon_lock": "(k, anon_vma): lock for the remap walk",
     "rmap_walk_anon_unlock": "(k, anon_vma): give it back",
     "ptep_clear_flush": "(k, vma, address, pte): clear a PTE, flush every TLB that may hold it, return the old PTE",
@@ -44,6 +45,7 @@ class Context:
     anon_vma_unlock_write: Callable[..., Kernel]
     anon_vma_lock_read: Callable[..., Kernel]
     anon_vma_trylock_read: Callable[..., Kernel]
+    anon_vma_unlock_root: Callable[..., Kernel]
     anon_vma_unlock_read: Callable[..., Kernel]
     page_lock_anon_vma: Callable[..., Kernel]
     page_unlock_anon_vma: Callable[..., Kernel]

@@ -11,8 +11,9 @@ from types import GeneratorType
 from typing import Any, Final, NamedTuple
 
 from sim import guard, invariants, locks
+from sim.effects import Change
 from sim.errors import BadSchedule, NotAnOperation, UserError
-from sim.interpreter import BLOCKED, Change, awaited, describe, enabled, execute
+from sim.interpreter import BLOCKED, awaited, describe, enabled, execute
 from sim.invariants import Memory, Violation, get
 from sim.ops import STEPS, Acquire, Choose, Field, Op, Point
 from sim.setup import Setup, TaskInfo

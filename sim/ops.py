@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from sim.locks import LockKind
@@ -181,7 +181,9 @@ class Alloc(Op):
     """A new object of *struct* with *init* as (field name, value) pairs.  Answer: the object.
 
     It is named by the task that allocates it and the number of that task's allocations, so that its name
-    does not depend on the interleaving and is never used again.
+    does not depend on the interleaving and is never used again.  Only a type-safe struct in a world that recycles
+    (:class:`sim.structs.Slab`) gives an object back that was freed, the last one first, with its other fields as they
+    were left: its memory was never anything else.
     """
 
     struct: type[Struct]
@@ -193,6 +195,16 @@ class Free(Op):
     """Free *ref*: from now on touching it is a bug event, and so is freeing it again.  Answer: None."""
 
     ref: Struct
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class RcuReadLock(Op):
+    """Begin a read section: type-safe objects that are freed from now on stay what they are.  Answer: None."""
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class RcuReadUnlock(Op):
+    """End the read section: from now on touching what was freed in it is a bug event.  Answer: None."""
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -306,8 +318,11 @@ Kernel: TypeAlias = Generator[Op, Any, Any]
 #: A function that makes one.
 KernelFunction: TypeAlias = Callable[..., Kernel]
 
-#: Operations that are steps (everything but a tracepoint).
-STEPS: tuple[type[Op], ...] = (
-    Field, Write, Xchg, Add, AddUnless, Acquire, TryAcquire, Release, Until, Alloc, Free, CopyPage,
-    UserRead, UserWrite, Walk, Invlpg, SendIpi, HandleIpi, Choose, Bug,
+#: An operation that is a step: everything but a tracepoint.  A union, so that the type checker sees what a match lacks.
+Step: TypeAlias = (
+    Field | Write | Xchg | Add | AddUnless | Acquire | TryAcquire | Release | Until | Alloc | Free | RcuReadLock
+    | RcuReadUnlock | CopyPage | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi | Choose | Bug
 )  # fmt: skip
+
+#: The same, to loop over.
+STEPS: tuple[type[Op], ...] = get_args(Step)

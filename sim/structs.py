@@ -171,6 +171,8 @@ class Struct:
 
     #: Whether the object can be freed; then touching it afterwards is a bug event.
     mortal: ClassVar[bool] = False
+    #: Whether its slab is ``SLAB_DESTROY_BY_RCU``: an object freed within a read section stays of its type to its end.
+    typesafe: ClassVar[bool] = False
     #: How objects of this kind are named when a task allocates one: ``kmigr.f1``.
     short: ClassVar[str] = "it"
     #: True from the moment it is freed.
@@ -272,6 +274,7 @@ class AnonVma(Struct):
 
     short = "av"
     mortal = True
+    typesafe = True
     #: The oldest anon_vma of the family; only its lock is ever taken.
     root = declare(None, guard="set once")
     mutex = declare(None, guard="itself", lock=ANON_VMA_MUTEX)
@@ -314,9 +317,32 @@ class Task(Struct):
     held = declare((), guard="task")
     #: How many objects it has allocated.
     allocs = declare(0, guard="task")
+    #: Within an RCU read section the type-safe objects that were freed since it began; else None.
+    rcu = declare(None, guard="task")
+
+
+class Rcu(Struct):
+    """Read-copy-update: who is in a read section.  kernel/rcutree.c (v3.7)"""
+
+    short = "rcu"
+    readers = declare((), guard="atomic")
+
+
+RCU = Rcu("rcu")
+
+
+class Slab(Struct):
+    """The free objects of a type-safe struct.  mm/slub.c (v3.7)"""
+
+    short = "slab"
+    #: The objects that may be given out again, the last one freed last; None in worlds that do not recycle.
+    free = declare(None, guard="atomic")
+
+
+ANON_VMA_CACHEP = Slab("anon_vma_cachep")
 
 
 #: Every struct by its name.
 STRUCTS: dict[str, type[Struct]] = {
-    it.__name__: it for it in (Page, PageTable, Mm, Vma, AnonVma, AnonVmaChain, Cpu, Task)
+    it.__name__: it for it in (Page, PageTable, Mm, Vma, AnonVma, AnonVmaChain, Cpu, Task, Rcu, Slab)
 }

@@ -6,7 +6,7 @@ Field arguments are lock fields: ``mm.mmap_sem``, ``page.PG_locked``, ``table.pt
 
 from __future__ import annotations
 
-from sim.ops import SHARED, Acquire, Field, Kernel, Release, TryAcquire, Until
+from sim.ops import SHARED, Acquire, Field, Kernel, RcuReadLock, RcuReadUnlock, Release, TryAcquire, Until
 from sim.structs import Page
 
 
@@ -70,6 +70,19 @@ def spin_lock_nested(lock: Field) -> Kernel:
 def spin_unlock(lock: Field) -> Kernel:
     """Release a spinlock.  include/linux/spinlock.h:323 (v3.7)"""
     yield Release(lock)
+
+
+def rcu_read_lock() -> Kernel:
+    """Begin a read section: an anon_vma that is freed now stays an anon_vma to its end.
+
+    include/linux/rcupdate.h:732 (v3.7)
+    """
+    yield RcuReadLock()
+
+
+def rcu_read_unlock() -> Kernel:
+    """End a read section.  include/linux/rcupdate.h:756 (v3.7)"""
+    yield RcuReadUnlock()
 
 
 def lock_page(page: Page) -> Kernel:

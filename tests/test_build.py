@@ -19,16 +19,16 @@ from sim.structs import Page, Vma
 from sim.sync import spin_lock
 
 
-def stopped(k: Context, page: Page, vma: Vma, address: int) -> Kernel:
+def stopped(k: Context, page: Page, vma: Vma, address: int, flags: int) -> Kernel:
     """A body that ends the run, so that it is seen whether it was called."""
     yield Bug("kernel bug", "the new body was called", (page,))
 
 
-def wrapped(k: Context, page: Page, vma: Vma, address: int) -> Kernel:
+def wrapped(k: Context, page: Page, vma: Vma, address: int, flags: int) -> Kernel:
     """A body that calls the one that it replaces, by the name that it imported and by that of its module."""
     yield page._mapcount
-    ret = yield from try_to_unmap_one(k, page, vma, address)
-    ret = yield from rmap.try_to_unmap_one(k, page, vma, address)
+    ret = yield from try_to_unmap_one(k, page, vma, address, flags)
+    ret = yield from rmap.try_to_unmap_one(k, page, vma, address, flags)
     return ret
 
 

@@ -18,7 +18,8 @@ PACKAGES = ("sim", "vizlib", "course")
 # A new module gets its line here, and its place in the map in the docstring of its package.
 ORDER = (
     *("sim.errors", "sim.ops", "sim.locks", "sim.structs", "sim.sync", "sim.context", "sim.guard"),
-    *("sim.kernel", "sim.build", "sim.user", "sim.variants", "sim.invariants", "sim.interpreter"),
+    *("sim.kernel", "sim.build", "sim.user", "sim.variants", "sim.invariants"),
+    *("sim.effects", "sim.lifetimes", "sim.hardware", "sim.interpreter"),
     *("sim.setup", "sim.worlds", "sim.schedule"),
     *(
         "sim.machine",

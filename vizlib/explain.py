@@ -24,8 +24,11 @@ from sim.ops import (
     HandleIpi,
     Invlpg,
     Point,
+    RcuReadLock,
+    RcuReadUnlock,
     Release,
     SendIpi,
+    Step,
     TryAcquire,
     Until,
     UserRead,
@@ -48,12 +51,6 @@ from vizlib.names import (
     struct_name,
     vpn_of,
 )
-
-#: Every operation that a coroutine may yield; spelt out, because that is what makes the match below exhaustive.
-AnyOp = (
-    Field | Write | Xchg | Add | AddUnless | Acquire | TryAcquire | Release | Until | Alloc | Free | CopyPage
-    | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi | Choose | Bug | Point
-)  # fmt: skip
 
 #: What a struct is called when one is made or freed.
 KINDS = {
@@ -100,7 +97,7 @@ def sentence(moment: Moment) -> str:
     if event is None or actor is None:
         ready = [it.name for it in moment.run.actors if it.kind != "handler" and moment.can_run(it)]
         return f"Nothing has happened yet. {listed(ready)} can run."
-    text = f"{_subject(actor)} {_does(cast(AnyOp, event.op), moment)}."
+    text = f"{_subject(actor)} {_does(cast(Step | Point, event.op), moment)}."
     violation = event.violation
     if violation is None and moment.step == moment.run.length:
         violation = moment.run.trace.violation  # of the run as a whole: a deadlock, or a broken final state
@@ -113,7 +110,7 @@ def _subject(actor: Actor) -> str:
     return f"{cpu_name(actor.cpu)}'s interrupt handler ({actor.name})" if actor.kind == "handler" else actor.name
 
 
-def _does(op: AnyOp, moment: Moment) -> str:
+def _does(op: Step | Point, moment: Moment) -> str:
     """What *op* did, without the subject."""
     assert moment.event is not None
     answer = moment.event.answer
@@ -146,6 +143,10 @@ def _does(op: AnyOp, moment: Moment) -> str:
             return f"gets a new {kind} {answer}" + (f" on node {node}, still empty" if node is not None else "")
         case Free(ref):
             return f"frees {KINDS.get(struct_name(ref), 'object')} {ref}: from now on nobody may touch it"
+        case RcuReadLock():
+            return "begins an RCU read section: an anon_vma that is freed now stays an anon_vma to its end"
+        case RcuReadUnlock():
+            return "ends its RCU read section"
         case CopyPage(dst, src):
             return _copy(moment, dst, src)
         case UserRead(vpn):

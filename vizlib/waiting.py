@@ -18,8 +18,11 @@ from sim.ops import (
     HandleIpi,
     Invlpg,
     Point,
+    RcuReadLock,
+    RcuReadUnlock,
     Release,
     SendIpi,
+    Step,
     TryAcquire,
     Until,
     UserRead,
@@ -28,7 +31,7 @@ from sim.ops import (
     Write,
     Xchg,
 )
-from vizlib.explain import KINDS, AnyOp
+from vizlib.explain import KINDS
 from vizlib.moments import Actor, Moment
 from vizlib.names import cpus, field_name, listed, lock_name, page_name, pages_name
 
@@ -59,7 +62,7 @@ def _others_holding(moment: Moment, lock: Field, actor: Actor) -> str:
 
 def intent(actor: Actor, moment: Moment) -> str:
     """What *actor* would do next, in a few words."""
-    op = cast("AnyOp | None", moment.pending.get(actor.task))
+    op = cast("Step | Point | None", moment.pending.get(actor.task))
     match op:
         case None:
             return "has finished" if moment.finished(actor) else "go on"
@@ -87,6 +90,10 @@ def intent(actor: Actor, moment: Moment) -> str:
             return "take the interrupt"
         case Alloc(struct, _):
             return f"get a new {KINDS.get(struct.__name__, 'object')}"
+        case RcuReadLock():
+            return "begin an RCU read section"
+        case RcuReadUnlock():
+            return "end its RCU read section"
         case Free(ref):
             return f"free {ref}"
         case Until(field, _, _):

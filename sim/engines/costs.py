@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from sim.errors import BadParameter, UnknownName
 from sim.ops import (
@@ -28,8 +28,11 @@ from sim.ops import (
     Free,
     HandleIpi,
     Invlpg,
+    RcuReadLock,
+    RcuReadUnlock,
     Release,
     SendIpi,
+    Step,
     TryAcquire,
     Until,
     UserRead,
@@ -38,12 +41,6 @@ from sim.ops import (
     Write,
     Xchg,
 )
-
-#: Every operation that is a step.
-Step: TypeAlias = (
-    Field | Write | Xchg | Add | AddUnless | Acquire | TryAcquire | Release | Until | Alloc | Free | CopyPage
-    | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi | Choose | Bug
-)  # fmt: skip
 
 ILLUSTRATIVE: Final = "illustrative"
 _INGO = "L:20150610082640 (Ingo Molnar, 10 June 2015), at 2.5 GHz"
@@ -77,6 +74,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("until", 2, "looking whether something has come true"),
     Row("alloc", 100, "a small object from a slab"),
     Row("free", 50, "giving it back"),
+    Row("rcu", 1, "beginning or ending an RCU read section: a counter of the task's own"),
     Row("copy_page", 400, "copying 4 KiB between frames of this CPU's node"),
     Row("copy_page_remote", 800, "the same if either frame is on another node; 658,540 ns per 2 MiB bound it at 1,290"),
     Row("user_access", 2, "a load or store of user code that hits the TLB"),
@@ -128,6 +126,8 @@ def row_of(op: Step) -> str:
             return "alloc"
         case Free():
             return "free"
+        case RcuReadLock() | RcuReadUnlock():
+            return "rcu"
         case CopyPage():
             return "copy_page"
         case UserRead() | UserWrite():

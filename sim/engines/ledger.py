@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias, cast
 
-from sim.engines.costs import Costs, Step, row_of
+from sim.engines.costs import Costs, row_of
 from sim.engines.counts import COUNTS, POINTS, TIMED_COUNTS, counted
 from sim.machine import BLOCKED, Change, Event, Machine
-from sim.ops import Acquire, Choose, CopyPage, HandleIpi, Op, SendIpi, TryAcquire, UserWrite
+from sim.ops import Acquire, Choose, CopyPage, HandleIpi, Op, SendIpi, Step, TryAcquire, UserWrite
 from sim.schedule import Turn
 
 #: Operations that are counted.

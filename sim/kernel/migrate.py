@@ -28,6 +28,9 @@ from sim.kernel.page_alloc import alloc_pages_node
 from sim.kernel.pgtable import is_migration_entry, pmd_offset, pte_offset_map
 from sim.kernel.rmap import (
     SWAP_AGAIN,
+    TTU_IGNORE_ACCESS,
+    TTU_IGNORE_MLOCK,
+    TTU_MIGRATION,
     page_add_anon_rmap,
     page_get_anon_vma,
     page_mapped,
@@ -202,7 +205,7 @@ def __unmap_and_move(k: Context, page: Page, newpage: Page, force: bool, mode: s
         if anon_vma is None:  # nobody maps it: it is about to be freed
             yield from unlock_page(page)
             return rc
-        yield from try_to_unmap(k, page)
+        yield from try_to_unmap(k, page, TTU_MIGRATION | TTU_IGNORE_MLOCK | TTU_IGNORE_ACCESS)
 
     mapped = yield from page_mapped(k, page)
     if not mapped:

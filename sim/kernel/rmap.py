@@ -5,10 +5,6 @@ that may map the page; VMA and page offset give the address; the page table at t
 Two walks go this way for every page that moves: the unmap walk (``try_to_unmap_anon``) puts migration entries in,
 the remap walk (``rmap_walk_anon``) takes them out again.  How each is locked is for the variant to say.
 
-The kernel brackets ``page_get_anon_vma`` and ``page_lock_anon_vma`` with ``rcu_read_lock``: a freed anon_vma stays an
-anon_vma until the reader is done.  There is no operation for that here, because no world yet frees an anon_vma under
-such a reader; the machine would report a use after free.
-
 In this file: anon_vmas and their links, from a page to its anon_vma, from a VMA to the PTE, the unmap walk, the remap
 walk, and the account of PTEs that come and go.
 
@@ -35,13 +31,16 @@ from sim.kernel.swapops import make_migration_entry
 from sim.locks import holders
 from sim.ops import Alloc, Bug, Free, Kernel, KernelFunction, Point
 from sim.structs import AnonVma, AnonVmaChain, Mm, Page, Vma
-from sim.sync import spin_lock, spin_unlock
+from sim.sync import rcu_read_lock, rcu_read_unlock, spin_lock, spin_unlock
 
 #: May an allocation sleep, and go looking for memory to free?  include/linux/gfp.h:103 (v3.7)
 GFP_NOWAIT, GFP_KERNEL = "nowait", "kernel"
 
 #: What a visit to one PTE says about going on.  include/linux/rmap.h:260 (v3.7)
 SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL, SWAP_MLOCK = range(4)
+
+#: What ``try_to_unmap`` is to do, and what it may overlook.  include/linux/rmap.h:74 (v3.7)
+TTU_UNMAP, TTU_MIGRATION, TTU_IGNORE_MLOCK, TTU_IGNORE_ACCESS = 0, 1, 1 << 8, 1 << 9
 
 
 def anon_vma_alloc(k: Context) -> Kernel:
@@ -243,51 +242,57 @@ def page_get_anon_vma(k: Context, page: Page) -> Kernel:
     """The anon_vma of *page* with a reference, or None if nobody maps the page any more.
 
     Takes no lock.  While a PTE maps the page, its VMA is still linked and the anon_vma lives; hence the test before
-    and after the reference is taken.  mm/rmap.c:403 (v3.7)
+    and after the reference is taken.  In between only RCU keeps it an anon_vma, if perhaps another family's.  (The
+    reference is given back inside the read section although that may sleep, as 3.7 does; later kernels leave it
+    first.)  mm/rmap.c:403 (v3.7)
     """
-    anon_vma = yield page.mapping
-    if anon_vma is None:
-        return None
-    mapped = yield from page_mapped(k, page)
-    if not mapped:
-        return None
-    pinned = yield anon_vma.refcount.add_unless(1, 0)
-    if not pinned:
-        return None
-    mapped = yield from page_mapped(k, page)
-    if not mapped:
-        yield from put_anon_vma(k, anon_vma)
-        return None
+    yield from rcu_read_lock()
+    anon_vma = yield from _get_anon_vma_of(k, page)
+    yield from rcu_read_unlock()
     return anon_vma
 
 
-def page_lock_anon_vma(k: Context, page: Page) -> Kernel:
-    """The anon_vma of *page*, its root locked for a walk, or None if nobody maps the page any more.
-
-    The fast path is one trylock.  Who has to sleep pins the anon_vma first, and drops the pin once it has the lock;
-    after sleeping it does not look at the mapcount again.  mm/rmap.c:445 (v3.7)
-    """
+def _get_anon_vma_of(k: Context, page: Page) -> Kernel:
+    """The body of ``page_get_anon_vma``.  Caller is in a read section."""
     anon_vma = yield page.mapping
     if anon_vma is None:
         return None
     mapped = yield from page_mapped(k, page)
     if not mapped:
         return None
+    anon_vma = yield from _get_anon_vma(k, page, anon_vma)
+    return anon_vma
 
-    locked = yield from k.anon_vma_trylock_read(anon_vma)
-    if locked:
-        mapped = yield from page_mapped(k, page)
-        if not mapped:
-            yield from k.anon_vma_unlock_read(anon_vma)
-            return None
-        return anon_vma
 
-    pinned = yield anon_vma.refcount.add_unless(1, 0)
-    if not pinned:
+def page_lock_anon_vma(k: Context, page: Page, flags: int = TTU_UNMAP) -> Kernel:
+    """The anon_vma of *page*, its root locked for a walk, or None if nobody maps the page any more.
+
+    The fast path is one trylock, under RCU and without a reference: if the page is still mapped once the lock is held,
+    the anon_vma is still the page's and stays.  Who has to sleep pins the anon_vma first, and drops the pin once it has
+    the lock; after sleeping it does not look at the mapcount again.  *flags* mean nothing in 3.7: the second RFC passes
+    them down here.  mm/rmap.c:445 (v3.7)
+    """
+    yield from rcu_read_lock()
+    anon_vma = yield page.mapping
+    if anon_vma is None:
+        yield from rcu_read_unlock()
         return None
     mapped = yield from page_mapped(k, page)
     if not mapped:
-        yield from put_anon_vma(k, anon_vma)
+        yield from rcu_read_unlock()
+        return None
+    root = yield anon_vma.root
+    locked = yield from k.anon_vma_trylock_read(root)
+    if locked:
+        mapped = yield from page_mapped(k, page)
+        if not mapped:
+            yield from k.anon_vma_unlock_root(root)
+            anon_vma = None
+        yield from rcu_read_unlock()
+        return anon_vma
+    anon_vma = yield from _get_anon_vma(k, page, anon_vma)
+    yield from rcu_read_unlock()
+    if anon_vma is None:
         return None
     yield from k.anon_vma_lock_read(anon_vma)
     count = yield anon_vma.refcount.add(-1)
@@ -298,7 +303,19 @@ def page_lock_anon_vma(k: Context, page: Page) -> Kernel:
     return anon_vma
 
 
-def page_unlock_anon_vma(k: Context, anon_vma: AnonVma) -> Kernel:
+def _get_anon_vma(k: Context, page: Page, anon_vma: AnonVma) -> Kernel:
+    """*anon_vma* with a reference if it is still that of *page*, or None.  Caller is in a read section."""
+    pinned = yield anon_vma.refcount.add_unless(1, 0)
+    if not pinned:
+        return None
+    mapped = yield from page_mapped(k, page)
+    if not mapped:
+        yield from put_anon_vma(k, anon_vma)
+        return None
+    return anon_vma
+
+
+def page_unlock_anon_vma(k: Context, anon_vma: AnonVma, flags: int = TTU_UNMAP) -> Kernel:
     """Give back what ``page_lock_anon_vma`` locked.  mm/rmap.c:507 (v3.7)"""
     yield from k.anon_vma_unlock_read(anon_vma)
 
@@ -359,23 +376,23 @@ def page_check_address(k: Context, page: Page, mm: Mm, address: int) -> Kernel:
     return None
 
 
-def try_to_unmap(k: Context, page: Page) -> Kernel:
-    """Replace every PTE of *page* by a migration entry (``TTU_MIGRATION``).
+def try_to_unmap(k: Context, page: Page, flags: int) -> Kernel:
+    """Replace every PTE of *page* by a migration entry (``TTU_MIGRATION`` in *flags*).
 
     Caller holds the page lock.  Whether it worked the caller sees by ``page_mapped``, which it tests itself; the
     kernel tests it here as well, for callers that want to know.  mm/rmap.c:1630 (v3.7)
     """
-    ret = yield from try_to_unmap_anon(k, page)
+    ret = yield from try_to_unmap_anon(k, page, flags)
     return ret
 
 
-def try_to_unmap_anon(k: Context, page: Page) -> Kernel:
+def try_to_unmap_anon(k: Context, page: Page, flags: int) -> Kernel:
     """Visit every VMA that may map *page*, until none does.
 
     Caller holds the page lock.  Takes the root anon_vma lock as the variant says, and each page table's ptl inside it.
     The kernel skips the temporary stack of an exec, which is not modelled.  mm/rmap.c:1470 (v3.7)
     """
-    anon_vma = yield from k.page_lock_anon_vma(page)
+    anon_vma = yield from k.page_lock_anon_vma(page, flags)
     if anon_vma is None:
         return SWAP_AGAIN
     yield Point("unmap_walk")
@@ -385,18 +402,18 @@ def try_to_unmap_anon(k: Context, page: Page) -> Kernel:
     while avc is not None:
         vma = yield avc.vma
         address = yield from vma_address(k, pgoff, vma)
-        ret = yield from try_to_unmap_one(k, page, vma, address)
+        ret = yield from try_to_unmap_one(k, page, vma, address, flags)
         if ret != SWAP_AGAIN:
             break
         mapped = yield from page_mapped(k, page)
         if not mapped:
             break
         avc = yield from anon_vma_interval_tree_iter_next(k, avc, pgoff, pgoff)
-    yield from k.page_unlock_anon_vma(anon_vma)
+    yield from k.page_unlock_anon_vma(anon_vma, flags)
     return ret
 
 
-def try_to_unmap_one(k: Context, page: Page, vma: Vma, address: int) -> Kernel:
+def try_to_unmap_one(k: Context, page: Page, vma: Vma, address: int, flags: int) -> Kernel:
     """Put a migration entry where *vma* maps *page*, if it does.
 
     Caller holds the page lock and the anon_vma lock.  Takes the ptl, and holds it over the TLB flush: from the

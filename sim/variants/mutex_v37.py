@@ -34,11 +34,15 @@ def anon_vma_unlock(k: Context, anon_vma: AnonVma) -> Kernel:
     yield from mutex_unlock(root.mutex)
 
 
-def anon_vma_trylock_read(k: Context, anon_vma: AnonVma) -> Kernel:
+def anon_vma_trylock_read(k: Context, root: AnonVma) -> Kernel:
     """The trylock inside ``page_lock_anon_vma``.  mm/rmap.c:460 (v3.7)"""
-    root = yield anon_vma.root
     ok = yield from mutex_trylock(root.mutex)
     return ok
+
+
+def anon_vma_unlock_root(k: Context, root: AnonVma) -> Kernel:
+    """Its undoing, should the page no longer be mapped.  mm/rmap.c:467 (v3.7)"""
+    yield from mutex_unlock(root.mutex)
 
 
 anon_vma_lock_write = anon_vma_lock_read = rmap_walk_anon_lock = anon_vma_lock

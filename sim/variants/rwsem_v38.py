@@ -46,11 +46,15 @@ def anon_vma_unlock_read(k: Context, anon_vma: AnonVma) -> Kernel:
     yield from up_read(root.rwsem)
 
 
-def anon_vma_trylock_read(k: Context, anon_vma: AnonVma) -> Kernel:
+def anon_vma_trylock_read(k: Context, root: AnonVma) -> Kernel:
     """The trylock inside ``page_lock_anon_vma_read``.  mm/rmap.c:460 (v3.8)"""
-    root = yield anon_vma.root
     ok = yield from down_read_trylock(root.rwsem)
     return ok
+
+
+def anon_vma_unlock_root(k: Context, root: AnonVma) -> Kernel:
+    """Its undoing, should the page no longer be mapped.  mm/rmap.c:467 (v3.8)"""
+    yield from up_read(root.rwsem)
 
 
 rmap_walk_anon_lock = anon_vma_lock_read

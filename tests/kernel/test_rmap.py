@@ -9,6 +9,7 @@ import pytest
 
 from sim.kernel.page_alloc import alloc_page
 from sim.kernel.rmap import (
+    TTU_MIGRATION,
     anon_vma_alloc,
     anon_vma_free,
     anon_vma_prepare,
@@ -23,7 +24,7 @@ from sim.kernel.rmap import (
     rmap_walk_anon,
     try_to_unmap,
 )
-from sim.ops import Acquire, Add, AddUnless, Alloc, Field, Free, Op, Point, TryAcquire
+from sim.ops import Acquire, Add, AddUnless, Alloc, Field, Free, Op, Point, RcuReadLock, RcuReadUnlock, TryAcquire
 from sim.structs import AnonVma, Page, PageTable, Pte, Task
 from sim.sync import lock_page, unlock_page
 
@@ -84,7 +85,7 @@ def test_a_page_unmapped_while_it_is_pinned_is_given_up(alone: Any, bench: Any) 
     unmap_behind_its_back(it, page)
     finish(steps)
     assert it.get(it.get(b.heap.anon_vma).refcount) == 1
-    assert type(it.ops[-1]) is Add
+    assert [type(op) for op in it.ops[-2:]] == [Add, RcuReadUnlock]
 
 
 # --- page_lock_anon_vma --------------------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ def test_the_fast_path_takes_one_lock_and_no_reference(alone: Any, bench: Any) -
     it = alone(b.memory)
     anon_vma = it.call(page_lock_anon_vma(it.k, page))
     assert it.get(anon_vma.mutex) is it.k.current
-    assert [type(op) for op in it.ops if type(op) is not Field] == [TryAcquire]
+    assert [type(op) for op in it.ops if type(op) is not Field] == [RcuReadLock, TryAcquire, RcuReadUnlock]
     it.call(page_unlock_anon_vma(it.k, anon_vma))
     assert it.get(anon_vma.mutex) is None
 
@@ -353,7 +354,7 @@ def test_a_page_that_is_found_comes_with_its_ptl(alone: Any, bench: Any) -> None
 def unmap(b: Any, page: Page) -> None:
     def body(k: Any) -> Any:
         yield from lock_page(page)
-        yield from try_to_unmap(k, page)
+        yield from try_to_unmap(k, page, TTU_MIGRATION)
         yield Point("unmapped")  # here the test stops: the page must stay locked while entries name it
         yield from unlock_page(page)
 

@@ -1,0 +1,61 @@
+"""Reading and changing memory on behalf of a step: what :mod:`sim.interpreter` and its parts are made of."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sim.context import Context
+from sim.invariants import Memory, Violation, get
+from sim.ops import Field
+from sim.structs import Pte
+
+
+class Change(NamedTuple):
+    """One field that a step changed."""
+
+    field: Field
+    old: Any
+    new: Any
+
+
+#: Makes a :class:`Change` of three values in half the time; this module makes more of them than of anything else.
+_new = tuple.__new__
+
+
+def check_alive(field: Field, memory: Memory, me: Context) -> None:
+    """Check that *field* may be touched by *me*.
+
+    Raises:
+        Violation: if its object was freed, unless RCU keeps it what it was.
+    """
+    if field.life is None or not memory.get(field.life):
+        return
+    if type(field.ref).typesafe and field.ref in (memory.get(me.current.rcu) or ()):
+        return  # freed since this task's read section began: still of its type, whatever it means now
+    raise Violation("use after free", f"{me.current} touches {field}, but {field.ref} was freed", (field.ref,))
+
+
+def load(field: Field, memory: Memory, me: Context) -> Any:
+    """The value of *field*, which must be alive."""
+    if field.life is not None and memory.get(field.life):
+        check_alive(field, memory, me)
+    return memory.get(field, field.default)
+
+
+def store(field: Field, value: Any, memory: Memory, changes: list[Change]) -> None:
+    """Let *field* have *value*, and note the change if it is one."""
+    old = memory.get(field, field.default)
+    if old == value:
+        return
+    memory[field] = value
+    changes.append(_new(Change, (field, old, value)))
+    if field.base == "pte":
+        _count_pte(old, -1, memory, changes)
+        _count_pte(value, +1, memory, changes)
+
+
+def _count_pte(pte: Pte | None, by: int, memory: Memory, changes: list[Change]) -> None:
+    """Keep the two ghosts of a frame that say how many PTEs name it."""
+    if pte is not None:
+        ghost = pte.page.migration_ptes if pte.kind == "migration" else pte.page.present_ptes
+        store(ghost, get(memory, ghost) + by, memory, changes)

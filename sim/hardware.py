@@ -1,0 +1,112 @@
+"""User code's loads and stores, TLBs, the MMU's page-table walk, and interrupts between CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sim import invariants
+from sim.context import Context
+from sim.effects import Change, store
+from sim.invariants import Memory, Violation, get
+from sim.ops import TLB_FLUSH_ALL
+from sim.structs import Cpu, IpiRequest, Page, TlbEntry, Written
+
+
+def user_write(vpn: int, memory: Memory, me: Context, changes: list[Change]) -> bool:
+    """A store through this CPU's TLB; whether an entry let it through.  See :class:`sim.ops.UserWrite`."""
+    entry = get(memory, me.cpu.tlb[me.mm, vpn])
+    if entry is None or not entry.write or not entry.dirty:
+        return False
+    _check_frame(entry.page, vpn, memory, me)
+    shadow = me.mm.shadow[vpn]
+    last = get(memory, shadow)
+    written = Written(vpn, last.number + 1 if last else 1, me.mm)
+    store(entry.page.data, written, memory, changes)
+    store(shadow, written, memory, changes)
+    return True
+
+
+def user_read(vpn: int, memory: Memory, me: Context) -> bool:
+    """A load through this CPU's TLB; whether an entry let it through.  See :class:`sim.ops.UserRead`."""
+    entry = get(memory, me.cpu.tlb[me.mm, vpn])
+    if entry is None:
+        return False
+    _check_frame(entry.page, vpn, memory, me)
+    seen, last = get(memory, entry.page.data), get(memory, me.mm.shadow[vpn])
+    if seen != last:
+        pte = invariants.pte_of(memory, me.mm, vpn)
+        kind = "lost write" if pte is not None and pte.page is entry.page else "stale read"
+        numbers = [it.number if it else 0 for it in (seen, last)]
+        sentence = f"{me.current} reads write {numbers[0]} of page {vpn}, the last was {numbers[1]}"
+        raise Violation(kind, sentence, (entry.page,))
+    return True
+
+
+def _check_frame(page: Page, vpn: int, memory: Memory, me: Context) -> None:
+    """User code reached *page* through its TLB: the frame must still be that virtual page's.
+
+    It may hold the page's data, older data of it, or none; not what was written elsewhere, unless that came here by
+    fork or mremap.
+    """
+    data, last = get(memory, page.data), get(memory, me.mm.shadow[vpn])
+    if memory.get(page.life):
+        why = "which has been freed"
+    elif data is not None and data != last and (data.vpn, data.mm) != (vpn, me.mm):
+        if last is not None and (data.vpn, data.mm) == (last.vpn, last.mm):
+            return  # older data of where the page came from
+        why = f"which now holds page {data.vpn} of {data.mm}"
+    else:
+        return
+    raise Violation("foreign frame", f"{me.current} uses page {vpn} in {page}, {why}", (page,))
+
+
+def walk(vpn: int, write: bool, memory: Memory, me: Context, changes: list[Change]) -> str | None:
+    """The MMU fills the TLB from the page table, or says why not.  See :class:`sim.ops.Walk`."""
+    table = get(memory, me.mm.pmd[vpn // 512])
+    field = None if table is None else table.pte[vpn % 512]
+    pte = None if field is None else get(memory, field)
+    if field is None or pte is None:
+        return "none"
+    if pte.kind != "present":
+        return str(pte.kind)
+    if write and not pte.write:
+        return "read_only"
+    if write and not pte.dirty:
+        pte = pte._replace(dirty=True)
+        store(field, pte, memory, changes)
+    store(me.cpu.tlb[me.mm, vpn], TlbEntry(pte.page, pte.write, pte.dirty), memory, changes)
+    return None
+
+
+def send_ipi(mm: Any, vpn: int, end: int, memory: Memory, me: Context, changes: list[Change]) -> int:
+    """Queue a request at every other CPU of *mm*'s mask; how many there are."""
+    others = [cpu for cpu in get(memory, mm.cpu_vm_mask) if cpu is not me.cpu]
+    request = IpiRequest(me.cpu, mm, vpn, end)
+    for cpu in others:
+        queue = cpu.call_single_queue
+        store(queue, (*memory.get(queue, ()), request), memory, changes)
+    store(me.cpu.csd_pending, len(others), memory, changes)
+    return len(others)
+
+
+def handle_ipi(memory: Memory, me: Context, changes: list[Change]) -> None:
+    """This CPU serves its oldest request, and acknowledges it."""
+    cpu = me.cpu
+    queue = cpu.call_single_queue
+    requests = memory.get(queue, ())
+    sender, mm, vpn, end = requests[0]
+    drop(cpu, mm, vpn, end, memory, changes)
+    store(queue, requests[1:], memory, changes)
+    pending = sender.csd_pending
+    store(pending, memory.get(pending, 0) - 1, memory, changes)
+
+
+def drop(cpu: Cpu, mm: Any, vpn: int, end: int, memory: Memory, changes: list[Change]) -> None:
+    """Take the pages of *mm* from *vpn* to before *end* out of the TLB of *cpu*."""
+    pages: Iterable[int] = range(vpn, end or vpn + 1)
+    if end == TLB_FLUSH_ALL:
+        keys: list[Any] = list(cpu.tlb)
+        pages = sorted(page for of, page in keys if of is mm)
+    for page in pages:
+        store(cpu.tlb[mm, page], None, memory, changes)
