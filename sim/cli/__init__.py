@@ -3,10 +3,11 @@
 Every command takes ``--json`` and then prints one JSON object and nothing else.  Bad input is one line on
 stderr and exit code 2.
 
-One file a group of commands, each with a function ``add`` that is given a :class:`sim.cli.base.Commands`; every
-file here but ``base.py`` is found by itself:
+One file a group of commands, each with a function ``add`` that is given a :class:`sim.cli.base.Commands`; a new file
+is found by itself:
 
     base.py        what a command is told and what it answers; progress on a terminal
+    aids.py        what check says beside its verdict
     about.py       worlds, variants, where
     checking.py    check, luck, replay
     locking.py     lockset
@@ -63,6 +64,7 @@ def parser() -> Parser:
     whole.set_defaults(command=None, json=False)
     commands = Commands(whole.add_subparsers(metavar="COMMAND", parser_class=Parser))
     for it in sorted(pkgutil.iter_modules(__path__), key=lambda it: it.name):
-        if it.name != "base":
-            import_module(f"{__name__}.{it.name}").add(commands)
+        group = import_module(f"{__name__}.{it.name}")
+        if hasattr(group, "add"):
+            group.add(commands)
     return whole

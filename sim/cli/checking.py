@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from sim import trace, variants, worlds
@@ -21,6 +23,13 @@ def add(commands: Commands) -> None:
     check.add_argument("--variant", help="the variant; see 'variants'")
     check.add_argument("--all", action="store_true", help="check every world under every variant")
     check.add_argument("--limit", type=int, default=1_000_000, help="give up after this many states (default 1000000)")
+    check.add_argument(
+        "--fewest-preemptions", action="store_true", help="also a run to the violation that interrupts least"
+    )
+    check.add_argument(
+        "--nearest", action="store_true", help="also the nearest run that passes, and what sets it apart"
+    )
+    check.add_argument("--seconds", type=float, default=60, help="give up these two after as long as that (default 60)")
     add_params(check)
     replay = commands.add("replay", _replay, "follow a run name: events, final memory, violations")
     replay.add_argument("run_name", help='such as "one_page mutex_v37 a3b2"; "check" and "run --json" print them')
@@ -37,16 +46,35 @@ def add(commands: Commands) -> None:
 def _check(options: argparse.Namespace) -> Answer:
     if options.limit < 1:
         raise BadParameter(f"--limit {options.limit} is not allowed: at least 1 state")
+    if not options.seconds > 0:
+        raise BadParameter(f"--seconds {options.seconds:g} is not allowed: more than 0")
     if options.all:
         if options.world or options.variant:
             raise UserError(
                 "check --all takes every world under every variant; leave out WORLD and --variant, or --all"
             )
+        if options.fewest_preemptions or options.nearest:
+            raise UserError("check --all tells verdicts only; leave out --fewest-preemptions and --nearest, or --all")
         return _check_all(options)
     if not options.world or not options.variant:
         raise UserError("check takes a WORLD and --variant V, or --all")
     verdict = _verdict(options.world, options.variant, options)
-    return Answer(_verdict_json(verdict), _verdict_text(verdict), EXIT[verdict.verdict])
+    data, text = _verdict_json(verdict), _verdict_text(verdict)
+    for told, found in _aids(verdict, options):
+        data |= found
+        text += "\n" + told
+    return Answer(data, text, EXIT[verdict.verdict])
+
+
+def _aids(verdict: Any, options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What helps to understand the first violation, as text and as JSON."""
+    from sim.cli import aids
+
+    if verdict.violations:
+        if options.fewest_preemptions:
+            yield aids.fewest_preemptions(verdict, options)
+        if options.nearest:
+            yield aids.nearest(verdict, options)
 
 
 def _verdict(world_name: str, variant_name: str, options: argparse.Namespace) -> Any:
@@ -61,7 +89,13 @@ def _verdict(world_name: str, variant_name: str, options: argparse.Namespace) ->
 
 
 def _check_all(options: argparse.Namespace) -> Answer:
-    found = [_verdict(world, variant, options) for world in WORLDS for variant in variants.names()]
+    from sim.engines.checker import INTERRUPTED
+
+    found: list[Any] = []
+    for world, variant in itertools.product(WORLDS, variants.names()):
+        found.append(_verdict(world, variant, options))
+        if found[-1].bound.startswith(INTERRUPTED):
+            break
     worst = max((it.verdict for it in found), key=lambda it: ("safe", "undecided", "unsafe").index(it))
     text = "\n".join(f"{it.world:14} {it.variant:20} {it.verdict:9} {it.states:>9,} states" for it in found)
     return Answer({"cells": [_verdict_json(it) for it in found]}, text, EXIT[worst])

@@ -9,17 +9,20 @@ one.  What counts as one:
 * livelock: a state from which no final state can be reached.  That can be said only when the search is complete
   and found nothing else (:mod:`sim.engines.search_livelock`).
 
-:func:`fewest_preemptions` is a second search, with a schedule of its own (:mod:`sim.engines.search_preemptions`).
+:func:`fewest_preemptions` is a second search, with a schedule of its own (:mod:`sim.engines.search_preemptions`), and
+:func:`nearest_passing` a third, for what made the difference (:mod:`sim.engines.search_nearest`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from sim import invariants
-from sim.engines import search_livelock, search_preemptions
+from sim.engines import search_livelock, search_nearest, search_preemptions
 from sim.engines.checker_tables import Tables
+from sim.engines.search_bound import Bound, GaveUp
 from sim.invariants import Violation
 from sim.machine import deadlock
 from sim.schedule import run_name
@@ -28,7 +31,7 @@ from sim.variants import find as find_variant
 from sim.worlds import World
 from sim.worlds import find as find_world
 
-__all__ = ["Found", "Tables", "Verdict", "check", "fewest_preemptions"]
+__all__ = ["Found", "GaveUp", "Passing", "Tables", "Verdict", "check", "fewest_preemptions", "nearest_passing"]
 
 #: States after which the search gives up, unless told otherwise.
 LIMIT = 1_000_000
@@ -61,6 +64,25 @@ class Found:
     run_name: str
     steps: int
     preemptions: int
+    schedule: Turns = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A run in which nothing goes wrong, as near as can be to one in which something does.
+
+    Attributes:
+        run_name: the run; every engine takes it.
+        steps: how long it is.
+        kept: how many of its steps, the first ones, are those of the violating run in another order.
+        swaps: the pairs of steps of the violating run that stand the other way round, as many as swaps of neighbours.
+        schedule: its turns, as (number of the task, choice or None).
+    """
+
+    run_name: str
+    steps: int
+    kept: int
+    swaps: tuple[search_nearest.Swap, ...]
     schedule: Turns = field(repr=False)
 
 
@@ -146,15 +168,46 @@ def fewest_preemptions(
     *,
     kind: str = "",
     limit: int = LIMIT,
+    seconds: float = inf,
 ) -> Found | None:
     """A run to a violation (of *kind*, if given) that leaves a task which could have gone on as seldom as possible.
 
-    Among those, a shortest.  None if there is no violation, or none within *limit* pairs of state and last task.
+    Among those, a shortest.  None if there is no violation.
+
+    Raises:
+        GaveUp: if it takes more than *limit* pairs of state and last task, or more *seconds*.
     """
     case = _Case.of(world, variant, params)
     tables = case.tables()
-    found = search_preemptions.search(tables, lambda state: final_violation(tables, state), kind, limit)
+    bound = Bound(limit, seconds)
+    found = search_preemptions.search(tables, lambda state: final_violation(tables, state), kind, bound)
     return case.found(tables, *found) if found else None
+
+
+def nearest_passing(
+    world: str | World,
+    variant: str | Variant,
+    params: Mapping[str, int] | None = None,
+    *,
+    schedule: Turns,
+    limit: int = LIMIT,
+    seconds: float = inf,
+) -> Passing | None:
+    """The passing run that the fewest swaps of neighbouring steps make of the violating *schedule*.
+
+    What exactly that is stands in :mod:`sim.engines.search_nearest`.  None if no order of its steps passes.
+
+    Raises:
+        GaveUp: if it takes more than *limit* nodes, or more *seconds*.
+    """
+    case = _Case.of(world, variant, params)
+    tables = case.tables()
+    bound = Bound(limit, seconds)
+    found = search_nearest.search(tables, schedule, lambda state: invariants.at_end(tables.memory(state)), bound)
+    if found is None:
+        return None
+    name = run_name(case.world, case.params, case.variant.name, found.turns)
+    return Passing(name, len(found.turns), found.kept, found.swaps, found.turns)
 
 
 @dataclass(frozen=True, slots=True)

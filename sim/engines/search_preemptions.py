@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sim.engines.checker_tables import Tables
+from sim.engines.search_bound import Bound
 from sim.invariants import Violation
 
 Turns = tuple[tuple[int, int | None], ...]
@@ -43,12 +44,14 @@ def count(tables: Tables, turns: Turns) -> int:
 
 
 def search(
-    tables: Tables, final: Callable[[int], Violation | None], kind: str, limit: int
+    tables: Tables, final: Callable[[int], Violation | None], kind: str, bound: Bound
 ) -> tuple[Violation, Turns] | None:
     """A violation (of *kind*, unless that is empty) and a run to it.
 
-    *final* says what is wrong with a state itself; it is asked about states that are final or seem stuck.  Gives
-    up after *limit* nodes.
+    *final* says what is wrong with a state itself; it is asked about states that are final or seem stuck.
+
+    Raises:
+        GaveUp: if it takes more than *bound*.
     """
     start = _Node(tables.start, -1)
     reached: dict[_Node, _Step] = {}
@@ -64,8 +67,7 @@ def search(
                 violation = step.violation
                 if violation is None and step.after not in reached:
                     reached[step.after] = step
-                    if len(reached) > limit:
-                        return None
+                    bound.look(len(reached))
                     following = list(_steps(tables, step.after))
                     for extra, it in following:
                         waiting[preemptions + extra][steps + 1].append(it)
