@@ -2,6 +2,8 @@
 
     python -m vizlib export "one_page mutex_v37 a3b2" -o run.html
     python -m vizlib export stack_grows --variant rfc_remap_unlocked --step 60 -o torn.svg
+    python -m vizlib export stack_grows --hands -o stack.html
+    python -m vizlib level stale_entry -o level.html
     python -m vizlib open move_pages
 
 A run is a run name, a world (then a run worth looking at is chosen), or the file of a saved trace.  Bad input is one
@@ -67,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         if name == "export":
             command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; its suffix says what")
             command.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
+            command.add_argument("--hands", action="store_true", help="the reader can be the scheduler (.html)")
+    level = commands.add_parser("level", help="write a goal level as a page; without a name, list them")
+    level.set_defaults(command=_level)
+    level.add_argument("name", nargs="?", metavar="NAME", help="the level")
+    level.add_argument("-o", "--output", metavar="FILE", help="where to; a suffix of .html")
+    level.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return parser
 
 
@@ -87,7 +95,10 @@ def _export(options: argparse.Namespace) -> tuple[Any, str]:
     if target.suffix not in WRITERS:
         raise BadParameter(f"'{options.output}' has no suffix that can be written; there are: {', '.join(WRITERS)}")
     trace = _load(options)
-    _write(target, lambda part: WRITERS[target.suffix](trace, options.step, options.dark, part))
+    if options.hands and target.suffix != ".html":
+        raise BadParameter(f"--hands is for a page, and '{options.output}' is none: take a suffix of .html")
+    writer = _html_with_hands if options.hands else WRITERS[target.suffix]
+    _write(target, lambda part: writer(trace, options.step, options.dark, part))
     step = len(trace.events) if options.step is None else options.step
     size = target.stat().st_size
     data = {"file": str(target), "bytes": size, "run_name": trace.run_name, "steps": len(trace.events), "step": step}
@@ -117,11 +128,39 @@ def _text(options: argparse.Namespace) -> tuple[Any, str]:
     return {"run_name": trace.run_name, "step": options.step, "text": words}, words.rstrip("\n")
 
 
+def _level(options: argparse.Namespace) -> tuple[Any, str]:
+    from vizlib.levels import LEVELS, level_film
+    from vizlib.renderers.html import page
+
+    if options.name is None:
+        words = "\n".join(f"{it.name:<14}{it.title} ({it.world}, {it.variant})" for it in LEVELS.values())
+        return {it.name: {"title": it.title, "world": it.world, "variant": it.variant} for it in LEVELS.values()}, words
+    if options.output is None or not options.output.endswith(".html"):
+        raise BadParameter("a level is written as a page: add -o FILE.html")
+    film = level_film(options.name)
+    target = Path(options.output)
+    _write(target, lambda part: _text_file(part, page(film)))
+    goal, size = film["goal"], target.stat().st_size
+    data = {"file": str(target), "bytes": size, "level": options.name, "par": goal["par"], "states": goal["states"]}
+    return data, f"{target}: {size:,} bytes, {goal['title']}: {goal['par']} preemptions, {goal['states']:,} states"
+
+
+def _text_file(part: Path, text: str) -> None:
+    part.write_text(text, encoding="utf-8")
+
+
 def _html(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
     from vizlib.film import film
     from vizlib.renderers.html import page
 
     part.write_text(page(film(trace, open_at=step)), encoding="utf-8")
+
+
+def _html_with_hands(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
+    from vizlib.film import film
+    from vizlib.renderers.html import page
+
+    part.write_text(page(film(trace, open_at=step, hands=True)), encoding="utf-8")
 
 
 def _picture(trace: Trace, step: int | None, dark: bool, part: Path) -> None:

@@ -49,8 +49,9 @@ def film(trace: Trace, title: str = "", open_at: int | None = None, *, hands: bo
     first, *rest = shots
     world = WORLDS.get(trace.world)
     steps = [_step(before, shot, sources) for before, shot in zip(shots, rest, strict=False)]
-    moved = copied(run)
-    focus = sorted(pages_in_play(run), key=lambda it: it[1] not in moved)[:1]
+    scope = run if whole is None else whole.run
+    moved = copied(scope)
+    focus = sorted(pages_in_play(scope), key=lambda it: it[1] not in moved)[:1]
     violation = trace.violation
     world_alive = {} if whole is None else {"hands": playable(whole, sources)}
     return {

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sim.engines.checker_tables import Tables
 from sim.engines.search_bound import Bound
 from sim.invariants import Violation
 
+T = TypeVar("T")
 Turns = tuple[tuple[int, int | None], ...]
 
 
@@ -53,6 +54,22 @@ def search(
     Raises:
         GaveUp: if it takes more than *bound*.
     """
+
+    def wanted(step: _Step, ends: bool) -> Violation | None:
+        violation = final(step.after.state) if ends and step.violation is None else step.violation
+        return violation if violation is not None and kind in ("", violation.kind) else None
+
+    return _first(tables, wanted, limit)
+
+
+def reach(tables: Tables, goal: Callable[[int], bool], limit: int) -> Turns | None:
+    """A run to a state in which *goal* holds; None if there is none, or none within *limit* nodes."""
+    found = _first(tables, lambda step, _: (step.violation is None and goal(step.after.state)) or None, limit)
+    return None if found is None else found[1]
+
+
+def _first(tables: Tables, wanted: Callable[[_Step, bool], T | None], limit: int) -> tuple[T, Turns] | None:
+    """The first step of which *wanted* says something, given whether its state is final or seems stuck."""
     start = _Node(tables.start, -1)
     reached: dict[_Node, _Step] = {}
     # by preemptions, then by steps; both only ever grow
@@ -64,17 +81,19 @@ def search(
         while layer:
             steps = min(layer)
             for step in layer.pop(steps):
-                violation = step.violation
-                if violation is None and step.after not in reached:
+                ends = False
+                if step.violation is None:
+                    if step.after in reached:
+                        continue
                     reached[step.after] = step
                     bound.look(len(reached))
                     following = list(_steps(tables, step.after))
                     for extra, it in following:
                         waiting[preemptions + extra][steps + 1].append(it)
-                    if not following or not step.after.state & tables.busy:
-                        violation = final(step.after.state)
-                if violation is not None and kind in ("", violation.kind):
-                    return violation, _way(reached, step)
+                    ends = not following or not step.after.state & tables.busy
+                found = wanted(step, ends)
+                if found is not None:
+                    return found, _way(reached, step)
         del waiting[preemptions]
         preemptions += 1
     return None

@@ -3,6 +3,8 @@
 import { preemptions } from "./hands.js";
 import { html, setAttribute, setText } from "./dom.js";
 
+const VERDICTS = { safe: "Mended. ", unsafe: "Still broken. ", right: "Yes. ", wrong: "No. " };
+
 /**
  * @typedef {{label: string, verdict: string, says: string, run?: string}} Fix a change, and what the checker says of it
  * @typedef {{title: string, task: string, kind?: string, par: number, steps: number, states: number, run: string,
@@ -15,7 +17,7 @@ export class Goal {
   constructor(goal) {
     this.goal = goal;
     this.yours = html("p", { role: "status" });
-    this.fix = html("div", { class: "rmw-fix", hidden: true }, html("h3", {}, "Now mend it"), html("p", {}, goal.question), ...goal.fixes.map((it) => this.#option(it)));
+    this.fix = html("div", { class: "rmw-fix", hidden: true }, html("h3", {}, goal.kind ? "Now mend it" : "And now"), html("p", {}, goal.question), ...goal.fixes.map((it) => this.#option(it)));
     const times = (count) => (count === 1 ? "1 preemption" : `${count} preemptions`);
     this.par = `Certified by the checker: it can be done with ${times(goal.par)} and no fewer (${goal.states.toLocaleString("en")} states).`;
     this.el = html("section", { class: "rmw-goal", "aria-label": "Goal" }, html("h3", {}, `Goal: ${goal.title}`), html("p", {}, goal.task), html("p", { class: "rmw-none" }, this.par), this.yours, this.fix);
@@ -43,7 +45,7 @@ export class Goal {
   }
 
   #option({ label, verdict, says, run }) {
-    const told = html("p", { role: "status", "data-verdict": verdict, hidden: true }, html("b", {}, verdict === "safe" ? "Mended. " : "Still broken. "), says, run ? html("code", {}, ` ${run}`) : null);
+    const told = html("p", { role: "status", "data-verdict": verdict, hidden: true }, html("b", {}, VERDICTS[verdict] ?? `${verdict}: `), says, run ? html("code", {}, ` ${run}`) : null);
     const button = html("button", { type: "button", class: "rmw-stop", "aria-expanded": "false", onclick: () => {
       told.hidden = false;
       setAttribute(button, "aria-expanded", "true");
