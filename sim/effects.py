@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sim.context import Context
 from sim.invariants import Memory, Violation, get
@@ -54,8 +54,12 @@ def store(field: Field, value: Any, memory: Memory, changes: list[Change]) -> No
         _count_pte(value, +1, memory, changes)
 
 
+#: The ghost that counts the PTEs of a kind, in what they name; the others map a frame.
+_COUNTED_IN: Final = {"migration": "migration_ptes", "swap": "swap_ptes"}
+
+
 def _count_pte(pte: Pte | None, by: int, memory: Memory, changes: list[Change]) -> None:
-    """Keep the two ghosts of a frame that say how many PTEs name it."""
+    """Keep the ghosts of a frame, or of a swap slot, that say how many PTEs name it."""
     if pte is not None:
-        ghost = pte.page.migration_ptes if pte.kind == "migration" else pte.page.present_ptes
+        ghost = getattr(pte.page, _COUNTED_IN.get(pte.kind, "present_ptes"))
         store(ghost, get(memory, ghost) + by, memory, changes)

@@ -23,6 +23,7 @@ from sim.ops import (
     Alloc,
     Bug,
     Choose,
+    CmpXchg,
     CopyPage,
     Field,
     Free,
@@ -104,6 +105,11 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             if value == unless:
                 return False
             store(field, value + delta, memory, changes)
+            return True
+        case CmpXchg(field, old, new):
+            if load(field, memory, me) != old:
+                return False
+            store(field, new, memory, changes)
             return True
         case Xchg(field, value):
             old = load(field, memory, me)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sim.locks import holders
 from sim.ops import Field, Free, Op, Release
-from sim.structs import AnonVmaChain, Mm, Page, PageTable, Struct, Vma
+from sim.structs import SWAP_HAS_CACHE, AnonVmaChain, Mm, Page, PageTable, Pte, Struct, SwapSlot, Vma
 
 Memory = dict[Field, Any]
 
@@ -140,6 +140,8 @@ def _faults(memory: Memory) -> Iterator[tuple[str, str, Struct]]:
     for ref in live:
         if isinstance(ref, Page):
             yield from _page_counts(memory, ref)
+        elif isinstance(ref, SwapSlot):
+            yield from _slot_counts(memory, ref)
     yield from _lost_chains(memory, live)
 
 
@@ -160,16 +162,35 @@ def _lost_writes(memory: Memory, mm: Mm) -> Iterator[tuple[str, str, Struct]]:
             yield "lost write", f"page {vpn} of {mm} was written and is mapped no longer", mm
         elif pte.kind == "migration":
             yield "stale migration entry", f"page {vpn} of {mm} is left as a migration entry of {pte.page}", mm
-        elif get(memory, pte.page.data) != last:
-            yield "lost write", f"{pte.page} lacks write {last.number} to page {vpn} of {mm}", pte.page
+        elif get(memory, (where := _holder(memory, pte)).data) != last:
+            yield "lost write", f"{where} lacks write {last.number} to page {vpn} of {mm}", where
+
+
+def _holder(memory: Memory, pte: Pte) -> Page | SwapSlot:
+    """What holds the data of *pte*: its frame, or for a swap entry the page in the swap cache, else the slot."""
+    held: Page | SwapSlot = pte.page
+    return get(memory, held.page_tree) or held if isinstance(held, SwapSlot) else held
 
 
 def _page_counts(memory: Memory, page: Page) -> Iterator[tuple[str, str, Struct]]:
     mapped = get(memory, page.present_ptes)
+    cached = get(memory, page.private) is not None
     if get(memory, page._mapcount) + 1 != mapped:
         yield "wrong mapcount", f"{page} has mapcount {get(memory, page._mapcount)} and {_times(mapped, 'PTE')}", page
-    if (count := get(memory, page._count)) > mapped + get(memory, page.pins):
+    if (count := get(memory, page._count)) > mapped + cached + get(memory, page.pins):
         yield "leak", f"{page} has {_times(count, 'reference')} and {_times(mapped, 'PTE')}", page
+
+
+def _slot_counts(memory: Memory, slot: SwapSlot) -> Iterator[tuple[str, str, Struct]]:
+    """A swap slot counts the PTEs that name it, and knows whether a page of the swap cache does."""
+    count, named = get(memory, slot.swap_map), get(memory, slot.swap_ptes)
+    if count & ~SWAP_HAS_CACHE != named:
+        yield "wrong mapcount", f"{slot} counts {_times(count & ~SWAP_HAS_CACHE, 'PTE')}, and has {named}", slot
+    page = get(memory, slot.page_tree)
+    if (page is not None) != bool(count & SWAP_HAS_CACHE):
+        yield "leak", f"{slot} is claimed for the swap cache, which has no page of it", slot
+    if page is not None and get(memory, page.private) is not slot:
+        yield "leak", f"the swap cache has {page} for {slot}, which does not belong to it", page
 
 
 def _lost_chains(memory: Memory, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:

@@ -9,6 +9,7 @@ answer; every yield is a place where another CPU may run.  What an operation *me
     old = yield pte.xchg(None)              # atomic exchange                    -> the old value
     count = yield page._mapcount.add(-1)    # atomic add                         -> the new value
     ok = yield anon_vma.refcount.add_unless(1, 0)                              # -> True if it was added
+    ok = yield page._count.cmpxchg(2, 0)    # atomic compare and exchange       -> True if it was 2, and now is 0
     yield from mutex_lock(root.mutex)       # locks are taken through sim.sync
 
 Yield only as a statement, as ``x = yield op``, or alone in a condition: a yield inside a half-evaluated
@@ -101,6 +102,10 @@ class Field(Op):
         """Add *delta* unless the value is *unless*; answer whether it was added.  Atomic."""
         return AddUnless(self, delta, unless)
 
+    def cmpxchg(self, old: Hashable, new: Hashable) -> CmpXchg:
+        """Store *new* if the value is *old*; answer whether it was stored.  Atomic."""
+        return CmpXchg(self, old, new)
+
 
 # Operations are compared and hashed by value (the checker keys local states on them).  They are not frozen,
 # because a frozen dataclass takes twice as long to make; nobody changes one.
@@ -137,6 +142,15 @@ class AddUnless(Op):
     field: Field
     delta: int
     unless: int
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class CmpXchg(Op):
+    """Atomically store *new* if the value is *old* (``atomic_cmpxchg``).  Answer: whether it was stored."""
+
+    field: Field
+    old: Hashable
+    new: Hashable
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -237,7 +251,7 @@ class UserWrite(Op):
 class Walk(Op):
     """The MMU walks the page table and fills this CPU's TLB.  Answer: None, or the PTE it faults on as a string.
 
-    ``"none"`` (nothing mapped), ``"prot_none"``, ``"migration"``, ``"read_only"``.  A write sets the dirty
+    ``"none"`` (nothing mapped), ``"prot_none"``, ``"migration"``, ``"swap"``, ``"read_only"``.  A write sets the dirty
     bit in the PTE, as x86 hardware does.
     """
 
@@ -320,8 +334,8 @@ KernelFunction: TypeAlias = Callable[..., Kernel]
 
 #: An operation that is a step: everything but a tracepoint.  A union, so that the type checker sees what a match lacks.
 Step: TypeAlias = (
-    Field | Write | Xchg | Add | AddUnless | Acquire | TryAcquire | Release | Until | Alloc | Free | RcuReadLock
-    | RcuReadUnlock | CopyPage | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi | Choose | Bug
+    Field | Write | Xchg | Add | AddUnless | CmpXchg | Acquire | TryAcquire | Release | Until | Alloc | Free
+    | RcuReadLock | RcuReadUnlock | CopyPage | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi | Choose | Bug
 )  # fmt: skip
 
 #: The same, to loop over.

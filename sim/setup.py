@@ -21,6 +21,7 @@ from sim.kernel.tlb import flush_tlb_func
 from sim.ops import Kernel
 from sim.structs import (
     PTRS_PER_PTE,
+    SWAP_INFO,
     VM_GROWSDOWN,
     VM_WRITE,
     AnonVma,
@@ -31,6 +32,7 @@ from sim.structs import (
     PageTable,
     Pte,
     Struct,
+    SwapSlot,
     Task,
     Vma,
     Written,
@@ -252,6 +254,12 @@ class Builder:
             self.memory[mm.shadow[vpn]] = last
         self.memory[table.pte[vpn % PTRS_PER_PTE]] = Pte(kind, page, True, bool(written))
         return page
+
+    def swap(self, slots: int) -> tuple[SwapSlot, ...]:
+        """A swap device of so many pages, all free."""
+        made = tuple(self._new(SwapSlot, f"swap{number}") for number in range(slots))
+        self._set(SWAP_INFO, slots=made)
+        return made
 
     def task(self, name: str, cpu: Cpu, mm: Mm, body: Body, title: str, *, daemon: bool = False) -> Task:
         """A thread that runs *body*, pinned to *cpu*."""

@@ -8,6 +8,7 @@ Lock order, outermost first; who takes a lock may hold only locks further out (m
           root anon_vma->mutex            (rwsem from 3.8 on)
             mm->page_table_lock
               page table's ptl            (split page-table lock: one per 512 PTEs)
+                swap_lock
 
 Two of one kind nest only where the taker says so (``nested``): the mmap_sem of parent and child, two ptls.
 
@@ -34,17 +35,18 @@ ANON_VMA_MUTEX = LockKind("mutex", sleeps=True, rank=40)
 ANON_VMA_RWSEM = LockKind("rwsem", sleeps=True, rank=40)
 PAGE_TABLE_LOCK = LockKind("spinlock", sleeps=False, rank=50)
 PTL = LockKind("spinlock", sleeps=False, rank=60)
+SWAP_LOCK = LockKind("spinlock", sleeps=False, rank=70)
 
 PTRS_PER_PTE = 512
-VM_WRITE, VM_GROWSDOWN = 0x2, 0x100
+VM_WRITE, VM_GROWSDOWN, VM_LOCKED = 0x2, 0x100, 0x2000
 
 
 class Pte(NamedTuple):
     """A page-table entry that is not none (``pte_none`` is Python's None).
 
     Attributes:
-        kind: ``present``, ``prot_none`` (a NUMA hint, numa/core form) or ``migration``.
-        page: the frame it names.
+        kind: ``present``, ``prot_none`` (a NUMA hint, numa/core form), ``migration`` or ``swap``.
+        page: the frame it names, or the swap slot.
         write: writable, or for a migration entry: was writable.
         dirty: written through since it was made.
     """
@@ -218,6 +220,11 @@ class Page(Struct):
     node = declare(0, guard="const")
     PG_locked = declare(None, guard="itself", lock=PAGE_LOCK)
     PG_lru = declare(True, guard="flag")
+    PG_mlocked = declare(False, guard="flag")
+    #: Whether the copy on swap is older.  Kept for pages of the swap cache: to enter it makes any page dirty.
+    PG_dirty = declare(False, guard="PG_locked")
+    #: The swap slot of a page in the swap cache, else None.  (In the kernel valid only while PG_swapcache is set.)
+    private = declare(None, guard="PG_locked")
     mapping = declare(None, guard="PG_locked")
     index = declare(0, guard="PG_locked")
     _mapcount = declare(-1, guard="atomic")
@@ -229,6 +236,39 @@ class Page(Struct):
     present_ptes = declare(0, guard="ghost", outlives=True)
     #: References from outside the model's page tables, such as get_user_pages: the page is pinned.
     pins = declare(0, guard="ghost", outlives=True)
+
+
+class SwapInfo(Struct):
+    """The swap devices, all in one: their slots.  include/linux/swap.h:181 (v3.7)"""
+
+    short = "swap"
+    slots = declare((), guard="const")
+    swap_lock = declare(None, guard="itself", lock=SWAP_LOCK)
+
+
+#: The only one; without slots there is no swap.
+SWAP_INFO = SwapInfo("swap_info")
+#: In a swap slot's count: a page of the swap cache belongs to it.  include/linux/swap.h:173 (v3.7)
+SWAP_HAS_CACHE = 0x40
+
+
+class SwapSlot(Struct):
+    """A page-sized piece of a swap device: its count, its page in the swap cache, and what was written out.
+
+    A swap entry (``swp_entry_t``) is the slot itself.  Slots are given out again and again, under the same name.
+    include/linux/swap.h:181 (v3.7)
+    """
+
+    short = "swp"
+    info = declare(SWAP_INFO, guard="const")
+    #: How many PTEs name it, plus :data:`SWAP_HAS_CACHE` while a page of the swap cache does; 0 is free.
+    swap_map = declare(0, guard="info.swap_lock")
+    #: ``swapper_space.page_tree[slot]``: the page in the swap cache, or None.
+    page_tree = declare(None, guard="page_tree.PG_locked")
+    #: What the device holds: the last write that was written out, or None.
+    data = declare(None, guard="page_tree.PG_locked")
+    #: How many PTEs name it.
+    swap_ptes = declare(0, guard="ghost")
 
 
 class PageTable(Struct):
@@ -344,5 +384,6 @@ ANON_VMA_CACHEP = Slab("anon_vma_cachep")
 
 #: Every struct by its name.
 STRUCTS: dict[str, type[Struct]] = {
-    it.__name__: it for it in (Page, PageTable, Mm, Vma, AnonVma, AnonVmaChain, Cpu, Task, Rcu, Slab)
+    it.__name__: it
+    for it in (Page, SwapInfo, SwapSlot, PageTable, Mm, Vma, AnonVma, AnonVmaChain, Cpu, Task, Rcu, Slab)
 }

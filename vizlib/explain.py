@@ -18,6 +18,7 @@ from sim.ops import (
     Alloc,
     Bug,
     Choose,
+    CmpXchg,
     CopyPage,
     Field,
     Free,
@@ -127,6 +128,8 @@ def _does(op: Step | Point, moment: Moment) -> str:
             if answer:
                 return readings.counted(moment, field, delta, moment.get(field))
             return f"does not count {field} up, because it is {unless} already: nobody may use {field.ref} any more"
+        case CmpXchg(field, old, new):
+            return readings.compared(moment, field, old, new, bool(answer))
         case Acquire(lock, mode):
             return _acquire(moment, lock, mode)
         case TryAcquire(lock, mode):
@@ -317,6 +320,8 @@ def _walk(moment: Moment, vpn: int, write: bool) -> str:
             return f"{verb}: a NUMA hint, a page fault on purpose"
         case "migration":
             return f"{verb}: a migration entry, a page fault"
+        case "swap":
+            return f"{verb}: it has been swapped out, a page fault"
         case other:
             return f"{verb}: {other}, a page fault"
 

@@ -103,6 +103,8 @@ def pte_value(pte: Any) -> str:
         return "none"
     if pte.kind == "migration":
         return f"migration entry → {pte.page}"
+    if pte.kind == "swap":
+        return f"swap entry → {pte.page}"
     if pte.kind == "prot_none":
         return f"NUMA hint → {pte.page}"
     return f"→ {pte.page}" + ("" if pte.write else ", read-only") + (", dirty" if pte.dirty else "")

@@ -35,6 +35,19 @@ def read(moment: Moment, field: Field, answer: Any) -> str:
     return f"reads {field_name(field, moment)}: {value(field, answer)}"
 
 
+def compared(moment: Moment, field: Field, old: Any, new: Any, done: bool) -> str:
+    """What an atomic compare and exchange of *field* did, without the task's name in front."""
+    what = field_name(field, moment)
+    if field.base == "_count" and new == 0:
+        what = frame_name(field.ref)
+        if done:
+            return f"freezes the references to {what} at {old}: from now on nobody gets another"
+        return f"does not freeze the references to {what}: they are {value(field, moment.get(field))}, not {old}"
+    if done:
+        return f"sets {what} from {value(field, old)} to {value(field, new)} in one atomic step"
+    return f"leaves {what} alone: it is {value(field, moment.get(field))}, not {value(field, old)}"
+
+
 def write(moment: Moment, field: Field, new: Any) -> str:
     """What the task does by storing *new* into *field*, without its name in front."""
     phrase = WRITES.get((struct_name(field.ref), field.base))
@@ -53,6 +66,8 @@ def _read_pte(moment: Moment, field: Field, pte: Any) -> str:
         return f"looks at the PTE of {page}{again}: none"
     if pte.kind == "migration":
         return f"looks at the PTE of {page}{again}: a migration entry, {frame_name(pte.page)} is on the move"
+    if pte.kind == "swap":
+        return f"looks at the PTE of {page}{again}: it has been swapped out to {pte.page}"
     if pte.kind == "prot_none":
         return f"looks at the PTE of {page}{again}: a NUMA hint for {frame_name(pte.page)}"
     return f"looks at the PTE of {page}{again}: it maps {frame_name(pte.page)}"
@@ -188,6 +203,8 @@ def _write_pte(moment: Moment, field: Field, pte: Any) -> str:
             f"puts a migration entry into the PTE of {page}: whoever touches {page} now waits for the page lock "
             f"of {pte.page}"
         )
+    if pte.kind == "swap":
+        return f"puts a swap entry into the PTE of {page}: its data is, or will be, in {pte.page}"
     if pte.kind == "prot_none":
         return f"marks {page} with a NUMA hint: its next access will fault"
     where = f"{frame_name(pte.page)} on node {moment.get(pte.page.node)}"

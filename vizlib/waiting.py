@@ -12,6 +12,7 @@ from sim.ops import (
     Alloc,
     Bug,
     Choose,
+    CmpXchg,
     CopyPage,
     Field,
     Free,
@@ -70,7 +71,7 @@ def intent(actor: Actor, moment: Moment) -> str:
             return f"take {lock_name(lock, moment).removeprefix('the ')}"
         case Release(lock, _):
             return f"release {lock_name(lock, moment).removeprefix('the ')}"
-        case Write(field, _) | Xchg(field, _) | Add(field, _) | AddUnless(field, _, _):
+        case Write(field, _) | Xchg(field, _) | Add(field, _) | AddUnless(field, _, _) | CmpXchg(field, _, _):
             return f"change {field_name(field, moment)}"
         case Field():
             return f"read {field_name(op, moment)}"

@@ -23,6 +23,7 @@ from sim.ops import (
     Alloc,
     Bug,
     Choose,
+    CmpXchg,
     CopyPage,
     Field,
     Free,
@@ -90,6 +91,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("lru_add_drain_all", 50_000, "every CPU gives back its pagevecs; a single-page call costs 62,470 in all"),
     Row("alloc_page", 150, "a frame from the buddy allocator's per-CPU list"),
     Row("clear_page", 400, "zeroing a new frame"),
+    Row("swap_io", 100_000, "4 KiB to a swap device or from it: a solid-state disk"),
     # What user code does between two faults: a seed varies these two by a half, up and down.
     Row("memset_page", 400, "a store of user code that hits stands for filling the 4 KiB of its page"),
     Row("start_spread", 20_000, "threads start within this time of each other"),
@@ -112,7 +114,7 @@ def row_of(op: Step) -> str:
             return "read"
         case Write():
             return "write"
-        case Xchg() | Add() | AddUnless():
+        case Xchg() | Add() | AddUnless() | CmpXchg():
             return "atomic"
         case Acquire():
             return "acquire"

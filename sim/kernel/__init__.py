@@ -8,18 +8,22 @@ another tree.
 file                    kernel file                     what it is about
 ======================  ==============================  ===========================================
 fault.py                arch/x86/mm/fault.c             a page fault, from the hardware to its VMA
+filemap.py              mm/filemap.c                    finding a page in a page cache without a lock
 interval_tree.py        mm/interval_tree.c              the tree of VMAs in an anon_vma
 memory.py               mm/memory.c                     what a page fault does below the VMA
 migrate.py              mm/migrate.c                    moving a page to another frame
 mmap.py                 mm/mmap.c                       VMAs: finding one, growing a stack
 page_alloc.py           mm/page_alloc.c                 frames come and go
-pagemap.py              include/linux/pagemap.h         where a page stands in its VMA
+page_io.py              mm/page_io.c                    writing a page to swap and reading it back
+pagemap.py              include/linux/pagemap.h         where a page stands; freezing its references
 pgtable.py              arch/x86/include/asm/pgtable.h  looking at one PTE; pure functions
 pgtable_generic.py      mm/pgtable-generic.c            clearing a PTE and flushing it
 rbtree.py               lib/rbtree.c                    the red-black tree below the interval tree
 rmap.py                 mm/rmap.c                       from a page to the PTEs that name it
 smp.py                  kernel/smp.c                    asking other CPUs and waiting for them
 swap.py                 mm/swap.c                       references to a page
+swap_state.py           mm/swap_state.c                 the swap cache: pages that have a swap slot
+swapfile.py             mm/swapfile.c                   swap slots and who refers to them
 swapops.py              include/linux/swapops.h         migration entries
 tlb.py                  arch/x86/mm/tlb.c               flushing one page from every TLB
 vmscan.py               mm/vmscan.c                     taking a page off the LRU and back
@@ -28,6 +32,6 @@ numacore/migrate.py     mm/migrate.c of numa/core v18   moving a page that the w
 v38/pgtable_generic.py  mm/pgtable-generic.c of 3.8     a flush only where a TLB may hold the entry
 ======================  ==============================  ===========================================
 
-Of a kernel function only what touches shared state is here, and only for anonymous 4 KiB pages without swap:
+Of a kernel function only what touches shared state is here, and only for anonymous 4 KiB pages:
 no file pages, huge pages, KSM, memory cgroups, mlock or statistics.  Addresses are virtual page numbers.
 """

@@ -4,7 +4,7 @@ All functions here run with mmap_sem held, in a fault only to read: VMAs stay, e
 other faults of the process go on.  The PTE is read without its lock first, so each path takes the page table's
 lock (ptl), looks again, and leaves the PTE alone if somebody was faster; the access is then tried again.
 
-Left out: swap, files, the shared zero page (a read fault gets a frame of its own too) and copy on write between
+Left out: files, the shared zero page (a read fault gets a frame of its own too) and copy on write between
 processes.
 """
 
@@ -17,12 +17,22 @@ from sim.kernel import migrate
 from sim.kernel.mmap import expand_downwards, neighbours
 from sim.kernel.numacore import memory as numacore
 from sim.kernel.page_alloc import alloc_pages_node
-from sim.kernel.pgtable import is_migration_entry, pmd_offset, pte_none, pte_numa, pte_offset_map, pte_present
-from sim.kernel.rmap import anon_vma_prepare, page_add_new_anon_rmap
+from sim.kernel.pgtable import (
+    is_migration_entry,
+    is_swap_entry,
+    pmd_offset,
+    pte_none,
+    pte_numa,
+    pte_offset_map,
+    pte_present,
+)
+from sim.kernel.rmap import anon_vma_prepare, do_page_add_anon_rmap, page_add_new_anon_rmap
 from sim.kernel.swap import get_page, put_page
+from sim.kernel.swap_state import lookup_swap_cache, swapin_readahead
+from sim.kernel.swapfile import reuse_swap_page, swap_free, try_to_free_swap
 from sim.kernel.tlb import flush_tlb_page
 from sim.ops import Alloc, Bug, Field, Free, Kernel, Point
-from sim.structs import VM_GROWSDOWN, VM_WRITE, Mm, PageTable, Pte, Vma
+from sim.structs import VM_GROWSDOWN, VM_LOCKED, VM_WRITE, Mm, Page, PageTable, Pte, SwapSlot, Vma
 from sim.sync import lock_page, spin_lock, spin_unlock, trylock_page, unlock_page
 
 
@@ -83,7 +93,7 @@ def handle_pte_fault(k: Context, mm: Mm, vma: Vma, address: int, table: PageTabl
     if pte_none(entry):
         yield from do_anonymous_page(k, vma, address, table, pte)
     elif not pte_present(entry):
-        yield from do_swap_page(k, mm, address, table, entry)
+        yield from do_swap_page(k, mm, vma, address, table, pte, write, entry)
     elif pte_numa(entry):
         yield from numacore.do_numa_page(k, mm, vma, address)
     else:
@@ -157,15 +167,67 @@ def check_stack_guard_page(k: Context, vma: Vma, address: int) -> Kernel:
     return 0
 
 
-def do_swap_page(k: Context, mm: Mm, address: int, table: PageTable, orig_pte: Pte) -> Kernel:
-    """The PTE holds no page: here it can only be a migration entry.  Wait until the page has moved.
+def do_swap_page(
+    k: Context, mm: Mm, vma: Vma, address: int, table: PageTable, pte: Field, write: bool, orig_pte: Pte
+) -> Kernel:
+    """The PTE holds no page: wait until the page has moved, or bring it back from swap.
 
-    Caller holds mmap_sem, to read at least, and keeps it while it sleeps.  mm/memory.c:2917 (v3.7)
+    Caller holds mmap_sem, to read at least, and keeps it while it sleeps (as on the second try of a fault; on the
+    first the kernel lets go of it to wait for the page's lock).  Takes the page's lock and the ptl.  The page was
+    found without a lock, so under its lock this looks whether it still belongs to the entry, and under the ptl
+    whether the PTE still holds the entry; either way the access is then tried again.  mm/memory.c:2917 (v3.7)
     """
     if is_migration_entry(orig_pte):
         yield from migrate.migration_entry_wait(k, mm, table, address)
-    else:
-        yield Bug("kernel bug", f"{k.current} faults on a {orig_pte.kind} entry at page {address}; there is no swap")
+        return
+    if not is_swap_entry(orig_pte):
+        yield Bug("kernel bug", f"{k.current} faults on a {orig_pte.kind} entry at page {address}")
+    slot = orig_pte.page
+    page = yield from lookup_swap_cache(k, slot)
+    if page is None:
+        page = yield from swapin_readahead(k, slot)
+        if page is None:  # nobody names the slot any more, so neither does this PTE
+            return
+    yield from lock_page(page)
+    current = yield page.private
+    if current is not slot:
+        yield from unlock_page(page)
+        yield from put_page(k, page)
+        return
+    yield from spin_lock(table.ptl)
+    entry = yield pte
+    if entry != orig_pte:
+        yield from spin_unlock(table.ptl)
+        yield from unlock_page(page)
+        yield from put_page(k, page)
+        return
+    yield from _map_swapped_page(k, vma, address, table, pte, write, page, slot)
+
+
+def _map_swapped_page(
+    k: Context, vma: Vma, address: int, table: PageTable, pte: Field, write: bool, page: Page, slot: SwapSlot
+) -> Kernel:
+    """Put *page* where the PTE names *slot*.  (The second half of do_swap_page.)
+
+    Caller holds the page lock, the ptl and a reference, all of which this gives back or hands to the PTE.  A write
+    needs the page alone: without a relative's PTE or swap entry it leaves the swap cache here, else it is copied.
+    """
+    vm_flags = yield vma.vm_flags
+    exclusive = False
+    if write:
+        exclusive = yield from reuse_swap_page(k, page)
+    entry = Pte("present", page, exclusive, exclusive)
+    yield pte.set(entry)
+    yield from do_page_add_anon_rmap(k, page, vma, address, exclusive)
+    yield from swap_free(k, slot)
+    mlocked = yield page.PG_mlocked
+    if vm_flags & VM_LOCKED or mlocked:
+        yield from try_to_free_swap(k, page)
+    yield from unlock_page(page)
+    if write and not exclusive:
+        yield from do_wp_page(k, vma, address, table, pte, entry)  # drops the ptl
+        return
+    yield from spin_unlock(table.ptl)
 
 
 def do_wp_page(k: Context, vma: Vma, address: int, table: PageTable, pte: Field, orig_pte: Pte) -> Kernel:
@@ -189,8 +251,8 @@ def do_wp_page(k: Context, vma: Vma, address: int, table: PageTable, pte: Field,
             yield from put_page(k, page)
             return
         yield from put_page(k, page)
-    mapcount = yield page._mapcount
-    if mapcount > 0:
+    alone = yield from reuse_swap_page(k, page)
+    if not alone:
         yield Bug("kernel bug", f"{k.current} writes to {page}, which is shared: copy on write is missing", (page,))
     yield from unlock_page(page)
     yield from ptep_set_access_flags(k, vma, address, pte, orig_pte._replace(write=True, dirty=True))

@@ -34,6 +34,14 @@ def is_migration_entry(pte: Pte | None) -> bool:
     return pte is not None and pte.kind == "migration"
 
 
+def is_swap_entry(pte: Pte | None) -> bool:
+    """The data of this page stands in a swap slot, or will.  The kernel asks the opposite, ``non_swap_entry``.
+
+    include/linux/swapops.h:186 (v3.7)
+    """
+    return pte is not None and pte.kind == "swap"
+
+
 def pmd_index(address: int) -> int:
     """The slot of *address* among the page tables of an mm.  arch/x86/include/asm/pgtable.h:450 (v3.7)"""
     return address // PTRS_PER_PTE

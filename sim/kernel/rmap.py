@@ -479,9 +479,17 @@ def page_add_new_anon_rmap(k: Context, page: Page, vma: Vma, address: int) -> Ke
 
 def page_add_anon_rmap(k: Context, page: Page, vma: Vma, address: int) -> Kernel:
     """Account for one more PTE of a page.  Caller holds the ptl and the page lock.  mm/rmap.c:1030 (v3.7)"""
+    yield from do_page_add_anon_rmap(k, page, vma, address, exclusive=False)
+
+
+def do_page_add_anon_rmap(k: Context, page: Page, vma: Vma, address: int, exclusive: bool) -> Kernel:
+    """The same; *exclusive*: no relative has the page, so it may belong to *vma*'s own anon_vma.
+
+    Caller holds the ptl and the page lock.  mm/rmap.c:1041 (v3.7)
+    """
     mapcount = yield page._mapcount.add(1)
     if mapcount == 0:
-        yield from __page_set_anon_rmap(k, page, vma, address, exclusive=False)
+        yield from __page_set_anon_rmap(k, page, vma, address, exclusive)
 
 
 def __page_set_anon_rmap(k: Context, page: Page, vma: Vma, address: int, exclusive: bool) -> Kernel:

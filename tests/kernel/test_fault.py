@@ -239,12 +239,12 @@ def test_a_writer_that_slept_for_the_page_lock_may_find_the_page_gone() -> None:
 
 
 def test_an_entry_of_another_kind_ends_the_run(alone: Any) -> None:
-    """There is no swap here."""
+    """Such as one for a page that memory has destroyed (hwpoison)."""
     b = Builder()
     page = b.page(b.vma(b.mm(), "heap", 0, 8), 0, node=0)
     it = alone(b.memory)
-    it.memory[it.get(Mm("P").pmd[0]).pte[0]] = Pte("swap", page)
-    with pytest.raises(Violation, match="a swap entry at page 0"):
+    it.memory[it.get(Mm("P").pmd[0]).pte[0]] = Pte("hwpoison", page)
+    with pytest.raises(Violation, match="a hwpoison entry at page 0"):
         it.call(page_fault(it.k, 0, True))
 
 

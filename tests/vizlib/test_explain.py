@@ -9,7 +9,8 @@ import pytest
 from sim import ops
 from sim.engines.stepper import Stepper
 from sim.invariants import Violation
-from sim.ops import Acquire, Bug, Choose, CopyPage, Field, HandleIpi, Point, SendIpi, UserWrite, Xchg
+from sim.ops import Acquire, Bug, Choose, CmpXchg, CopyPage, Field, HandleIpi, Point, SendIpi, UserWrite, Xchg
+from sim.structs import Page
 from sim.trace import Trace
 from tests.vizlib import runs
 from vizlib.explain import sentence
@@ -46,12 +47,24 @@ def test_every_sentence_is_english_and_names_who(name: tuple[str, str]) -> None:
 def test_the_runs_show_nearly_every_operation() -> None:
     """What the runs never do is written out in the tests below, so no operation is without a sentence."""
     seen = {type(event.op) for name in runs.NAMES for event in runs.trace(*name).events}
-    assert set(ops.STEPS) - seen <= {ops.Bug, ops.Choose}
+    assert set(ops.STEPS) - seen <= {ops.Bug, ops.Choose, ops.CmpXchg}
 
 
 def test_a_decision_says_what_was_decided() -> None:
     """In the words of the operation, with the number."""
     assert with_op(Choose(3, "how long to wait"), choice=2) == "worker decides how long to wait: 2."
+
+
+def test_freezing_references_says_whether_it_was_done() -> None:
+    """And what stood in the way if it was not."""
+    count = Page("f0")._count
+    assert with_op(CmpXchg(count, 2, 0), answer=True) == (
+        "worker freezes the references to frame f0 at 2: from now on nobody gets another."
+    )
+    assert (
+        with_op(CmpXchg(count, 2, 0), answer=False)
+        == "worker does not freeze the references to frame f0: they are 1, not 2."
+    )
 
 
 def test_bug_says_what_the_kernel_says() -> None:

@@ -88,6 +88,9 @@ class PageLens:
     def _where(self, mm: Mm, vpn: int, moment: Moment) -> Page | None:
         """The frame in which the page is now: what the PTE says, and while it migrates the newest copy."""
         pte: Pte | None = moment.get(self.ptes[mm, vpn])
+        if pte is not None and pte.kind == "swap":
+            cached: Page | None = moment.get(pte.page.page_tree)
+            return cached
         if pte is not None and pte.kind != "migration":
             mapped: Page = pte.page
             return mapped

@@ -67,8 +67,8 @@ class PteLens:
         touched = field in moment.named
         changed = field in moment.changed
         actor = moment.actor
-        inks = {"present": "muted", "migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "edge"}
-        stroke = actor.colour if touched and actor else inks[face]
+        inks = {"migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "edge"}
+        stroke = actor.colour if touched and actor else inks.get(face, "muted")
         ink = {"migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "muted"}.get(face, "ink")
         name_size = 11 if len(page_name(vpn)) < 5 else 9.5
         text = [Text(page_name(vpn), box.x + 6, box.y + 14, name_size, 700, ink="muted")]
@@ -176,6 +176,8 @@ def _face(mm: Mm, vpn: int, pte: Pte | None, moment: Moment) -> tuple[str, list[
         return ("cleared", ["cleared"]) if _has_data(vpn, moment) else ("none", ["none"])
     if pte.kind == "migration":
         return "migration", ["migration", f"entry → {short_frame(pte.page)}"]
+    if pte.kind == "swap":
+        return "swap", ["swapped out", f"→ {pte.page}"]
     if pte.kind == "prot_none":
         return "prot_none", ["no access", f"(hint) {short_frame(pte.page)}"]
     return "present", [f"→ {short_frame(pte.page)}"]
@@ -209,6 +211,8 @@ def _tip(vpn: int, pte: Pte | None, face: str) -> str:
             return f"{page} is in frame {pte.page}, {rights}{', written to' if pte.dirty else ''}"
         case "migration":
             return f"{page} is being moved: who touches it waits until the page lock of the old frame is released"
+        case "swap":
+            return f"{page} has been swapped out: who touches it brings it back from the swap slot"
         case "prot_none":
             return f"{page} may not be touched: the next access faults, so that the kernel sees who uses it"
         case "cleared":
