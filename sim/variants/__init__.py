@@ -24,7 +24,9 @@ from sim.ops import KernelFunction
 VERDICTS = ("safe", "unsafe", "undecided")
 
 #: The variants whose code our tests vouch for; that of all others is watched while it runs.
-OURS = frozenset({"mutex_v37", "rfc_remap_unlocked", "rwsem_v38"})
+OURS = frozenset(
+    {"mutex_v37", "rfc_as_posted", "rfc_remap_unlocked", "rfc_split_unlocked", "rfc_unmap_unlocked_all", "rwsem_v38"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from sim.worlds import Param, world
 PASSES = Param(10, 1, 10, "how often migrate_pages tries a page; 10 in the kernel, mm/migrate.c:972 (v3.7)")
 
 
-def _mover(k: Context, *, vpns: tuple[int, ...], node: int, passes: int) -> Kernel:
+def mover(k: Context, *, vpns: tuple[int, ...], node: int, passes: int) -> Kernel:
+    """A thread that calls move_pages for *vpns* of its own address space."""
     yield from sys_move_pages(k, k.mm, vpns, node, passes)
 
 
@@ -42,7 +43,7 @@ def one_page(rounds: int, passes: int) -> Builder:
     mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
     heap = b.vma(mm, "heap", 0, 8)
     b.page(heap, 0, node=0, written=1)
-    move = partial(_mover, vpns=(0,), node=1, passes=passes)
+    move = partial(mover, vpns=(0,), node=1, passes=passes)
     b.task("migrator", cpu0, mm, move, "moves page 0 to node 1")
     b.task("worker", cpu1, mm, partial(_writer, vpn=0, rounds=rounds), "writes page 0 and reads it back")
     return b
@@ -65,7 +66,7 @@ def two_migrators(pages: int, passes: int) -> Builder:
         b.page(heap, vpn, node=0, written=1)
     for number, cpu in enumerate((cpu0, cpu1)):
         vpns = tuple(range(pages))[number::2] or (0,)
-        move = partial(_mover, vpns=vpns, node=1, passes=passes)
+        move = partial(mover, vpns=vpns, node=1, passes=passes)
         b.task(f"migrator-{number + 1}", cpu, mm, move, f"moves {_pages(vpns)} to node 1")
     return b
 
@@ -90,7 +91,7 @@ def stack_grows(passes: int) -> Builder:
     stack = b.vma(mm, "stack", top, top + 1, grows_down=True)
     b.page(stack, top, node=0, written=1)
     b.task("main", cpu0, mm, partial(user_write, vpn=top - 1), "writes below its stack, so that it grows")
-    move = partial(_mover, vpns=(top,), node=1, passes=passes)
+    move = partial(mover, vpns=(top,), node=1, passes=passes)
     b.task("worker", cpu1, mm, move, "moves the stack's page to node 1")
     return b
 
@@ -167,7 +168,7 @@ def move_pages(pages: int, spinners: int, pinned: int, passes: int) -> Builder:
     heap = b.vma(mm, "heap", 0, pages)
     for vpn in range(pages):
         b.page(heap, vpn, node=0, written=1, pins=int(vpn < pinned))
-    move = partial(_mover, vpns=tuple(range(pages)), node=1, passes=passes)
+    move = partial(mover, vpns=tuple(range(pages)), node=1, passes=passes)
     b.task("mover", b.cpu(0, 0), mm, move, f"moves {pages} pages to node 1")
     for number in range(1, spinners + 1):
         cpu = b.cpu(number, number % 2)

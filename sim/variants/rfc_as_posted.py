@@ -1,0 +1,24 @@
+"""The second RFC of 1 December 2012, as mailed: migration does not take the lock, and gives it back
+
+``page_lock_anon_vma`` was changed, ``page_unlock_anon_vma`` was not: each migrated page gives back a mutex that nobody
+of its own took.  On x86 that leaves the count of a free mutex at 2, so that two tasks get in; the model stops at the
+release.  Nobody in the thread noticed; the benchmark figures of that day were taken with it.  L:20121201122649.GA20322
+"""
+
+from __future__ import annotations
+
+from sim.variants.rfc_split_unlocked import page_lock_anon_vma
+
+__all__ = ["page_lock_anon_vma"]
+
+BASE = "rfc_remap_unlocked"
+
+VERDICTS = {
+    "move_pages": "unsafe",
+    "numa02": "unsafe",
+    "numa_only": "unsafe",
+    "one_page": "unsafe",
+    "stack_grows": "unsafe",
+    "two_migrators": "unsafe",
+    "unbalanced_unlock": "unsafe",
+}

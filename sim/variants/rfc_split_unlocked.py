@@ -1,0 +1,45 @@
+"""The split that the RFC's author wished for: migration walks without the lock, both ways; reclaim keeps it
+
+The RFC of 1 December 2012 says that it leaves try_to_unmap alone, because reclaim calls it without the mmap_sem, and
+that a copy of it for migration would be the clean way.  Here migration takes no lock in either walk, and gives none
+back.
+"""
+
+from __future__ import annotations
+
+from sim.context import Context
+from sim.kernel import rmap
+from sim.kernel.rmap import TTU_MIGRATION, TTU_UNMAP, page_mapped
+from sim.ops import Kernel
+from sim.structs import AnonVma, Page
+from sim.sync import rcu_read_lock, rcu_read_unlock
+
+BASE = "rfc_remap_unlocked"
+
+VERDICTS = {
+    "move_pages": "safe",
+    "numa02": "safe",
+    "numa_only": "safe",
+    "one_page": "safe",
+    "stack_grows": "unsafe",
+    "two_migrators": "safe",
+    "unbalanced_unlock": "safe",
+}
+
+
+def page_lock_anon_vma(k: Context, page: Page, flags: int = TTU_UNMAP) -> Kernel:
+    """For migration the anon_vma as it is, not locked; it is pinned by ``__unmap_and_move``.  mm/rmap.c:445 (v3.7)"""
+    if not flags & TTU_MIGRATION:
+        anon_vma = yield from rmap.page_lock_anon_vma(k, page, flags)
+        return anon_vma
+    yield from rcu_read_lock()
+    anon_vma = yield page.mapping
+    mapped = yield from page_mapped(k, page)
+    yield from rcu_read_unlock()
+    return anon_vma if mapped else None
+
+
+def page_unlock_anon_vma(k: Context, anon_vma: AnonVma, flags: int = TTU_UNMAP) -> Kernel:
+    """For migration nothing.  mm/rmap.c:507 (v3.7)"""
+    if not flags & TTU_MIGRATION:
+        yield from rmap.page_unlock_anon_vma(k, anon_vma, flags)
