@@ -28,7 +28,10 @@ VERDICTS = {
 
 
 def page_lock_anon_vma(k: Context, page: Page, flags: int = TTU_UNMAP) -> Kernel:
-    """For migration the anon_vma as it is, not locked; it is pinned by ``__unmap_and_move``.  mm/rmap.c:445 (v3.7)"""
+    """For migration the anon_vma as it is, not locked; ``__unmap_and_move`` has pinned it.
+
+    20121201122649.GA20322 (second RFC)
+    """
     if not flags & TTU_MIGRATION:
         anon_vma = yield from rmap.page_lock_anon_vma(k, page, flags)
         return anon_vma
@@ -40,6 +43,6 @@ def page_lock_anon_vma(k: Context, page: Page, flags: int = TTU_UNMAP) -> Kernel
 
 
 def page_unlock_anon_vma(k: Context, anon_vma: AnonVma, flags: int = TTU_UNMAP) -> Kernel:
-    """For migration nothing.  mm/rmap.c:507 (v3.7)"""
+    """For migration nothing.  20121201122649.GA20322 (second RFC)"""
     if not flags & TTU_MIGRATION:
         yield from rmap.page_unlock_anon_vma(k, anon_vma, flags)

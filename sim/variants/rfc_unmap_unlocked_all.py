@@ -26,7 +26,7 @@ VERDICTS = {
 
 
 def page_lock_anon_vma(k: Context, page: Page, flags: int = TTU_UNMAP) -> Kernel:
-    """The anon_vma as it is, neither locked nor pinned.  mm/rmap.c:445 (v3.7)"""
+    """The anon_vma as it is, neither locked nor pinned.  20121201122649.GA20322 (second RFC)"""
     yield from rcu_read_lock()
     anon_vma = yield page.mapping
     mapped = yield from page_mapped(k, page)
@@ -35,5 +35,5 @@ def page_lock_anon_vma(k: Context, page: Page, flags: int = TTU_UNMAP) -> Kernel
 
 
 def page_unlock_anon_vma(k: Context, anon_vma: AnonVma, flags: int = TTU_UNMAP) -> Kernel:
-    """Nothing.  mm/rmap.c:507 (v3.7)"""
+    """Nothing.  20121201122649.GA20322 (second RFC)"""
     yield from ()
