@@ -94,6 +94,26 @@ def device() -> Builder:
     return b
 
 
+def hinted() -> Builder:
+    """A thread faults on the NUMA hint of a page while another thread moves that page."""
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    b.page(b.vma(mm, "heap", 0, 1), 0, node=0, kind="prot_none", written=1)
+    b.task("mover", cpu0, mm, partial(_move, vpn=0), "moves page 0")
+    b.task("writer", cpu1, mm, partial(user_write, vpn=0), "writes page 0, on which a NUMA hint stands")
+    return b
+
+
+def hinted_twice() -> Builder:
+    """Two threads on two nodes fault on the NUMA hint of one page."""
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    b.page(b.vma(mm, "heap", 0, 1), 0, node=0, kind="prot_none", written=1)
+    b.task("near", cpu0, mm, partial(user_write, vpn=0), "writes page 0")
+    b.task("far", cpu1, mm, partial(user_write, vpn=0), "writes page 0, which then moves")
+    return b
+
+
 def first_touch(second: int) -> Builder:
     """Two threads touch a new VMA at once, pages 0 and *second*: no page table yet, and no anon_vma."""
     b = Builder()
@@ -147,7 +167,7 @@ def private(build: Callable[..., Builder], name: str = "", **fixed: int) -> Worl
 
 
 PRIVATE = (
-    *map(private, (alone, pinned, device, relatives, growing_twice)),
+    *map(private, (alone, pinned, device, hinted, hinted_twice, relatives, growing_twice)),
     private(first_touch, "same_page", second=0),
     private(first_touch, "two_pages", second=1),
 )
@@ -250,7 +270,10 @@ def test_no_mutant_is_found_the_cheap_way() -> None:
 def test_the_mutants_reach_every_file_that_locks_or_flushes() -> None:
     """Something is taken from each of the files in which a page is moved, faulted in or flushed."""
     files = {function.__module__.removeprefix("sim.kernel.") for it in MUTANTS for function in edits(it)}
-    assert files == {"rmap", "migrate", "memory", "mmap", "tlb", "smp", "pgtable_generic", "v38.pgtable_generic"}
+    assert files == {
+        *("rmap", "migrate", "memory", "fault", "mmap", "tlb", "smp", "pgtable_generic", "v38.pgtable_generic"),
+        *("numacore.memory", "numacore.migrate"),
+    }
 
 
 def test_a_mutant_is_gone_after_its_test() -> None:

@@ -110,7 +110,9 @@ class Later(Shown):
     def __init__(self, gate: Gate, values: tuple[Any, ...]) -> None:
         self._gate, self._values = gate, values
         note = prose(f"<i>Answer {gate.question.name} above; what you see next depends on it.</i>")
-        self.box = widgets.VBox([note])
+        self.box = widgets.VBox(
+            [note], layout={"overflow": "visible"}
+        )  # so that the controls of a player can stay in sight
         gate.waiting.append(self._open)
         if gate.choice is not None:
             self._open()

@@ -1,4 +1,4 @@
-"""A lesson in a real JupyterLab: what a gate hides opens with a click."""
+"""A lesson in a real JupyterLab: what a gate hides opens with a click, and its controls stay in sight."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from course.refresh import COURSE
 
@@ -34,4 +35,9 @@ def test_a_click_opens_the_player(jupyter_lab: Any, open_notebook: Callable[[str
     hidden.get_by_text("step 0 of", exact=False).wait_for()
     assert "Answer L01.a above" not in hidden.inner_text()
     assert nb.kernel_eval("gate_a.choice") == "0"
+
+    nb.page.set_viewport_size({"width": 1366, "height": 768})  # a laptop; the stage is taller than that
+    nb.cell(4).locator(".rmw").evaluate("player => player.scrollIntoView({block: 'start'})")
+    expect(nb.cell(4).locator(".rmw-sentence")).to_be_in_viewport(ratio=1)
+    expect(nb.cell(4).locator(".rmw-controls")).to_be_in_viewport(ratio=1)
     assert not nb.errors()
