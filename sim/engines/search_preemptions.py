@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from sim.engines.checker_tables import Tables
-from sim.engines.search_bound import Bound
+from sim.engines.search_bound import Bound, GaveUp
 from sim.invariants import Violation
 
 T = TypeVar("T")
@@ -59,16 +59,21 @@ def search(
         violation = final(step.after.state) if ends and step.violation is None else step.violation
         return violation if violation is not None and kind in ("", violation.kind) else None
 
-    return _first(tables, wanted, limit)
+    return _first(tables, wanted, bound)
 
 
 def reach(tables: Tables, goal: Callable[[int], bool], limit: int) -> Turns | None:
     """A run to a state in which *goal* holds; None if there is none, or none within *limit* nodes."""
-    found = _first(tables, lambda step, _: (step.violation is None and goal(step.after.state)) or None, limit)
+    try:
+        found = _first(
+            tables, lambda step, _: (step.violation is None and goal(step.after.state)) or None, Bound(limit)
+        )
+    except GaveUp:
+        return None
     return None if found is None else found[1]
 
 
-def _first(tables: Tables, wanted: Callable[[_Step, bool], T | None], limit: int) -> tuple[T, Turns] | None:
+def _first(tables: Tables, wanted: Callable[[_Step, bool], T | None], bound: Bound) -> tuple[T, Turns] | None:
     """The first step of which *wanted* says something, given whether its state is final or seems stuck."""
     start = _Node(tables.start, -1)
     reached: dict[_Node, _Step] = {}
