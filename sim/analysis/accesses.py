@@ -24,6 +24,8 @@ from sim.ops import (
     Field,
     Free,
     Op,
+    RcuReadLock,
+    RcuReadUnlock,
     Release,
     TryAcquire,
     Until,
@@ -31,12 +33,14 @@ from sim.ops import (
     Xchg,
 )
 from sim.setup import Setup
-from sim.structs import Cpu, Task
+from sim.structs import RCU, Cpu, Task
 from sim.variants import Variant
 
 #: What an access does: an ordinary load or store, an atomic read-modify-write, or what user code, the MMU, TLBs and
 #: the interrupt controller store, which take no locks.
 READ, WRITE, ATOMIC, HARDWARE = "read", "write", "atomic", "hardware"
+#: The role of a read section of RCU, which its readers share and no writer ever has alone.
+RCU_SECTION = "rcu"
 #: Fields of these guards are no data that a lock would protect.
 _NO_DATA = ("ghost", "task", "itself", "const")
 
@@ -134,6 +138,8 @@ class _Observer:
             if held:
                 roles = self._links.roles(field.ref, [lock for lock, _ in held], memory)
             holds = tuple(Hold(lock, mode == EXCLUSIVE, roles[lock]) for lock, mode in held)
+            if memory.get(task.rcu, None) is not None:
+                holds += (Hold(RCU.readers, False, frozenset({RCU_SECTION})),)
             private = not self._links.can_be_found(field.ref, memory)
             first = old == field.default
             self.accesses[Access(field, kind, task, self._function(row), holds, private, first, info.cpu)] = None
@@ -158,7 +164,7 @@ def _touched(op: Op, outcomes: tuple[Outcome, ...]) -> dict[tuple[Field, str], A
             return {(field, ATOMIC): changed.get(field, field.default)}
         case CopyPage(dst, src):
             return {(src.data, READ): None, (dst.data, WRITE): changed.get(dst.data)}
-        case Acquire() | TryAcquire() | Release() | Alloc() | Free() | Choose():
+        case Acquire() | TryAcquire() | Release() | Alloc() | Free() | Choose() | RcuReadLock() | RcuReadUnlock():
             return {}  # a new object is its allocator's alone
         case _:
             return {(field, HARDWARE): old for field, old in changed.items()}

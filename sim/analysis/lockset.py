@@ -4,7 +4,8 @@ Not of one run, as a tool that watches a kernel sees it, but of every explored s
 An access counts if another task could find the object: what happens to it before it is published or after it is
 unlinked needs no lock.  Two accesses by different tasks, one of them a store, are safe from each other if they hold
 one lock in common and one of them holds it alone, or if the stores are atomic.  What hardware stores (user code, the
-MMU, TLBs, interrupt requests) takes no locks and is left out of the comparison.
+MMU, TLBs, interrupt requests) takes no locks and is left out of the comparison.  A read section of RCU is told as a
+lock that all readers share; it keeps memory from being given away, and no value from changing.
 
 The idea is that of S. Savage et al., Eraser, ACM TOCS 15 (1997), 391-411; what differs is that every schedule is seen.
 """
@@ -15,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sim.analysis.accesses import ATOMIC, HARDWARE, READ, WRITE, Access, Observed
+from sim.analysis.accesses import ATOMIC, HARDWARE, RCU_SECTION, READ, WRITE, Access, Observed
 from sim.analysis.guards import Term, locks_of
 from sim.structs import STRUCTS
 
@@ -200,6 +201,8 @@ def _protection(
     enough = [it for it in alone if it in {held.role for held in at_reads}]
     if bad:
         if alone and all(READ in (one.kind, other.kind) for one, other in bad):
+            if all(_in_rcu(it) for pair in bad for it in pair if it.kind == READ):
+                return f"{', '.join(alone)} for writers, rcu for readers", ""
             return f"{', '.join(alone)} for writers", BARE_READS
         return "nothing", NOTHING
     if all(it.kind == ATOMIC for it in writes):
@@ -209,6 +212,10 @@ def _protection(
     if enough:
         return f"{', '.join(enough)}: each would be enough", TWO
     return f"{' + '.join(map(_spell, at_writes)) or 'different locks'}: writers hold all, readers one of them", TWO
+
+
+def _in_rcu(it: Access) -> bool:
+    return any(RCU_SECTION in held.roles for held in it.holds)
 
 
 # --- roles that hold every time --------------------------------------------------------------------------
@@ -243,7 +250,7 @@ def _plainness(it: Term) -> tuple[bool, bool, int, int, str]:
 
 
 def _spell(it: Term) -> str:
-    return it.role if it.alone else f"{it.role} read"
+    return it.role if it.alone or it.role == RCU_SECTION else f"{it.role} read"
 
 
 def _functions(accesses: Iterable[Access]) -> tuple[str, ...]:
