@@ -113,7 +113,14 @@ def _verdict_json(it: Any) -> dict[str, Any]:
         "depth": it.depth,
         "bound": it.bound,
         "violations": [
-            {"kind": v.kind, "sentence": v.sentence, "rule": v.rule, "run_name": v.run_name, "steps": v.steps}
+            {
+                "kind": v.kind,
+                "sentence": v.sentence,
+                "rule": v.rule,
+                "where": v.where,
+                "run_name": v.run_name,
+                "steps": v.steps,
+            }
             for v in it.violations
         ],
     }
@@ -131,6 +138,7 @@ def _verdict_text(it: Any) -> str:
     for v in it.violations:
         lines += [
             f"  {v.kind} after {v.steps} steps: {v.sentence}",
+            *([f"  at {v.where}"] if v.where else []),
             f"  the rule that was broken: {v.rule}",
             f'  replay with: python -m sim replay "{v.run_name}"',
         ]

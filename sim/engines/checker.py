@@ -24,7 +24,7 @@ from sim.engines import search_livelock, search_nearest, search_preemptions
 from sim.engines.checker_tables import Tables
 from sim.engines.search_bound import Bound, GaveUp
 from sim.invariants import Violation
-from sim.machine import deadlock
+from sim.machine import Machine, deadlock
 from sim.schedule import run_name
 from sim.variants import Variant
 from sim.variants import find as find_variant
@@ -52,6 +52,7 @@ class Found:
         kind: one of :data:`sim.invariants.KINDS`.
         sentence: what happened, in English, with names.
         rule: the rule that was broken, with its source.
+        where: the line of kernel code at which it happened, or "" if it is the final state that is wrong.
         run_name: the run; every engine takes it.
         steps: how long it is.
         preemptions: how often it leaves a task that could have gone on.
@@ -61,6 +62,7 @@ class Found:
     kind: str
     sentence: str
     rule: str
+    where: str
     run_name: str
     steps: int
     preemptions: int
@@ -228,7 +230,22 @@ class _Case:
     def found(self, tables: Tables, violation: Violation, turns: Turns) -> Found:
         name = run_name(self.world, self.params, self.variant.name, turns)
         preemptions = search_preemptions.count(tables, turns)
-        return Found(violation.kind, violation.sentence, violation.rule, name, len(turns), preemptions, turns)
+        where = self.where(turns)
+        return Found(violation.kind, violation.sentence, violation.rule, where, name, len(turns), preemptions, turns)
+
+    def where(self, turns: Turns) -> str:
+        """The line at which the last turn goes wrong: a caller's, not that of the lock call it makes (sim/sync.py)."""
+        machine = Machine(self.world.setup(self.params), self.variant)
+        for task, choice in turns[:-1]:
+            machine.perform(task, [], choice or 0)
+        if not turns:
+            return ""
+        task, choice = turns[-1]
+        stack = [it for it in machine.stack(machine.tasks[task].task) if it.file != "sim/sync.py"]
+        machine.perform(task, [], choice or 0)
+        if machine.violation is None or not stack:
+            return ""
+        return f"{stack[-1].file}:{stack[-1].line} in {stack[-1].function}"
 
 
 def final_violation(tables: Tables, state: int) -> Violation | None:
