@@ -124,7 +124,7 @@ def test_check_tells_its_verdict_by_its_exit_code(
     assert said["transitions"] > 0
     assert len(said["violations"]) == (verdict == "unsafe")
     for it in said["violations"]:
-        assert set(it) == {"kind", "sentence", "rule", "run_name", "steps"}
+        assert set(it) == {"kind", "sentence", "rule", "where", "run_name", "steps"}
 
 
 def test_a_counterexample_is_a_run_name_that_replays(told: Callable[..., Any]) -> None:
