@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from sim.context import Context
 from sim.kernel import rmap
-from sim.kernel.rmap import TTU_MIGRATION, TTU_UNMAP, page_mapped
+from sim.kernel.rmap import TTU_MIGRATION, TTU_UNMAP
 from sim.ops import Kernel
 from sim.structs import AnonVma, Page
-from sim.sync import rcu_read_lock, rcu_read_unlock
+from sim.variants import rfc_unmap_unlocked_all
 
 BASE = "rfc_remap_unlocked"
 
@@ -32,14 +32,11 @@ def page_lock_anon_vma(k: Context, page: Page, flags: int = TTU_UNMAP) -> Kernel
 
     20121201122649.GA20322 (second RFC)
     """
-    if not flags & TTU_MIGRATION:
+    if flags & TTU_MIGRATION:
+        anon_vma = yield from rfc_unmap_unlocked_all.page_lock_anon_vma(k, page, flags)
+    else:
         anon_vma = yield from rmap.page_lock_anon_vma(k, page, flags)
-        return anon_vma
-    yield from rcu_read_lock()
-    anon_vma = yield page.mapping
-    mapped = yield from page_mapped(k, page)
-    yield from rcu_read_unlock()
-    return anon_vma if mapped else None
+    return anon_vma
 
 
 def page_unlock_anon_vma(k: Context, anon_vma: AnonVma, flags: int = TTU_UNMAP) -> Kernel:
