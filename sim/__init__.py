@@ -19,7 +19,7 @@ Where is what, from the bottom up; imports only go down this list:
     schedule.py     schedules and run names
     trace.py        what happened
     engines/        stepper (a person), timed (a clock), checker (everybody, in every order)
-    analysis/       profiles, counts, luck
+    analysis/       profiles, lock statistics, theory, luck
     cli/            python -m sim: one file a group of commands
 """
 
@@ -29,9 +29,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sim.analysis.lockstat import lockstat
     from sim.analysis.luck import luck
     from sim.analysis.profile import profile
     from sim.engines.checker import check
+    from sim.engines.quick import quick
     from sim.engines.stepper import Stepper, replay
     from sim.engines.timed import run
     from sim.trace import load
@@ -42,14 +44,16 @@ _WHERE = {
     "Stepper": "sim.engines.stepper",
     "replay": "sim.engines.stepper",
     "run": "sim.engines.timed",
+    "quick": "sim.engines.quick",
     "check": "sim.engines.checker",
     "luck": "sim.analysis.luck",
     "profile": "sim.analysis.profile",
+    "lockstat": "sim.analysis.lockstat",
     "load": "sim.trace",
     "Variant": "sim.variants",
 }
 
-__all__ = ["Stepper", "Variant", "check", "load", "luck", "profile", "replay", "run", "variant"]
+__all__ = ["Stepper", "Variant", "check", "load", "lockstat", "luck", "profile", "quick", "replay", "run", "variant"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import simpy
 
-from sim.engines import timed
+from sim.engines import quick, timed
 from sim.engines.checker import check
 from sim.engines.costs import row_of
 from sim.machine import Change, Machine, awaited
@@ -20,6 +20,7 @@ from sim.variants import find as find_variant
 from sim.worlds import find as find_world
 
 WORLD, VARIANT, THREADS, PAGES = "numa02", "mutex_v37", 32, 16
+WHOLE = {"threads": 32, "pages": 512}
 
 
 def bench(progress: Callable[..., None] | None = None) -> dict[str, Any]:
@@ -27,6 +28,10 @@ def bench(progress: Callable[..., None] | None = None) -> dict[str, Any]:
     tell = progress or (lambda *_: None)
     tell("the timed engine against simpy.Resource")
     result: dict[str, Any] = {"timed": _timed()}
+    tell("an answer for a slider")
+    result["slider"] = [_slider(it) for it in (VARIANT, "rwsem_v38")]
+    tell(f"a whole run, {THREADS} threads with {WHOLE['pages']} pages each")
+    result["whole"] = _whole()
     tell("the checker")
     result["checker"] = [_checker("one_page", VARIANT), _checker("stack_grows", "rfc_remap_unlocked")]
     tell("the player")
@@ -41,6 +46,13 @@ def table(data: dict[str, Any]) -> str:
     peer = f"the same coroutines and memory on `simpy.Resource`: {timed_engine['peer_seconds']:.2f} s"
     rows = ["| what | measured | against | ratio |", "| --- | --- | --- | --- |"]
     rows.append(f"| {mine} | {peer} | {timed_engine['ratio']:.2f} |")
+    rows += [
+        f"| slider, {it['variant']}, 32 threads, 512 pages each, {it['how']} | {1e3 * it['seconds']:.0f} ms | 200 ms | |"
+        for it in data.get("slider", ())
+    ]
+    if "whole" in data:
+        it = data["whole"]
+        rows.append(f"| the same, run from start to end | {it['seconds']:.1f} s for {it['steps']:,} steps | 3 s | |")
     rows += [
         f"| checker, {it['world']} under {it['variant']} | {it['states']:,} states to the verdict “{it['verdict']}” in"
         f" {it['seconds']:.2f} s | | {it['states_per_second']:,.0f} states/s |"
@@ -78,6 +90,20 @@ def _timed() -> dict[str, Any]:
         "peer_seconds": peer_seconds,
         "ratio": peer_seconds / seconds,
     }
+
+
+def _slider(variant: str) -> dict[str, Any]:
+    quick.forget()
+    found: list[Any] = []
+    seconds = _best(lambda: found.append(quick.quick(WORLD, variant, params=WHOLE)), 1)
+    quick.forget()
+    return {"variant": variant, "seconds": seconds, "how": "extrapolated" if found[0].extrapolated else "run"}
+
+
+def _whole() -> dict[str, Any]:
+    found: list[Any] = []
+    seconds = _best(lambda: found.append(timed.run(WORLD, VARIANT, params=WHOLE)), 1)
+    return {"seconds": seconds, "steps": found[0].steps}
 
 
 def _checker(world: str, variant: str) -> dict[str, Any]:

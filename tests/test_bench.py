@@ -34,6 +34,11 @@ def test_the_table_has_a_row_for_each_measurement_with_and_without_a_browser() -
     """Nothing that was not measured looks measured."""
     without = table({**DATA, "player": {"why": "no Chromium"}})
     assert "not measured: no Chromium" in without
+    assert "slider" not in without
+    slider = [{"variant": "v", "seconds": 0.1234, "how": "extrapolated"}]
+    more = table({**DATA, "player": {"why": ""}, "slider": slider, "whole": {"seconds": 21.25, "steps": 1234567}})
+    assert "extrapolated | 123 ms | 200 ms" in more
+    assert "21.2 s for 1,234,567 steps | 3 s" in more
     found = table({**DATA, "player": {"p95_ms": 1.5, "seek_p95_ms": 2.5, "late_percent": 0.25}})
     assert "1.50 ms" in found
     assert "0.25 %" in found

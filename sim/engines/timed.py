@@ -361,6 +361,7 @@ def run(
             ledger.counts,
             clockwork.switches.sites,
             machine.verdict(),
+            machine.steps,
             again=lambda record: make(record, True, None, None),
             kept=ledger if keeps else None,
             kept_sleeps=clockwork.switches.each if keeps else None,

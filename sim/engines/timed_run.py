@@ -109,6 +109,7 @@ class TimedRun:
         counts: see :mod:`sim.engines.counts`.
         sites: where threads gave up their CPUs: how often, and for how long.
         violation: what was wrong, during the run or at its end; None if nothing was.
+        steps: how many were made.
         extrapolated: whether times and counts were computed from shorter runs.
         again: makes the same run once more and keeps its steps: called with True all of them with their changes, with
             False the schedule only.
@@ -124,6 +125,7 @@ class TimedRun:
     counts: dict[str, int]
     sites: dict[Site, Tally] = field(repr=False)
     violation: Violation | None = None
+    steps: int = 0
     extrapolated: bool = False
     again: Callable[[bool], TimedRun] | None = field(default=None, repr=False, compare=False)
     kept: Ledger | None = field(default=None, repr=False, compare=False)

@@ -1,0 +1,167 @@
+"""Answers that come at once: from runs with few pages, where that was checked to be exact, and from memory.
+
+With costs that no seed varies, what a page costs a thread is soon the same for every page: time and counts are affine
+in the number of pages.  That is not assumed: three short runs must lie on one line, in every number that is told,
+before it is prolonged; the result says that it was.  Where they do not, longer ones are tried, and in the end the run
+itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+from sim.engines import timed
+from sim.engines.costs import Costs
+from sim.engines.timed_run import Tally, TimedRun
+from sim.variants import Variant
+from sim.variants import find as find_variant
+from sim.worlds import WORLDS, World
+from sim.worlds import find as find_world
+
+#: Numbers of pages that are tried, three at a time: equally far apart.
+TRIALS: Final = ((1, 2, 3), (4, 6, 8), (12, 16, 20), (16, 24, 32))
+
+#: Results that are remembered.
+REMEMBERED: Final = 512
+
+_results: OrderedDict[tuple[Any, ...], TimedRun] = OrderedDict()
+
+
+def quick(
+    world: str | World,
+    variant: str | Variant = "mutex_v37",
+    *,
+    policy: str = "handoff",
+    seed: int = 0,
+    costs: Costs = timed.COSTS,
+    progress: Callable[..., None] | None = None,
+    params: Mapping[str, int] | None = None,
+    **more: int,
+) -> TimedRun:
+    """What :func:`sim.engines.timed.run` says, as soon as it can be said: remembered, extrapolated, or run.
+
+    A result is remembered for its world, variant, parameters, costs, policy and seed.  One that was extrapolated says
+    so (``extrapolated``) and has no schedule.  With a seed nothing is extrapolated: then no two pages cost the same.
+
+    Raises:
+        UserError: as the engine.
+    """
+    it = find_world(world) if isinstance(world, str) else world
+    how = find_variant(variant) if isinstance(variant, str) else variant
+    values = it.values({**(params or {}), **more})
+
+    def run(pages: int | None = None) -> TimedRun:
+        its = values if pages is None else {**values, "pages": pages}
+        key = (_identity(it, WORLDS), _identity(how, {}), tuple(its.items()), costs, policy, seed)
+        return _remembered(
+            key, lambda: timed.run(it, how, policy=policy, seed=seed, costs=costs, progress=progress, params=its)
+        )
+
+    key = (_identity(it, WORLDS), _identity(how, {}), tuple(values.items()), costs, policy, seed, "quick")
+    return _remembered(key, lambda: (None if seed else _extrapolated(it, values, run)) or run())
+
+
+def _identity(it: World | Variant, known: Mapping[str, Any]) -> Any:
+    """What tells *it* from others: its name, or for one that a reader has made, the thing itself."""
+    ours = known.get(it.name) is it if isinstance(it, World) else not it.guarded
+    return it.name if ours else _Same(it)
+
+
+class _Same:
+    """A key for something that cannot be hashed: equal to itself alone."""
+
+    def __init__(self, it: Any) -> None:
+        self.it = it
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.it is self.it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+
+def _remembered(key: tuple[Any, ...], make: Callable[[], TimedRun]) -> TimedRun:
+    if key not in _results:
+        _results[key] = make()
+    _results.move_to_end(key)
+    while len(_results) > REMEMBERED:
+        _results.popitem(last=False)
+    return _results[key]
+
+
+def forget() -> None:
+    """Forget every result."""
+    _results.clear()
+
+
+# --- prolonging a line -----------------------------------------------------------------------------------
+
+
+def _extrapolated(world: World, values: Mapping[str, int], run: Callable[[int], TimedRun]) -> TimedRun | None:
+    """The run with ``values["pages"]`` pages, computed from shorter ones; None if that cannot be done exactly."""
+    pages = values.get("pages", 0)
+    for trial in TRIALS:
+        if trial[-1] * 2 > pages or trial[0] < world.params["pages"].low:
+            continue
+        runs = [run(it) for it in trial]
+        if any(it.violation is not None for it in runs):
+            return None
+        lines = [_numbers(it) for it in runs]
+        if all(lines[0].keys() == it.keys() for it in lines):
+            found = _prolonged(lines, Fraction(pages - trial[-1], trial[1] - trial[0]))
+            if found is not None:
+                return _result(runs[-1], {**values}, found)
+    return None
+
+
+def _numbers(run: TimedRun) -> dict[Any, int]:
+    """Everything that has to lie on a line."""
+    found: dict[Any, int] = {"elapsed_ns": run.elapsed_ns, "pages_migrated": run.pages_migrated}
+    found |= {"steps": run.steps, **run.counts}
+    for site, tally in run.sites.items():
+        found[site, "count"] = tally.count
+    return found
+
+
+def _prolonged(lines: list[dict[Any, int]], steps: Fraction) -> dict[Any, int] | None:
+    """The numbers *steps* steps beyond the last of three, or None if they are not on a line or not whole there."""
+    first, second, third = lines
+    found = {}
+    for name, last in third.items():
+        slope = last - second[name]
+        value = last + steps * slope
+        if second[name] - first[name] != slope or value.denominator != 1:
+            return None
+        found[name] = int(value)
+    return found
+
+
+def _result(longest: TimedRun, params: dict[str, int], numbers: Mapping[Any, int]) -> TimedRun:
+    counts = {name: numbers[name] for name in longest.counts}
+    sites = {
+        site: Tally(numbers[site, "count"], round(tally.mean * numbers[site, "count"]), tally.most)
+        for site, tally in longest.sites.items()
+    }
+    return TimedRun(
+        longest.world,
+        longest.variant,
+        params,
+        longest.policy,
+        longest.seed,
+        numbers["pages_migrated"],
+        numbers["elapsed_ns"],
+        counts,
+        sites,
+        steps=numbers["steps"],
+        extrapolated=True,
+    )
+
+
+def curve(
+    world: str | World, variant: str | Variant, threads: Iterable[int], **options: Any
+) -> list[tuple[int, TimedRun]]:
+    """Runs for several numbers of threads, as quickly as they can be had: what a slider or a chart shows."""
+    return [(number, quick(world, variant, threads=number, **options)) for number in threads]

@@ -1,0 +1,114 @@
+"""Quick answers: what was extrapolated equals the run, what cannot be extrapolated is run, and nothing is mixed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import sim
+from sim.engines import quick as module
+from sim.engines.costs import DEFAULT
+from sim.engines.quick import curve, quick
+from sim.engines.timed import POLICIES, run
+from sim.engines.timed_run import TimedRun
+from sim.ops import Kernel
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    module.forget()
+    yield
+    module.forget()
+
+
+def told(it: TimedRun) -> object:
+    """Everything that a result says of times and counts."""
+    sites = {site: tally.count for site, tally in it.sites.items()}
+    return it.pages_migrated, it.elapsed_ns, it.counts, sites
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+@pytest.mark.parametrize("variant", ["mutex_v37", "rfc_remap_unlocked", "rwsem_v38"])
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_an_extrapolated_result_is_the_runs_to_the_nanosecond(policy: str, variant: str, threads: int) -> None:
+    """Whatever was extrapolated, and whatever was not: it is what the whole run says."""
+    params = {"threads": threads, "pages": 48, "nodes": 2}
+    found = quick("numa02", variant, policy=policy, params=params)
+    assert told(found) == told(run("numa02", variant, policy=policy, params=params))
+    assert found.params["pages"] == 48
+
+
+def test_under_hand_off_it_is_extrapolated_and_says_so() -> None:
+    """The mutex under hand-off settles at once; such a result has no schedule."""
+    found = quick("numa02", threads=4, pages=512)
+    assert (found.extrapolated, found.turns, found.schedule) == (True, [], "")
+    assert found.pages_migrated == 4 * 512
+    assert found.counts["anon_vma_locks"] == 4 * 1024
+    assert not run("numa02", threads=2, pages=4).extrapolated
+
+
+def test_what_does_not_settle_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where three short runs are on no line, the answer comes from the run itself and has a schedule."""
+    found = quick("numa02", policy="steal", threads=4, pages=24, nodes=2)
+    assert not found.extrapolated
+    assert found.schedule
+    monkeypatch.setattr(module, "_prolonged", lambda *_: None)
+    assert not quick("numa02", threads=2, pages=40, nodes=2).extrapolated
+
+
+def test_with_a_seed_nothing_is_extrapolated() -> None:
+    """A seed varies what user code takes, so no line is exact."""
+    assert not quick("numa02", threads=2, pages=40, nodes=2, seed=3).extrapolated
+
+
+def test_a_line_is_prolonged_only_if_it_is_one() -> None:
+    """Numbers that bend, or that would be broken, are refused."""
+    from fractions import Fraction
+
+    straight = [{"a": 1}, {"a": 3}, {"a": 5}]
+    assert module._prolonged(straight, Fraction(10)) == {"a": 25}
+    assert module._prolonged([*straight[:2], {"a": 6}], Fraction(10)) is None
+    assert module._prolonged(straight, Fraction(1, 3)) is None
+
+
+def test_a_result_is_made_once_for_each_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same question is answered from memory; any other policy, cost, seed or parameter is another question."""
+    made = []
+    monkeypatch.setattr(module.timed, "run", lambda *args, **options: made.append(options) or run(*args, **options))
+    ask = {"threads": 2, "pages": 2, "nodes": 2}
+    first = quick("numa02", **ask)
+    assert quick("numa02", **ask) is first
+    assert len(made) == 1
+    quick("numa02", **ask, policy="steal")
+    quick("numa02", **ask, costs=DEFAULT.with_("copy_page", 1000))
+    quick("numa02", **ask, seed=1)
+    quick("numa02", "rwsem_v38", **ask)
+    assert len(made) == 5
+
+
+def test_variants_of_one_name_are_not_taken_for_each_other() -> None:
+    """A reader's variant is remembered as itself, since its name may come again with other functions."""
+    base = sim.variant("mutex_v37")
+
+    def none(_: object, __: object) -> Kernel:
+        yield from ()
+
+    same = base.changed("mine")
+    other = base.changed("mine", rmap_walk_anon_lock=none, rmap_walk_anon_unlock=none)
+    assert quick("numa02", same, threads=2, pages=2).counts["anon_vma_locks"] == 8
+    assert quick("numa02", other, threads=2, pages=2).counts["anon_vma_locks"] == 4
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest result is forgotten first."""
+    monkeypatch.setattr(module, "REMEMBERED", 3)
+    for rounds in range(1, 6):
+        quick("one_page", rounds=rounds)
+    assert len(module._results) == 3
+
+
+def test_a_curve_is_as_many_quick_answers() -> None:
+    """One for each number of threads, in the order asked for."""
+    found = curve("numa02", "mutex_v37", [1, 4], pages=64)
+    assert [(threads, it.params["threads"], it.extrapolated) for threads, it in found] == [(1, 1, True), (4, 4, True)]
