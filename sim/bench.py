@@ -47,7 +47,7 @@ def table(data: dict[str, Any]) -> str:
     rows = ["| what | measured | against | ratio |", "| --- | --- | --- | --- |"]
     rows.append(f"| {mine} | {peer} | {timed_engine['ratio']:.2f} |")
     rows += [
-        f"| slider, {it['variant']}, 32 threads, 512 pages each, {it['how']} | {1e3 * it['seconds']:.0f} ms | 200 ms | |"
+        f"| slider, {it['variant']}, 32 x 512 pages, {it['how']} | {1e3 * it['seconds']:.0f} ms | 200 ms | |"
         for it in data.get("slider", ())
     ]
     if "whole" in data:
