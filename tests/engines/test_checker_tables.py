@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from sim.engines.checker import Search, check, fewest_preemptions
 from sim.engines.checker_tables import Tables
 from sim.engines.stepper import replay
 from sim.errors import BadSchedule
-from sim.machine import Machine
+from sim.invariants import Violation
+from sim.machine import Change, Machine, enabled, execute
 from sim.ops import Choose
 from sim.trace import memory_hash
 
@@ -47,6 +49,47 @@ def test_a_schedule_gives_the_same_events_and_memory_by_the_tables(world, varian
         assert [repr(it) for it in events] == [repr(it) for it in expected]
         assert [(it.op, it.answer, it.changes) for it in events] == [(it.op, it.answer, it.changes) for it in expected]
         assert memory_hash(tables.memory(state)) == memory_hash(machine.memory)
+
+
+@pytest.mark.parametrize(("world", "variant"), [("stack_grows", "rwsem_v38"), ("two_migrators", "mutex_v37")])
+def test_learned_masks_lose_nothing_against_a_search_without_them(world, variant) -> None:
+    """In every state, every step done anew by the interpreter on the whole memory leads where the tables say.
+
+    So the states reached are those that a search without masks reaches: the first is the same, and each one's
+    successors are.
+    """
+    it = worlds.find(world)
+    tables = Tables(it.setup(it.small()), variants.find(variant))
+    search = Search(tables)
+    search.run(all_kinds=True)
+    assert search.complete
+    for state in search.seen:
+        for number in range(len(tables.tasks)):
+            assert _by_the_tables(tables, state, number) == _done_anew(tables, state, number)
+
+
+def _by_the_tables(tables: Tables, state: int, number: int) -> list[tuple[Any, ...]]:
+    return [
+        (it.choice, it.answer, it.changes, it.violation and it.violation.sentence)
+        for it in tables.outcomes(state, number)
+    ]
+
+
+def _done_anew(tables: Tables, state: int, number: int) -> list[tuple[Any, ...]]:
+    """The same by the interpreter, on a plain memory: no masks, and nothing remembered."""
+    op, me, memory = tables.op(state, number), tables.contexts[number], tables.memory(state)
+    if op is None or not enabled(op, memory, me):
+        return []
+    found = []
+    for choice in range(op.options) if isinstance(op, Choose) else (None,):
+        changes: list[Change] = []
+        answer, sentence = None, None
+        try:
+            answer = execute(op, dict(memory), me, changes, choice or 0)
+        except Violation as it:
+            sentence = it.sentence
+        found.append((choice, answer, tuple(changes), sentence))
+    return found
 
 
 def test_the_tables_refuse_a_step_that_cannot_be() -> None:
