@@ -86,6 +86,16 @@ def test_run_tells_what_scripts_rely_on(told: Callable[..., Any]) -> None:
     assert said["pages_per_second"] == pytest.approx(6e9 / said["elapsed_ns"])
 
 
+def test_a_quick_run_says_whether_it_was_extrapolated(told: Callable[..., Any]) -> None:
+    """It tells the same numbers, and gives a run name only if it has run to the end."""
+    command = ("run", "numa02", "--variant", "mutex_v37", "--threads", "2", "--nodes", "2", "--pages", "40")
+    quick, whole = told(*command, "--quick"), told(*command)
+    assert quick.pop("extrapolated") is True
+    assert quick.items() < whole.items()
+    assert set(whole) - set(quick) == {"run_name"}
+    assert told(*command, "--policy", "steal", "--quick")["run_name"]
+
+
 def test_the_run_name_that_run_prints_can_be_replayed(told: Callable[..., Any]) -> None:
     """Copied from one command to the other, it gives the same run: as many walks, copies and flushes."""
     ran = told("run", "two_migrators", "--variant", "mutex_v37", "--seed", "3")

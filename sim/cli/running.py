@@ -46,11 +46,12 @@ def _run(options: argparse.Namespace) -> Answer:
         "pages_per_second": result.pages_per_second,
         "counts": result.counts,
         "seed": result.seed,
-        "extrapolated": result.extrapolated,
         "run_name": result.run_name,
     }
+    if options.quick:
+        data["extrapolated"] = result.extrapolated
     if result.extrapolated:
-        del data["run_name"]
+        del data["run_name"]  # it has no schedule
     lines = [
         f"{result.world} under {result.variant} (simulated; locks by {result.policy}, seed {result.seed})",
         f"  {result.pages_migrated:,} pages of 4 KiB moved in {result.elapsed_ns / 1e6:,.3f} ms{_how(result)}",
