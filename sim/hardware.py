@@ -103,10 +103,13 @@ def handle_ipi(memory: Memory, me: Context, changes: list[Change]) -> None:
 
 
 def drop(cpu: Cpu, mm: Any, vpn: int, end: int, memory: Memory, changes: list[Change]) -> None:
-    """Take the pages of *mm* from *vpn* to before *end* out of the TLB of *cpu*."""
+    """Take the pages of *mm* from *vpn* to before *end* out of the TLB of *cpu*.
+
+    All of *mm* are the pages of its VMAs: a TLB can have no other, and which slots were ever used is no state.
+    """
     pages: Iterable[int] = range(vpn, end or vpn + 1)
     if end == TLB_FLUSH_ALL:
-        keys: list[Any] = list(cpu.tlb)
-        pages = sorted(page for of, page in keys if of is mm)
+        bounds = [(get(memory, vma.vm_start), get(memory, vma.vm_end)) for vma in get(memory, mm.mmap)]
+        pages = [page for start, stop in bounds for page in range(start, stop)]
     for page in pages:
         store(cpu.tlb[mm, page], None, memory, changes)

@@ -40,6 +40,7 @@ from sim.ops import (
     UserWrite,
     Walk,
     Write,
+    Wrprotect,
     Xchg,
 )
 from sim.structs import Page
@@ -115,6 +116,9 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             old = load(field, memory, me)
             store(field, value, memory, changes)
             return old
+        case Wrprotect(field):
+            store(field, load(field, memory, me)._replace(write=False), memory, changes)
+            return None
         case Acquire(lock, mode, nested):
             return _acquire(lock, mode, nested, memory, me, changes)
         case TryAcquire(lock, mode):

@@ -11,7 +11,7 @@ from typing import Any
 
 from sim.locks import holders
 from sim.ops import Field, Free, Op, Release
-from sim.structs import SWAP_HAS_CACHE, AnonVmaChain, Mm, Page, PageTable, Pte, Struct, SwapSlot, Vma
+from sim.structs import SWAP_HAS_CACHE, AnonVma, AnonVmaChain, Mm, Page, PageTable, Pte, Struct, SwapSlot, Vma
 
 Memory = dict[Field, Any]
 
@@ -29,6 +29,8 @@ KINDS: dict[str, str] = {
     "stale read": "a CPU reads a frame that the page has left",
     "foreign frame": "user code writes into a frame that no longer belongs to its page",
     "wrong mapcount": "a page's count of mappings is not the number of PTEs that map it",
+    "wrong refcount": "an object has more or fewer references than there are users of it",
+    "broken tree": "a VMA is not found in the tree of an anon_vma that it is linked to",
     "leak": "memory is left that nobody can free any more",
     "kernel bug": "the kernel's own BUG_ON noticed something",
     "deadlock": "nothing can run, and somebody has not finished",
@@ -54,6 +56,10 @@ RULES: dict[str, str] = {
     "foreign frame": "a frame is used again after every TLB has dropped it (mm/memory.c:2764, v3.7)",
     "wrong mapcount": "a page's _mapcount is the number of PTEs that map it, less one"
     " (include/linux/mm_types.h:100, v3.7)",
+    "wrong refcount": "who keeps an object holds one reference to it: an anon_vma's tree, and each member its root"
+    " (mm/rmap.c:301, v3.7)",
+    "broken tree": "an anon_vma's tree holds each of its links once, in order of page offset"
+    " (include/linux/rmap.h:40, v3.7)",
     "leak": "every reference that is taken is given back (include/linux/mm_types.h:109, v3.7)",
     "kernel bug": "what the kernel asserts is true (include/asm-generic/bug.h:55, v3.7)",
     "deadlock": "no two tasks wait for each other, nor any longer ring of them (kernel/lockdep.c:1151, v3.7)",
@@ -142,7 +148,11 @@ def _faults(memory: Memory) -> Iterator[tuple[str, str, Struct]]:
             yield from _page_counts(memory, ref)
         elif isinstance(ref, SwapSlot):
             yield from _slot_counts(memory, ref)
+        elif isinstance(ref, AnonVma):
+            yield from _anon_vma_counts(memory, ref, live)
+            yield from _broken_tree(memory, ref, live)
     yield from _lost_chains(memory, live)
+    yield from _unreachable(memory, live)
 
 
 def pte_of(memory: Memory, mm: Mm, vpn: int) -> Any:
@@ -179,6 +189,8 @@ def _page_counts(memory: Memory, page: Page) -> Iterator[tuple[str, str, Struct]
         yield "wrong mapcount", f"{page} has mapcount {get(memory, page._mapcount)} and {_times(mapped, 'PTE')}", page
     if (count := get(memory, page._count)) > mapped + cached + get(memory, page.pins):
         yield "leak", f"{page} has {_times(count, 'reference')} and {_times(mapped, 'PTE')}", page
+    elif count < mapped + cached:
+        yield "wrong refcount", f"{page} has {_times(count, 'reference')} and {_times(mapped, 'PTE')}", page
 
 
 def _slot_counts(memory: Memory, slot: SwapSlot) -> Iterator[tuple[str, str, Struct]]:
@@ -198,3 +210,50 @@ def _lost_chains(memory: Memory, live: list[Struct]) -> Iterator[tuple[str, str,
     for ref in live:
         if isinstance(ref, AnonVmaChain) and ref not in linked:
             yield "leak", f"{ref} belongs to no VMA", ref
+
+
+def _unreachable(memory: Memory, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:
+    """A VMA is in the list of its address space, a page table in the page directory of one, both of live ones."""
+    mms = [ref for ref in live if isinstance(ref, Mm)]
+    tables = {get(memory, field) for mm in mms for field in mm.pmd.values()}
+    for ref in live:
+        if isinstance(ref, Vma) and not any(ref in get(memory, mm.mmap) for mm in mms):
+            yield "leak", f"{ref} is in no address space", ref
+        if isinstance(ref, PageTable) and ref not in tables:
+            yield "leak", f"{ref} is in no address space", ref
+
+
+def _anon_vma_counts(memory: Memory, anon_vma: AnonVma, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:
+    """One reference for the tree, if it holds anything, and a root has one more for each member of its family."""
+    family = [it for it in live if isinstance(it, AnonVma) and get(memory, it.root) is anon_vma]
+    members = len(family) - (anon_vma in family)
+    linked = get(memory, anon_vma.rb_root) is not None
+    if (count := get(memory, anon_vma.refcount)) != linked + members:
+        users = f"{_times(members, 'member')} and {'a' if linked else 'no'} tree"
+        yield "wrong refcount", f"{anon_vma} has {_times(count, 'reference')}, {users}", anon_vma
+
+
+def _broken_tree(memory: Memory, anon_vma: AnonVma, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:
+    """The nodes of the tree, in order, are the links that name the anon_vma."""
+    nodes = list(nodes_of(memory, anon_vma))
+    links = {it for it in live if isinstance(it, AnonVmaChain) and get(memory, it.anon_vma) is anon_vma}
+    for it in links.symmetric_difference(nodes):
+        yield "broken tree", f"{it} is {'not ' if it in links else ''}in the tree of {anon_vma}", it
+    starts = [get(memory, get(memory, it.vma).vm_pgoff) for it in nodes]
+    if starts != sorted(starts) or len(nodes) != len(set(nodes)):
+        yield "broken tree", f"the tree of {anon_vma} is out of order", anon_vma
+
+
+def nodes_of(memory: Memory, anon_vma: AnonVma) -> Iterator[AnonVmaChain]:
+    """The nodes of an anon_vma's tree in the order in which a walk meets them; not more than there can be."""
+    todo: list[tuple[Any, bool]] = [(get(memory, anon_vma.rb_root), False)]
+    seen: set[Any] = set()
+    while todo:
+        node, below = todo.pop()
+        if node is None:
+            continue
+        if below:
+            yield node
+        elif node not in seen:
+            seen.add(node)
+            todo += [(get(memory, node.rb_right), False), (node, True), (get(memory, node.rb_left), False)]

@@ -128,6 +128,16 @@ class Xchg(Op):
 
 
 @dataclass(slots=True, unsafe_hash=True)
+class Wrprotect(Op):
+    """Atomically take the right to write out of the PTE *field* (``ptep_set_wrprotect``).  Answer: None.
+
+    The hardware may set the dirty bit at any time; a load and a store would lose it.
+    """
+
+    field: Field
+
+
+@dataclass(slots=True, unsafe_hash=True)
 class Add(Op):
     """Atomically add *delta* (``atomic_add_return``).  Answer: the new value."""
 
@@ -334,8 +344,9 @@ KernelFunction: TypeAlias = Callable[..., Kernel]
 
 #: An operation that is a step: everything but a tracepoint.  A union, so that the type checker sees what a match lacks.
 Step: TypeAlias = (
-    Field | Write | Xchg | Add | AddUnless | CmpXchg | Acquire | TryAcquire | Release | Until | Alloc | Free
-    | RcuReadLock | RcuReadUnlock | CopyPage | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi | Choose | Bug
+    Field | Write | Xchg | Wrprotect | Add | AddUnless | CmpXchg | Acquire | TryAcquire | Release | Until | Alloc
+    | Free | RcuReadLock | RcuReadUnlock | CopyPage | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi
+    | Choose | Bug
 )  # fmt: skip
 
 #: The same, to loop over.

@@ -275,6 +275,7 @@ class PageTable(Struct):
     """A page of 512 PTEs with its split lock.  include/linux/mm_types.h:107 (v3.7)"""
 
     short = "pt"
+    mortal = True
     PG_locked = declare(None, guard="itself", lock=TABLE_LOCK)
     ptl = declare(None, guard="itself", lock=PTL)
     pte = table(None, guard="ptl")
@@ -284,6 +285,9 @@ class Mm(Struct):
     """An address space.  include/linux/mm_types.h:311 (v3.7)"""
 
     short = "mm"
+    mortal = True
+    #: How many threads use it; who else looks at it is not counted.
+    mm_users = declare(1, guard="atomic")
     mmap_sem = declare(FREE_RWSEM, guard="itself", lock=MMAP_SEM)
     page_table_lock = declare(None, guard="itself", lock=PAGE_TABLE_LOCK)
     #: The VMAs, in order of address.

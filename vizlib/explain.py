@@ -36,6 +36,7 @@ from sim.ops import (
     UserWrite,
     Walk,
     Write,
+    Wrprotect,
     Xchg,
 )
 from vizlib import readings
@@ -122,6 +123,8 @@ def _does(op: Step | Point, moment: Moment) -> str:
             return readings.write(moment, field, new)
         case Xchg(field, new):
             return _exchange(moment, field, new, answer)
+        case Wrprotect(field):
+            return f"takes the right to write out of the PTE of {page_name(vpn_of(field, moment))} in one atomic step"
         case Add(field, delta):
             return readings.counted(moment, field, delta, moment.get(field))
         case AddUnless(field, delta, unless):

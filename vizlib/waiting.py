@@ -30,6 +30,7 @@ from sim.ops import (
     UserWrite,
     Walk,
     Write,
+    Wrprotect,
     Xchg,
 )
 from vizlib.explain import KINDS
@@ -71,7 +72,7 @@ def intent(actor: Actor, moment: Moment) -> str:
             return f"take {lock_name(lock, moment).removeprefix('the ')}"
         case Release(lock, _):
             return f"release {lock_name(lock, moment).removeprefix('the ')}"
-        case Write(field, _) | Xchg(field, _) | Add(field, _) | AddUnless(field, _, _) | CmpXchg(field, _, _):
+        case Write(field) | Xchg(field) | Wrprotect(field) | Add(field) | AddUnless(field) | CmpXchg(field):
             return f"change {field_name(field, moment)}"
         case Field():
             return f"read {field_name(op, moment)}"

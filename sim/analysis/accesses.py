@@ -30,6 +30,7 @@ from sim.ops import (
     TryAcquire,
     Until,
     Write,
+    Wrprotect,
     Xchg,
 )
 from sim.setup import Setup
@@ -160,7 +161,7 @@ def _touched(op: Op, outcomes: tuple[Outcome, ...]) -> dict[tuple[Field, str], A
             return {(field, READ): None}
         case Write(field):
             return {(field, WRITE): changed.get(field, field.default)}
-        case Add(field) | AddUnless(field) | Xchg(field):
+        case Add(field) | AddUnless(field) | Xchg(field) | Wrprotect(field):
             return {(field, ATOMIC): changed.get(field, field.default)}
         case CopyPage(dst, src):
             return {(src.data, READ): None, (dst.data, WRITE): changed.get(dst.data)}

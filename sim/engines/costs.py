@@ -40,6 +40,7 @@ from sim.ops import (
     UserWrite,
     Walk,
     Write,
+    Wrprotect,
     Xchg,
 )
 
@@ -114,7 +115,7 @@ def row_of(op: Step) -> str:
             return "read"
         case Write():
             return "write"
-        case Xchg() | Add() | AddUnless() | CmpXchg():
+        case Xchg() | Wrprotect() | Add() | AddUnless() | CmpXchg():
             return "atomic"
         case Acquire():
             return "acquire"

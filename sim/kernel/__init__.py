@@ -7,12 +7,15 @@ another tree.
 ======================  ==============================  ===========================================
 file                    kernel file                     what it is about
 ======================  ==============================  ===========================================
+exit.py                 kernel/exit.c                   a process ends
 fault.py                arch/x86/mm/fault.c             a page fault, from the hardware to its VMA
 filemap.py              mm/filemap.c                    finding a page in a page cache without a lock
+fork.py                 kernel/fork.c                   a child gets a copy of its parent's address space
 interval_tree.py        mm/interval_tree.c              the tree of VMAs in an anon_vma
-memory.py               mm/memory.c                     what a page fault does below the VMA
+madvise.py              mm/madvise.c                    a process needs pages no longer
+memory.py               mm/memory.c                     page tables: faults, fork, unmapping
 migrate.py              mm/migrate.c                    moving a page to another frame
-mmap.py                 mm/mmap.c                       VMAs: finding one, growing a stack
+mmap.py                 mm/mmap.c                       VMAs: finding one, growing a stack, unmapping
 page_alloc.py           mm/page_alloc.c                 frames come and go
 page_io.py              mm/page_io.c                    writing a page to swap and reading it back
 pagemap.py              include/linux/pagemap.h         where a page stands; freezing its references

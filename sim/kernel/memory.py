@@ -1,6 +1,8 @@
-"""What a page fault does below the VMA: mm/memory.c (v3.7), for anonymous 4 KiB pages.
+"""Page tables and what is in them: mm/memory.c (v3.7), for anonymous 4 KiB pages.
 
-All functions here run with mmap_sem held, in a fault only to read: VMAs stay, except that a stack may grow, and
+In this file: what a page fault does below the VMA, what a fork copies, and how pages and page tables go.
+
+The functions of a fault run with mmap_sem held, in a fault only to read: VMAs stay, except that a stack may grow, and
 other faults of the process go on.  The PTE is read without its lock first, so each path takes the page table's
 lock (ptl), looks again, and leaves the PTE alone if somebody was faster; the access is then tried again.
 
@@ -11,29 +13,42 @@ processes.
 from __future__ import annotations
 
 from errno import ENOMEM
+from typing import NamedTuple
 
 from sim.context import Context
-from sim.kernel import migrate
-from sim.kernel.mmap import expand_downwards, neighbours
+from sim.ghosts import forget
+from sim.kernel import migrate, mmap, swap_state, swapfile
 from sim.kernel.numacore import memory as numacore
 from sim.kernel.page_alloc import alloc_pages_node
 from sim.kernel.pgtable import (
     is_migration_entry,
     is_swap_entry,
+    is_write_migration_entry,
+    make_migration_entry_read,
+    pmd_addr_end,
+    pmd_index,
     pmd_offset,
     pte_none,
     pte_numa,
     pte_offset_map,
     pte_present,
+    pte_wrprotect,
 )
-from sim.kernel.rmap import anon_vma_prepare, do_page_add_anon_rmap, page_add_new_anon_rmap
+from sim.kernel.pgtable_generic import ptep_set_wrprotect
+from sim.kernel.rmap import (
+    anon_vma_prepare,
+    do_page_add_anon_rmap,
+    page_add_new_anon_rmap,
+    page_dup_rmap,
+    page_remove_rmap,
+    unlink_anon_vmas,
+)
 from sim.kernel.swap import get_page, put_page
-from sim.kernel.swap_state import lookup_swap_cache, swapin_readahead
-from sim.kernel.swapfile import reuse_swap_page, swap_free, try_to_free_swap
-from sim.kernel.tlb import flush_tlb_page
+from sim.kernel.swapops import migration_entry_to_page
+from sim.kernel.tlb import flush_tlb_mm, flush_tlb_mm_range, flush_tlb_page
 from sim.ops import Alloc, Bug, Field, Free, Kernel, Point
-from sim.structs import VM_GROWSDOWN, VM_LOCKED, VM_WRITE, Mm, Page, PageTable, Pte, SwapSlot, Vma
-from sim.sync import lock_page, spin_lock, spin_unlock, trylock_page, unlock_page
+from sim.structs import PTRS_PER_PTE, VM_GROWSDOWN, VM_LOCKED, VM_WRITE, Mm, Page, PageTable, Pte, SwapSlot, Vma
+from sim.sync import lock_page, spin_lock, spin_lock_nested, spin_unlock, trylock_page, unlock_page
 
 
 def follow_page(k: Context, vma: Vma, address: int) -> Kernel:
@@ -157,13 +172,13 @@ def check_stack_guard_page(k: Context, vma: Vma, address: int) -> Kernel:
     vm_start = yield vma.vm_start
     if address != vm_start:
         return 0
-    before, _ = yield from neighbours(k, vma)
+    before, _ = yield from mmap.neighbours(k, vma)
     if before is not None:
         vm_end = yield before.vm_end
         if vm_end == address:  # fine only if it is the other half of a stack that was split
             vm_flags = yield before.vm_flags
             return 0 if vm_flags & VM_GROWSDOWN else -ENOMEM
-    yield from expand_downwards(k, vma, address - 1)  # whether it worked nobody asks
+    yield from mmap.expand_downwards(k, vma, address - 1)  # whether it worked nobody asks
     return 0
 
 
@@ -183,9 +198,9 @@ def do_swap_page(
     if not is_swap_entry(orig_pte):
         yield Bug("kernel bug", f"{k.current} faults on a {orig_pte.kind} entry at page {address}")
     slot = orig_pte.page
-    page = yield from lookup_swap_cache(k, slot)
+    page = yield from swap_state.lookup_swap_cache(k, slot)
     if page is None:
-        page = yield from swapin_readahead(k, slot)
+        page = yield from swap_state.swapin_readahead(k, slot)
         if page is None:  # nobody names the slot any more, so neither does this PTE
             return
     yield from lock_page(page)
@@ -215,14 +230,14 @@ def _map_swapped_page(
     vm_flags = yield vma.vm_flags
     exclusive = False
     if write:
-        exclusive = yield from reuse_swap_page(k, page)
+        exclusive = yield from swapfile.reuse_swap_page(k, page)
     entry = Pte("present", page, exclusive, exclusive)
     yield pte.set(entry)
     yield from do_page_add_anon_rmap(k, page, vma, address, exclusive)
-    yield from swap_free(k, slot)
+    yield from swapfile.swap_free(k, slot)
     mlocked = yield page.PG_mlocked
     if vm_flags & VM_LOCKED or mlocked:
-        yield from try_to_free_swap(k, page)
+        yield from swapfile.try_to_free_swap(k, page)
     yield from unlock_page(page)
     if write and not exclusive:
         yield from do_wp_page(k, vma, address, table, pte, entry)  # drops the ptl
@@ -251,7 +266,7 @@ def do_wp_page(k: Context, vma: Vma, address: int, table: PageTable, pte: Field,
             yield from put_page(k, page)
             return
         yield from put_page(k, page)
-    alone = yield from reuse_swap_page(k, page)
+    alone = yield from swapfile.reuse_swap_page(k, page)
     if not alone:
         yield Bug("kernel bug", f"{k.current} writes to {page}, which is shared: copy on write is missing", (page,))
     yield from unlock_page(page)
@@ -266,3 +281,247 @@ def ptep_set_access_flags(k: Context, vma: Vma, address: int, pte: Field, entry:
     """
     yield pte.set(entry)
     yield from flush_tlb_page(k, vma, address)
+
+
+# --- fork: copying page tables ---------------------------------------------------------------------------
+
+
+def copy_page_range(k: Context, dst_mm: Mm, src_mm: Mm, vma: Vma) -> Kernel:
+    """Copy the PTEs of *vma*, a VMA of the parent *src_mm*, to the child *dst_mm*.  mm/memory.c:1040 (v3.7)
+
+    Caller holds both mmap_sems to write, and has linked the child's VMA to the family's trees.
+    """
+    anon_vma = yield vma.anon_vma
+    if anon_vma is None:  # faults will fill it just as well
+        return
+    address = yield vma.vm_start
+    end = yield vma.vm_end
+    while address < end:
+        stop = pmd_addr_end(address, end)
+        table = yield pmd_offset(src_mm, address)
+        if table is not None:
+            yield from copy_pte_range(k, dst_mm, src_mm, table, address, stop)
+        address = stop
+
+
+def copy_pte_range(k: Context, dst_mm: Mm, src_mm: Mm, src_table: PageTable, address: int, end: int) -> Kernel:
+    """Copy the PTEs of one page table.  mm/memory.c:922 (v3.7)
+
+    Takes the ptl of the child's page table and inside it the parent's, and makes the former if there is none.  The
+    kernel lets go of both now and then, if somebody waits.
+    """
+    dst_table = yield pmd_offset(dst_mm, address)
+    if dst_table is None:
+        yield from __pte_alloc(k, dst_mm, address)
+        dst_table = yield pmd_offset(dst_mm, address)
+    yield from spin_lock(dst_table.ptl)
+    yield from spin_lock_nested(src_table.ptl)
+    while address < end:
+        src_pte = pte_offset_map(src_table, address)
+        entry = yield src_pte
+        if not pte_none(entry):
+            yield from copy_one_pte(k, pte_offset_map(dst_table, address), src_pte)
+        address += 1
+    yield from spin_unlock(src_table.ptl)
+    yield from spin_unlock(dst_table.ptl)
+
+
+def copy_one_pte(k: Context, dst_pte: Field, src_pte: Field) -> Kernel:
+    """Copy one PTE.  Afterwards neither process may write without a fault.  mm/memory.c:841 (v3.7)
+
+    Caller holds both ptls.  A present PTE is one more mapping of its page and one more reference.  A migration entry
+    is neither: it is copied, and if it was writable it becomes read-only in both, so that the remap walk gives no
+    right back.  A swap entry is one more user of its slot.  All mappings are private here (copy on write).
+    """
+    pte = yield src_pte
+    if pte_present(pte):
+        yield from ptep_set_wrprotect(k, src_pte)
+        pte = pte_wrprotect(pte)
+        yield from get_page(k, pte.page)
+        yield from page_dup_rmap(k, pte.page)
+    elif is_migration_entry(pte):
+        yield from migration_entry_to_page(k, pte)
+        if is_write_migration_entry(pte):
+            pte = make_migration_entry_read(pte)
+            yield src_pte.set(pte)
+    else:
+        yield from swapfile.swap_duplicate(k, pte.page)
+    yield dst_pte.set(pte)
+
+
+# --- unmapping: zap, flush, free -------------------------------------------------------------------------
+
+
+class MmuGather(NamedTuple):
+    """What an unmapping has taken out of page tables, and may free only after a flush.
+
+    In the kernel it lies on the stack and is changed in place; here each function returns the next one.
+    include/asm-generic/tlb.h:92 (v3.7)
+
+    Attributes:
+        mm: whose pages they are.
+        fullmm: whether the whole address space goes.
+        need_flush: whether there is anything to flush.
+        pages: the frames and page tables, in the order in which they were taken out.
+    """
+
+    mm: Mm
+    fullmm: bool
+    need_flush: bool = False
+    pages: tuple[Page | PageTable, ...] = ()
+
+
+def tlb_gather_mmu(mm: Mm, fullmm: bool) -> MmuGather:
+    """Begin to gather.  mm/memory.c:208 (v3.7)"""
+    return MmuGather(mm, fullmm)
+
+
+def tlb_remove_page(tlb: MmuGather, page: Page | PageTable) -> MmuGather:
+    """Keep *page* until the flush; its PTE's reference goes with it.  include/asm-generic/tlb.h:135 (v3.7)
+
+    The kernel flushes in between if it has no room left.
+    """
+    return tlb._replace(need_flush=True, pages=(*tlb.pages, page))
+
+
+def tlb_flush_mmu(k: Context, tlb: MmuGather, start: int, end: int) -> Kernel:
+    """Flush what was unmapped between *start* and *end*, then free it.  mm/memory.c:228 (v3.7)"""
+    if not tlb.need_flush:
+        return
+    if tlb.fullmm:
+        yield from flush_tlb_mm(k, tlb.mm)
+    else:
+        yield from flush_tlb_mm_range(k, tlb.mm, start, end)
+    yield from swap_state.free_pages_and_swap_cache(k, tlb.pages)
+
+
+def tlb_finish_mmu(k: Context, tlb: MmuGather, start: int, end: int) -> Kernel:
+    """The end of an unmapping: flush, free.  mm/memory.c:254 (v3.7)"""
+    yield from tlb_flush_mmu(k, tlb, start, end)
+
+
+def unmap_vmas(k: Context, tlb: MmuGather, vmas: tuple[Vma, ...], start: int, end: int) -> Kernel:
+    """Unmap all pages of *vmas* that lie in [*start*, *end*); return the gather.  mm/memory.c:1386 (v3.7)
+
+    Takes the ptl, and no anon_vma lock: walks of the same pages go on.
+    """
+    while vmas:
+        vma, vmas = vmas[0], vmas[1:]
+        tlb = yield from unmap_single_vma(k, tlb, vma, start, end)
+    return tlb
+
+
+def unmap_single_vma(k: Context, tlb: MmuGather, vma: Vma, start: int, end: int) -> Kernel:
+    """Unmap the part of *vma* that lies in [*start*, *end*); return the gather.  mm/memory.c:1325 (v3.7)"""
+    vm_start = yield vma.vm_start
+    vm_end = yield vma.vm_end
+    if max(vm_start, start) < min(vm_end, end):
+        tlb = yield from unmap_page_range(k, tlb, max(vm_start, start), min(vm_end, end))
+    return tlb
+
+
+def unmap_page_range(k: Context, tlb: MmuGather, address: int, end: int) -> Kernel:
+    """Unmap [*address*, *end*), page table by page table; return the gather.  mm/memory.c:1299 (v3.7)"""
+    while address < end:
+        stop = pmd_addr_end(address, end)
+        table = yield pmd_offset(tlb.mm, address)
+        if table is not None:
+            tlb = yield from zap_pte_range(k, tlb, table, address, stop)
+        address = stop
+    return tlb
+
+
+def zap_pte_range(k: Context, tlb: MmuGather, table: PageTable, address: int, end: int) -> Kernel:
+    """Clear the PTEs of [*address*, *end*), which are all in *table*; return the gather.  mm/memory.c:1109 (v3.7)
+
+    Takes the ptl.  A present page loses a mapping at once and its reference only after the flush, because a TLB may
+    still name it; that reference makes a migration of the page fail meanwhile.  A migration entry is cleared, and the
+    walk that comes to replace it finds nothing: fine, for its page is going.  It must name a locked page all the same.
+    """
+    yield from spin_lock(table.ptl)
+    while address < end:
+        pte = pte_offset_map(table, address)
+        ptent = yield pte
+        if pte_present(ptent):
+            ptent = yield pte.xchg(None)
+            yield from page_remove_rmap(k, ptent.page)
+            tlb = tlb_remove_page(tlb, ptent.page)
+        elif not pte_none(ptent):
+            yield from _zap_not_present(k, pte, ptent)
+        address += 1
+    yield from spin_unlock(table.ptl)
+    return tlb
+
+
+def _zap_not_present(k: Context, pte: Field, ptent: Pte) -> Kernel:
+    """Clear an entry that maps no page.  Caller holds the ptl.  (Part of zap_pte_range.)"""
+    if is_migration_entry(ptent):
+        yield from migration_entry_to_page(k, ptent)
+    else:
+        yield from swapfile.free_swap_and_cache(k, ptent.page)
+    yield pte.set(None)
+
+
+def zap_page_range(k: Context, vma: Vma, start: int, size: int) -> Kernel:
+    """Unmap and free *size* pages of *vma* from *start* on; the VMA and its page tables stay.  mm/memory.c:1407 (v3.7)
+
+    Caller holds mmap_sem, to read at least.
+    """
+    mm = yield vma.vm_mm
+    tlb = tlb_gather_mmu(mm, False)
+    tlb = yield from unmap_single_vma(k, tlb, vma, start, start + size)
+    yield from tlb_finish_mmu(k, tlb, start, start + size)
+    yield from forget(mm, start, start + size)
+
+
+# --- freeing page tables ---------------------------------------------------------------------------------
+
+
+def free_pgtables(k: Context, tlb: MmuGather, vmas: tuple[Vma, ...], floor: int, ceiling: int) -> Kernel:
+    """Unlink *vmas* from their anon_vmas, then take out the page tables that nobody else needs; return the gather.
+
+    First the one and then the other: a walk must not find a VMA whose page tables are gone.  *floor* is the end of
+    the VMA before, *ceiling* the start of the one after (0 if there is none).  Takes the root anon_vma's lock.
+    mm/memory.c:546 (v3.7)
+    """
+    while vmas:
+        vma, vmas = vmas[0], vmas[1:]
+        address = yield vma.vm_start
+        yield from unlink_anon_vmas(k, vma)
+        end = yield vma.vm_end
+        following = ceiling
+        while vmas:  # those nearby go in one call
+            following = yield vmas[0].vm_start
+            if following > end + PTRS_PER_PTE:
+                break
+            vma, vmas = vmas[0], vmas[1:]
+            yield from unlink_anon_vmas(k, vma)
+            end = yield vma.vm_end
+            following = ceiling
+        tlb = yield from free_pgd_range(k, tlb, address, end, floor, following)
+    return tlb
+
+
+def free_pgd_range(k: Context, tlb: MmuGather, address: int, end: int, floor: int, ceiling: int) -> Kernel:
+    """Take out the page tables of [*address*, *end*) that cover nothing below *floor* or from *ceiling* on.
+
+    Returns the gather.  Caller has unlinked every VMA there.  mm/memory.c:488 (v3.7)
+    """
+    first, last = pmd_index(address), pmd_index(end - 1)
+    if first * PTRS_PER_PTE < floor:
+        first += 1
+    if ceiling and (last + 1) * PTRS_PER_PTE > ceiling:
+        last -= 1
+    while first <= last:
+        pmd = tlb.mm.pmd[first]
+        table = yield pmd
+        if table is not None:
+            tlb = yield from free_pte_range(k, tlb, pmd, table)
+        first += 1
+    return tlb
+
+
+def free_pte_range(k: Context, tlb: MmuGather, pmd: Field, table: PageTable) -> Kernel:
+    """Take one page table out; it is freed after the flush.  Returns the gather.  mm/memory.c:408 (v3.7)"""
+    yield pmd.set(None)
+    return tlb_remove_page(tlb, table)

@@ -9,10 +9,15 @@ from __future__ import annotations
 from errno import ENOMEM
 
 from sim.context import Context
-from sim.kernel import rmap
+from sim.ghosts import forget
+from sim.kernel import memory, rmap
 from sim.kernel.interval_tree import anon_vma_interval_tree_insert, anon_vma_interval_tree_remove
-from sim.ops import Kernel
+from sim.ops import Free, Kernel, Point
 from sim.structs import VM_WRITE, AnonVma, Mm, Vma
+from sim.sync import down_write, up_write
+
+#: Where user addresses end, in pages.  arch/x86/include/asm/processor.h:889 (v3.7)
+TASK_SIZE = 1 << 35
 
 
 def find_vma(k: Context, mm: Mm, address: int) -> Kernel:
@@ -159,3 +164,106 @@ def neighbours(k: Context, vma: Vma) -> Kernel:
     before = vmas[at - 1] if at > 0 else None
     after = vmas[at + 1] if at + 1 < len(vmas) else None
     return before, after
+
+
+# --- unmapping -------------------------------------------------------------------------------------------
+
+
+def vm_munmap(k: Context, start: int, length: int) -> Kernel:
+    """Unmap *length* pages of the current address space from *start* on.  Takes mmap_sem to write.
+
+    mm/mmap.c:2150 (v3.7)
+    """
+    yield from down_write(k.mm.mmap_sem)
+    ret = yield from do_munmap(k, k.mm, start, length)
+    yield from up_write(k.mm.mmap_sem)
+    return ret
+
+
+def sys_munmap(k: Context, start: int, length: int) -> Kernel:
+    """``munmap(2)``.  mm/mmap.c:2162 (v3.7)"""
+    yield Point("syscall")
+    ret = yield from vm_munmap(k, start, length)
+    return ret
+
+
+def do_munmap(k: Context, mm: Mm, start: int, length: int) -> Kernel:
+    """Take the VMAs of [*start*, *start* + *length*) out of *mm*, with their pages and page tables.
+
+    Caller holds mmap_sem to write.  mm/mmap.c:2068 (v3.7)
+    """
+    end = start + length
+    vma = yield from find_vma(k, mm, start)
+    if vma is None:
+        return 0
+    vm_start = yield vma.vm_start
+    if vm_start >= end:
+        return 0
+    prev, gone, following = yield from detach_vmas_to_be_unmapped(k, mm, vma, end)
+    yield from unmap_region(k, mm, gone, prev, following, start, end)
+    yield from remove_vma_list(k, gone)
+    return 0
+
+
+def detach_vmas_to_be_unmapped(k: Context, mm: Mm, vma: Vma, end: int) -> Kernel:
+    """Take *vma* and those after it that begin before *end* out of the list of VMAs.
+
+    Caller holds mmap_sem to write.  Returns the VMA before them, the VMAs, and the VMA after them.
+    mm/mmap.c:1952 (v3.7)
+    """
+    vmas = yield mm.mmap
+    at = stop = vmas.index(vma)
+    while stop < len(vmas):
+        vm_start = yield vmas[stop].vm_start
+        if vm_start >= end:
+            break
+        stop += 1
+    yield mm.mmap.set((*vmas[:at], *vmas[stop:]))
+    prev = vmas[at - 1] if at else None
+    return prev, vmas[at:stop], vmas[stop] if stop < len(vmas) else None
+
+
+def unmap_region(
+    k: Context, mm: Mm, vmas: tuple[Vma, ...], prev: Vma | None, following: Vma | None, start: int, end: int
+) -> Kernel:
+    """Unmap the pages of *vmas*, then unlink them, then free their page tables; flush, and only then free.
+
+    Caller holds mmap_sem to write, and has taken the VMAs out of the list.  mm/mmap.c:1931 (v3.7)
+    """
+    tlb = memory.tlb_gather_mmu(mm, False)
+    tlb = yield from memory.unmap_vmas(k, tlb, vmas, start, end)
+    floor, ceiling = 0, 0
+    if prev is not None:
+        floor = yield prev.vm_end
+    if following is not None:
+        ceiling = yield following.vm_start
+    tlb = yield from memory.free_pgtables(k, tlb, vmas, floor, ceiling)
+    yield from memory.tlb_finish_mmu(k, tlb, start, end)
+    yield from forget(mm, start, end)
+
+
+def remove_vma_list(k: Context, vmas: tuple[Vma, ...]) -> Kernel:
+    """Free VMAs that nobody can find any more.  mm/mmap.c:1908 (v3.7)"""
+    while vmas:
+        vma, vmas = vmas[0], vmas[1:]
+        yield from remove_vma(k, vma)
+
+
+def remove_vma(k: Context, vma: Vma) -> Kernel:
+    """Free a VMA outright: it must be out of its mm and of every tree.  mm/mmap.c:221 (v3.7)"""
+    yield Free(vma)
+
+
+def exit_mmap(k: Context, mm: Mm) -> Kernel:
+    """Take an address space down.  Nobody uses it any more, so no mmap_sem is held; relatives still walk its trees.
+
+    mm/mmap.c:2287 (v3.7)
+    """
+    vmas = yield mm.mmap
+    if not vmas:
+        return
+    tlb = memory.tlb_gather_mmu(mm, True)
+    tlb = yield from memory.unmap_vmas(k, tlb, vmas, 0, TASK_SIZE)
+    tlb = yield from memory.free_pgtables(k, tlb, vmas, 0, 0)
+    yield from memory.tlb_finish_mmu(k, tlb, 0, TASK_SIZE)
+    yield from remove_vma_list(k, vmas)

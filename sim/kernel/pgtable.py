@@ -9,6 +9,11 @@ from sim.ops import Field
 from sim.structs import PTRS_PER_PTE, Mm, PageTable, Pte
 
 
+def pte_wrprotect(pte: Pte) -> Pte:
+    """The same without the right to write.  arch/x86/include/asm/pgtable.h:193 (v3.7)"""
+    return pte._replace(write=False)
+
+
 def pte_none(pte: Pte | None) -> bool:
     """Nothing is mapped here.  arch/x86/include/asm/pgtable.h:394 (v3.7)"""
     return pte is None
@@ -40,6 +45,21 @@ def is_swap_entry(pte: Pte | None) -> bool:
     include/linux/swapops.h:186 (v3.7)
     """
     return pte is not None and pte.kind == "swap"
+
+
+def is_write_migration_entry(pte: Pte) -> bool:
+    """The page that was mapped here was writable.  include/linux/swapops.h:117 (v3.7)"""
+    return pte.kind == "migration" and pte.write
+
+
+def make_migration_entry_read(pte: Pte) -> Pte:
+    """The same entry; what will be mapped in its place is not writable.  include/linux/swapops.h:133 (v3.7)"""
+    return pte._replace(write=False)
+
+
+def pmd_addr_end(address: int, end: int) -> int:
+    """Where the page table of *address* ends, or *end* if it is nearer.  include/asm-generic/pgtable.h:253 (v3.7)"""
+    return min((pmd_index(address) + 1) * PTRS_PER_PTE, end)
 
 
 def pmd_index(address: int) -> int:

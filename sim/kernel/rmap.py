@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from sim.context import Context
-from sim.kernel import mmap
 from sim.kernel.interval_tree import (
     anon_vma_interval_tree_insert,
     anon_vma_interval_tree_iter_first,
@@ -492,6 +491,14 @@ def do_page_add_anon_rmap(k: Context, page: Page, vma: Vma, address: int, exclus
         yield from __page_set_anon_rmap(k, page, vma, address, exclusive)
 
 
+def page_dup_rmap(k: Context, page: Page) -> Kernel:
+    """Account for a PTE that was copied.  Caller holds the ptl of the PTE that it is a copy of.
+
+    include/linux/rmap.h:165 (v3.7)
+    """
+    yield page._mapcount.add(1)
+
+
 def __page_set_anon_rmap(k: Context, page: Page, vma: Vma, address: int, exclusive: bool) -> Kernel:
     """Say where *page* belongs, unless that is known: in *vma*'s anon_vma, or if not exclusive, in the oldest one.
 
@@ -526,3 +533,7 @@ def page_remove_rmap(k: Context, page: Page) -> Kernel:
     mm/rmap.c:1115 (v3.7)
     """
     yield page._mapcount.add(-1)
+
+
+# rmap and mmap call each other; this one comes last, when all that mmap and those below it want of this file is there.
+from sim.kernel import mmap  # noqa: E402

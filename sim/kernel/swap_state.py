@@ -10,13 +10,13 @@ from __future__ import annotations
 from errno import EEXIST
 
 from sim.context import Context
-from sim.kernel import page_io, swapfile
+from sim.kernel import page_io, rmap, swapfile
 from sim.kernel.filemap import find_get_page
 from sim.kernel.page_alloc import alloc_page
 from sim.kernel.swap import get_page, lru_cache_add_lru, put_page
-from sim.ops import Bug, Kernel
-from sim.structs import Page, SwapSlot
-from sim.sync import trylock_page
+from sim.ops import Bug, Free, Kernel
+from sim.structs import Page, PageTable, SwapSlot
+from sim.sync import trylock_page, unlock_page
 
 
 def __add_to_swap_cache(k: Context, page: Page, slot: SwapSlot) -> Kernel:
@@ -62,6 +62,34 @@ def delete_from_swap_cache(k: Context, page: Page) -> Kernel:
     yield from __delete_from_swap_cache(k, page)
     yield from swapfile.swapcache_free(k, slot)
     yield from put_page(k, page)
+
+
+def free_swap_cache(k: Context, page: Page) -> Kernel:
+    """Take *page* out of the swap cache if nobody else wants it there: no PTE maps it, and its lock is free.
+
+    Caller has a reference.  mm/swap_state.c:217 (v3.7)
+    """
+    slot = yield page.private
+    if slot is None:
+        return
+    mapped = yield from rmap.page_mapped(k, page)
+    if mapped:
+        return
+    locked = yield from trylock_page(page)
+    if locked:
+        yield from swapfile.try_to_free_swap(k, page)
+        yield from unlock_page(page)
+
+
+def free_pages_and_swap_cache(k: Context, pages: tuple[Page | PageTable, ...]) -> Kernel:
+    """Drop a reference to each page; nobody has one to a page table, so that goes.  mm/swap_state.c:239 (v3.7)"""
+    while pages:
+        page, pages = pages[0], pages[1:]
+        if isinstance(page, PageTable):
+            yield Free(page)
+        else:
+            yield from free_swap_cache(k, page)
+            yield from put_page(k, page)
 
 
 def lookup_swap_cache(k: Context, slot: SwapSlot) -> Kernel:

@@ -110,19 +110,13 @@ class Bench(Builder):
         self.spawn("migrator", body)
 
     def relative(self, name: str, vma: Any, *vpns: int) -> Any:
-        """A process that was forked from P: its VMA shares the anon_vma of *vma* and maps the same frames."""
+        """A process that was forked from P: its VMA is linked to *vma*'s anon_vma, and it maps these pages of it."""
         mm = self.mm(name)
         memory = self.memory
-        mine = self.vma(mm, f"{vma}_{name}", memory[vma.vm_start], memory[vma.vm_end])
-        anon_vma = memory[vma.anon_vma]
-        avc = memory[mine.anon_vma_chain][0]
-        memory[avc.anon_vma] = memory[mine.anon_vma] = anon_vma
-        top = memory[anon_vma.rb_root]
-        memory[top.rb_right], memory[avc.rb_parent], memory[avc.rb_color] = avc, top, "red"
+        self._insert(mm, self._fork_vma(vma, mm))
         for vpn in vpns:
             page = memory[memory[memory[vma.vm_mm].pmd[0]].pte[vpn]].page
-            table = memory.setdefault(mm.pmd[0], type(memory[self.p.pmd[0]])(f"pt_{name}"))
-            memory[table.pte[vpn]] = Pte("present", page, write=False)
+            memory[self._table(mm, vpn).pte[vpn]] = Pte("present", page, write=False)
             for field in (page._count, page._mapcount, page.present_ptes):
                 memory[field] = memory[field] + 1
         return mm

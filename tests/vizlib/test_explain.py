@@ -10,7 +10,7 @@ from sim import ops
 from sim.engines.stepper import Stepper
 from sim.invariants import Violation
 from sim.ops import Acquire, Bug, Choose, CmpXchg, CopyPage, Field, HandleIpi, Point, SendIpi, UserWrite, Xchg
-from sim.structs import Page
+from sim.structs import Page, PageTable
 from sim.trace import Trace
 from tests.vizlib import runs
 from vizlib.explain import sentence
@@ -47,7 +47,7 @@ def test_every_sentence_is_english_and_names_who(name: tuple[str, str]) -> None:
 def test_the_runs_show_nearly_every_operation() -> None:
     """What the runs never do is written out in the tests below, so no operation is without a sentence."""
     seen = {type(event.op) for name in runs.NAMES for event in runs.trace(*name).events}
-    assert set(ops.STEPS) - seen <= {ops.Bug, ops.Choose, ops.CmpXchg}
+    assert set(ops.STEPS) - seen <= {ops.Bug, ops.Choose, ops.CmpXchg, ops.Wrprotect}
 
 
 def test_a_decision_says_what_was_decided() -> None:
@@ -65,6 +65,12 @@ def test_freezing_references_says_whether_it_was_done() -> None:
         with_op(CmpXchg(count, 2, 0), answer=False)
         == "worker does not freeze the references to frame f0: they are 1, not 2."
     )
+
+
+def test_write_protection_names_the_page() -> None:
+    """Fork does that to each page of the parent."""
+    said = with_op(ops.Wrprotect(PageTable("pt0").pte[0]))
+    assert said == "worker takes the right to write out of the PTE of p0 in one atomic step."
 
 
 def test_bug_says_what_the_kernel_says() -> None:
