@@ -35,7 +35,15 @@ ORDER = (
     *("vizlib.scene", "vizlib.theme", "vizlib.layout", "vizlib.moments", "vizlib.names", "vizlib.readings"),
     *("vizlib.explain", "vizlib.waiting", "vizlib.lenses", "vizlib.lanes", "vizlib.sources", "vizlib.stills"),
     *("vizlib.learned", "vizlib.playable", "vizlib.film"),
-    *("vizlib.chrome", "vizlib.player", "vizlib.renderers", "vizlib.charts", "vizlib.showcase", "vizlib.levels"),
+    *(
+        "vizlib.chrome",
+        "vizlib.player",
+        "vizlib.renderers",
+        "vizlib.charts",
+        "vizlib.showcase",
+        "vizlib.levels",
+        "vizlib.compare",
+    ),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),
     *("course.kit", "course"),
 )

@@ -18,7 +18,7 @@ showcase.py        a run to look at, for whoever names no schedule
 charts.py          curves, profile bars and lanes with matplotlib
 =================  ========================================================================================
 
-A notebook needs four names: :func:`play`, :func:`still`, :func:`text` and :func:`film`.
+A notebook needs six names: :func:`play`, :func:`compare`, :func:`why`, :func:`still`, :func:`text` and :func:`film`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sim.trace import Trace
 
-__all__ = ["film", "play", "still", "text"]
+__all__ = ["compare", "film", "play", "still", "text", "why"]
 
 
 def film(trace: Trace, title: str = "") -> dict[str, Any]:
@@ -55,7 +55,23 @@ def still(trace: Trace, step: int | None = None, mode: str = "light") -> Figure:
 
 
 def play(trace: Trace, **options: Any) -> Any:
-    """The player of *trace* as a widget for JupyterLab."""
+    """The player of *trace* as a widget for JupyterLab; there the reader may take over at any step."""
     from vizlib.player.widget import Player
 
     return Player(film(trace), **options)
+
+
+def compare(one: Trace, other: Trace, **options: Any) -> Any:
+    """Two runs beside each other as a widget: see :func:`vizlib.compare.compare`."""
+    from vizlib.compare import compare as make
+    from vizlib.player.widget import Player
+
+    return Player(make(one, other, **options))
+
+
+def why(trace: Trace) -> Any:
+    """A run that goes wrong beside the nearest that passes, as a widget."""
+    from vizlib.compare import counterexample
+    from vizlib.player.widget import Player
+
+    return Player(counterexample(trace))

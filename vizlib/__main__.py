@@ -4,6 +4,8 @@
     python -m vizlib export stack_grows --variant rfc_remap_unlocked --step 60 -o torn.svg
     python -m vizlib export stack_grows --hands -o stack.html
     python -m vizlib level stale_entry -o level.html
+    python -m vizlib compare "two_migrators mutex_v37" "two_migrators rwsem_v38" -o both.html
+    python -m vizlib compare "stack_grows rfc_remap_unlocked" -o why.html
     python -m vizlib open move_pages
 
 A run is a run name, a world (then a run worth looking at is chosen), or the file of a saved trace.  Bad input is one
@@ -70,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; its suffix says what")
             command.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
             command.add_argument("--hands", action="store_true", help="the reader can be the scheduler (.html)")
+    pair = commands.add_parser("compare", help="write two runs beside each other as a page")
+    pair.set_defaults(command=_compare)
+    pair.add_argument("run", metavar="RUN", help="a run name, a world, or a file; a violation if OTHER is left away")
+    pair.add_argument("other", metavar="OTHER", nargs="?", help="the other run; the nearest that passes if left away")
+    pair.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; a suffix of .html")
+    pair.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     level = commands.add_parser("level", help="write a goal level as a page; without a name, list them")
     level.set_defaults(command=_level)
     level.add_argument("name", nargs="?", metavar="NAME", help="the level")
@@ -126,6 +134,22 @@ def _text(options: argparse.Namespace) -> tuple[Any, str]:
     trace = _load(options)
     words = render(trace, options.step)
     return {"run_name": trace.run_name, "step": options.step, "text": words}, words.rstrip("\n")
+
+
+def _compare(options: argparse.Namespace) -> tuple[Any, str]:
+    from vizlib.compare import compare, counterexample
+    from vizlib.renderers.html import page
+    from vizlib.showcase import named
+
+    target = Path(options.output)
+    if target.suffix != ".html":
+        raise BadParameter(f"two runs are written as a page: '{options.output}' needs a suffix of .html")
+    run = named(options.run)
+    made = counterexample(run) if options.other is None else compare(run, named(options.other))
+    _write(target, lambda part: _text_file(part, page(made)))
+    size = target.stat().st_size
+    data = {"file": str(target), "bytes": size, "runs": [it["run_name"] for it in made["compare"]]}
+    return data, f"{target}: {size:,} bytes, {made['title']}"
 
 
 def _level(options: argparse.Namespace) -> tuple[Any, str]:

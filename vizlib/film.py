@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "rmapwalk-film", 1
 
 
-def film(trace: Trace, title: str = "", open_at: int | None = None, *, hands: bool = False) -> Json:
+def film(
+    trace: Trace, title: str = "", open_at: int | None = None, *, hands: bool = False, stage: Stage | None = None
+) -> Json:
     """The film of *trace*; a player opens it at step *open_at*, or where the first decision is.
 
-    With *hands* the world travels along (:mod:`vizlib.playable`), so that the reader can take over at any step, and
+    A *stage* is given to show it at the places of another run of the same world.  With *hands* the world travels along (:mod:`vizlib.playable`), so that the reader can take over at any step, and
     needs no kernel for it.
 
     Raises:
@@ -43,13 +45,13 @@ def film(trace: Trace, title: str = "", open_at: int | None = None, *, hands: bo
     """
     run = Run(trace)
     whole = explored(trace.world, trace.variant, tuple(trace.params.items())) if hands else None
-    stage = Stage(run) if whole is None else whole.stage
+    stage = stage or (Stage(run) if whole is None else whole.stage)
     sources = Sources()
     shots = list(stills(run, stage))
     first, *rest = shots
     world = WORLDS.get(trace.world)
     steps = [_step(before, shot, sources) for before, shot in zip(shots, rest, strict=False)]
-    scope = run if whole is None else whole.run
+    scope = stage.run
     moved = copied(scope)
     focus = sorted(pages_in_play(scope), key=lambda it: it[1] not in moved)[:1]
     violation = trace.violation
@@ -99,7 +101,12 @@ def film(trace: Trace, title: str = "", open_at: int | None = None, *, hands: bo
         "focus_label": page_name(focus[0][1]) if focus else "",
         "violation": None
         if violation is None
-        else {"step": run.length, "kind": violation.kind, "sentence": violation.sentence},
+        else {
+            "step": run.length,
+            "kind": violation.kind,
+            "sentence": violation.sentence,
+            "marks": stage.marks_of(violation.culprits, run.trace.memory_at(run.length)),
+        },
         **world_alive,
         "sources": sources.functions,
         "texts": sources.texts,

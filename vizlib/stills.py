@@ -18,7 +18,7 @@ from vizlib.lenses.pte import PteLens
 from vizlib.lenses.reverse_map import ReverseMapLens
 from vizlib.lenses.task import Thread, threads
 from vizlib.moments import Actor, Moment, Run
-from vizlib.names import GHOSTS, field_name, value, vpn_of
+from vizlib.names import GHOSTS, PTES_PER_TABLE, field_name, value, vpn_of
 from vizlib.scene import Mark, Panel, scene
 from vizlib.waiting import intent, why_blocked
 
@@ -77,6 +77,16 @@ class Stage:
         """The machine after a step."""
         found = scene(self.panels, (mark for lens in self.lenses for mark in lens.marks(moment)))
         return dict(found.marks)
+
+    def marks_of(self, culprits: Iterable[Any], memory: Mapping[Any, Any]) -> list[str]:
+        """The marks that show the objects at fault: themselves, and the PTEs that name them."""
+        found = [name for it in culprits for name in (f"page:{it}", f"rm:page:{it}", f"rm:{it}", f"cpu:{it}")]
+        faulty = set(culprits)
+        for field, value in memory.items():
+            slot = self.run.tables.get(field.ref) if field.base == "pte" else None
+            if slot is not None and getattr(value, "page", None) in faulty:
+                found.append(f"pte:{slot.ref}:{slot.key * PTES_PER_TABLE + field.key}")
+        return [name for name in found if name in self.places.boxes]
 
 
 def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:

@@ -30,6 +30,7 @@ export function opened(film, hash) {
   const found = { film, step: number("step"), speed: number("speed") ?? 1, theme: asked.get("theme") ?? "auto", notice: "", lecture: asked.has("lecture") };
   const run = asked.get("run")?.trim();
   if (!run || run === film.run_name) return found;
+  if (film.compare) return { ...found, notice: "This file holds two runs, and no address can ask for others." };
   const [world, variant, schedule = ""] = run.split(/\s+/);
   const [ownWorld, ownVariant] = film.run_name.split(" ");
   const turns = turnsOf(schedule);

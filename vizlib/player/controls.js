@@ -8,12 +8,14 @@ const ICONS = {
   forward: "M6 3l8 6-8 6Z", last: "M15 3v12M3 3l9 6-9 6Z",
 };
 
+const STOPS = [["decision", "decision", "N"], ["lock", "lock event", "L"], ["change", "change", "C"], ["preempt", "preemption", "P"]];
+
 /** @typedef {{toggle: () => void, forward: () => void, back: () => void, first: () => void, last: () => void,
  *             stop: (kind: string) => void, seek: (place: number) => void, speed: (value: number) => void}} Actions */
 
 export class Controls {
-  /** @param {any} film @param {Actions} actions */
-  constructor(film, actions) {
+  /** @param {any} film @param {Actions} actions @param {string[][]} stops kind, label and key of each button that goes on to the next of something */
+  constructor(film, actions, stops = STOPS) {
     this.steps = film.steps.length;
     const button = (name, label, key) => html("button", { type: "button", class: "rmw-button", "data-action": name, title: `${label} (${key})`, "aria-label": label,
       onclick: actions[name] }, icon(name));
@@ -32,7 +34,7 @@ export class Controls {
       return el;
     };
     this.nexts = html("div", { class: "rmw-stops", role: "group", "aria-label": "Go on to the next" }, html("span", { "aria-hidden": "true" }, "next"),
-      stop("decision", "decision", "N"), stop("lock", "lock event", "L"), stop("change", "change", "C"), stop("preempt", "preemption", "P"));
+      ...stops.map((it) => stop(...it)));
     this.el = html("div", { class: "rmw-controls" }, this.buttons, html("div", { class: "rmw-scrub" }, this.slider, this.count), this.speed, this.nexts);
     this.showPlaying(false);
   }
@@ -44,12 +46,12 @@ export class Controls {
   }
 
   /** @param {number} place @param {string} focus what "next change" looks for, in words */
-  show(place, focus) {
+  show(place, focus, words = `step ${place} of ${this.steps}`) {
     if (Number(this.slider.value) !== place) this.slider.value = String(place);
-    setAttribute(this.slider, "aria-valuetext", `step ${place} of ${this.steps}`);
+    setAttribute(this.slider, "aria-valuetext", words);
     this.slider.style.setProperty("--done", `${this.steps ? (100 * place) / this.steps : 0}%`);
-    setText(this.count, `step ${place} of ${this.steps}`);
-    setText(this.stops.get("change").firstChild, `change of ${focus}`);
+    setText(this.count, words);
+    if (this.stops.has("change")) setText(this.stops.get("change").firstChild, `change of ${focus}`);
     for (const name of ["first", "back"]) this.#enable(name, place > 0);
     for (const name of ["forward", "last"]) this.#enable(name, place < this.steps);
     for (const el of this.stops.values()) setAttribute(el, "aria-disabled", place >= this.steps ? "true" : null);

@@ -9,10 +9,15 @@ const KINDS = ["run", "user", "hold", "copy", "wait"]; // what lies over what
 const INNERMOST = 3; // a spinlock's bar is a thin one, below the others' labels
 
 export class Lanes {
-  /** @param {any} film @param {(place: number) => void} onSeek */
-  constructor(film, onSeek) {
+  /**
+   * @param {any} film
+   * @param {(place: number) => void} onSeek
+   * @param {{span?: number, at?: (place: number) => number, place?: (at: number) => number}} axis how long it is, and where on it a place of the film stands
+   */
+  constructor(film, onSeek, axis = {}) {
     this.film = film;
-    this.steps = Math.max(1, film.steps.length);
+    this.axis = { span: film.steps.length, at: (place) => place, place: (at) => Math.round(at), ...axis };
+    this.steps = Math.max(1, this.axis.span);
     const used = new Set([...(film.lanes ?? []).map((it) => it.task), ...(film.arrows ?? []).flatMap((it) => [it.from, it.to])]);
     this.tasks = film.tasks.filter((task) => used.has(task.id));
     this.row = new Map(this.tasks.map((task, i) => [task.id, i]));
@@ -27,7 +32,7 @@ export class Lanes {
     this.width = 0;
     const seek = (event) => {
       const { left, width } = this.field.getBoundingClientRect();
-      onSeek(Math.round(((event.clientX - left) / width) * this.steps));
+      onSeek(this.axis.place(((event.clientX - left) / width) * this.steps));
     };
     this.field.addEventListener("pointerdown", (event) => {
       this.field.setPointerCapture(event.pointerId);
@@ -44,16 +49,16 @@ export class Lanes {
     setAttribute(this.svg, "width", width);
     const tracks = this.tasks.map((_, i) => svg("rect", { class: "rmw-track", x: 0, y: i * ROW + 3, width, height: ROW - 6, rx: 4 }));
     this.svg.replaceChildren(...tracks, ...this.tasks.flatMap((task) => this.#lane(task)), ...(this.film.arrows ?? []).flatMap((arrow) => this.#arrow(arrow)),
-      ...this.#violation());
+      ...this.#violation(), ...(this.film.ticks ?? []).map((tick) => this.#tick(tick)));
   }
 
   /** @param {number} place */
   show(place) {
-    this.head.style.left = `${(100 * place) / this.steps}%`;
+    this.head.style.left = `${(100 * Math.min(this.axis.at(place), this.steps)) / this.steps}%`;
   }
 
   #x(step) {
-    return (step / this.steps) * this.width;
+    return (this.axis.at(step) / this.steps) * this.width;
   }
 
   /** One task's bars, inner locks over outer ones, and a label wherever one fits into what is left to be seen. */
@@ -90,7 +95,7 @@ export class Lanes {
   #arrow({ kind, from, to, sent, taken, label }) {
     const [a, b] = [this.row.get(from), this.row.get(to)];
     if (a === undefined || b === undefined) return [];
-    const [x1, x2] = [this.#x(sent), this.#x(taken ?? this.steps)];
+    const [x1, x2] = [this.#x(sent), this.#x(taken ?? this.film.steps.length)];
     const down = b > a;
     const [y1, y2] = [a * ROW + (down ? ROW - 3 : 6), b * ROW + (down ? 5 : ROW - 3)];
     const angle = Math.atan2(y2 - y1, x2 - x1);
@@ -100,6 +105,12 @@ export class Lanes {
       svg("path", { d: `M${x1} ${y1}L${x2} ${y2}` }), svg("path", { class: "rmw-head", d: `M${x2} ${y2}L${corner(0.4)}L${corner(-0.4)}Z` }));
     if (label) g.append(svg("title", {}, label));
     return [g];
+  }
+
+  /** A step that is marked, with its reason. */
+  #tick({ step, label }) {
+    const x = this.#x(step - 0.5);
+    return svg("path", { class: "rmw-tick", d: `M${x - 5} -6H${x + 5}L${x} 2Z` }, svg("title", {}, label));
   }
 
   #violation() {

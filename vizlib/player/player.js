@@ -1,6 +1,7 @@
 // The player, as a page and a notebook call it: mount() shows a film, render() is what anywidget calls.
 
 import { opened } from "./address.js";
+import { Compare } from "./compare.js";
 import { html } from "./dom.js";
 import { FilmError } from "./film.js";
 import { Player } from "./view.js";
@@ -15,7 +16,7 @@ import { Player } from "./view.js";
  */
 export function mount(host, film, options = {}) {
   try {
-    return new Player(host, film, options);
+    return film?.compare ? new Compare(host, film, options) : new Player(host, film, options);
   } catch (error) {
     if (!(error instanceof FilmError)) throw error;
     return refuse(host, error);
@@ -44,7 +45,7 @@ export async function mountPacked(host, text, hash) {
   }
   const { film, step, speed, theme, notice } = asked;
   const player = mount(host, film, { heading: "h1", wholePage: true, step, speed, theme: /** @type {any} */ (theme) });
-  player?.notice.show(notice);
+  player?.notice?.show(notice);
   return player;
 }
 

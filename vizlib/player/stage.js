@@ -74,6 +74,11 @@ export class Stage {
     else this.finish();
   }
 
+  /** Mark the objects at fault. @param {string[]} ids */
+  accuse(ids) {
+    for (const [id, actor] of this.actors) actor.g.classList.toggle("rmw-culprit", ids.includes(id));
+  }
+
   /** Time has passed. @param {number} elapsed milliseconds */
   tick(elapsed) {
     if (this.moving.size === 0) return;

@@ -1,15 +1,13 @@
 // What is on the page: one film, one place in it, and everything that shows it.
 
-import { layoutFor, surroundingMode, wantsStillness, watchMode } from "./appearance.js";
+import { layoutFor, wantsStillness } from "./appearance.js";
 import { Branches, Notice } from "./branches.js";
-import { Clock, SPEEDS } from "./clock.js";
 import { Controls, RunName } from "./controls.js";
 import { html, measureLists, setAttribute, setText } from "./dom.js";
-import { findStop, openingPlace, Timeline } from "./film.js";
+import { openingPlace, Timeline } from "./film.js";
 import { Goal } from "./goal.js";
 import { Hands } from "./hands.js";
 import { Help } from "./help.js";
-import { actionOf, isLetter } from "./keyboard.js";
 import { Lanes } from "./lanes.js";
 import { Locks } from "./locks.js";
 import { runName } from "./runname.js";
@@ -18,6 +16,7 @@ import { Stage } from "./stage.js";
 import { Changed, Counts, Next, Sentence } from "./story.js";
 import { Threads } from "./threads.js";
 import { Transcript } from "./transcript.js";
+import { Transport } from "./transport.js";
 
 const HASTE = 200; // milliseconds a step: faster than this, nobody can follow a list that scrolls
 
@@ -30,86 +29,18 @@ const HASTE = 200; // milliseconds a step: faster than this, nobody can follow a
  *   the film has no world of its own; `onRuns`: told of every branch
  */
 
-export class Player {
+export class Player extends Transport {
   /** @param {HTMLElement} host @param {any} film @param {Options} options */
   constructor(host, film, options) {
-    this.film = film;
-    this.options = options;
-    this.timeline = new Timeline(film);
-    this.clock = new Clock();
-    this.clock.speed = SPEEDS.includes(options.speed ?? 1) ? options.speed ?? 1 : 1;
-    this.focus = { ids: film.focus ?? [], label: film.focus_label ?? "the page" };
+    super(film, options);
     /** @type {string | null} */
     this.task = null;
-    /** @type {"light" | "dark" | null} */
-    this.mode = options.theme === "light" || options.theme === "dark" ? options.theme : null;
-    this.asked = 0;
     const driver = film.hands ? new Hands(film) : options.driver;
     this.scheduler = driver ? new Scheduler(driver, film) : null;
     this.#build();
-    host.replaceChildren(this.el);
-    this.stopWatching = watchMode(() => this.#showMode());
-    this.sizes = new ResizeObserver(() => this.#fit());
-    this.sizes.observe(this.el);
-    this.keyTarget = options.wholePage ? document : this.el;
-    this.keyTarget.addEventListener("keydown", this.onKey);
     if (this.scheduler) this.branches.show();
-    this.#showMode();
-    this.#fit();
-    this.timeline.seek(options.step ?? openingPlace(this.timeline));
-    this.#show(0);
+    this.begin(host, options.step ?? openingPlace(this.timeline));
   }
-
-  get step() {
-    return this.timeline.place;
-  }
-
-  get playing() {
-    return this.clock.playing;
-  }
-
-  /** Go to a step; one step on or back is shown as motion. */
-  seek(step, { quiet = false } = {}) {
-    const from = this.timeline.place;
-    this.timeline.seek(step);
-    const moved = this.timeline.place !== from;
-    if (moved) this.#show(Math.abs(this.timeline.place - from) === 1 && !wantsStillness() ? this.clock.motion : 0);
-    if (moved && !quiet && !this.playing) this.options.onStep?.(this.step);
-  }
-
-  play() {
-    if (this.playing) return;
-    if (this.step >= this.timeline.length) this.seek(0);
-    this.clock.playing = true;
-    this.clock.reset();
-    this.#showPlaying();
-    this.#ask();
-  }
-
-  pause() {
-    if (!this.playing) return;
-    this.clock.playing = false;
-    this.#showPlaying();
-    this.options.onStep?.(this.step);
-  }
-
-  destroy() {
-    cancelAnimationFrame(this.asked);
-    this.clock.playing = false;
-    this.stopWatching();
-    this.sizes.disconnect();
-    this.keyTarget.removeEventListener("keydown", this.onKey);
-    this.el.remove();
-  }
-
-  /** Act on a key.  In JupyterLab a letter that means nothing here would still do something to the cell: keep it back. */
-  onKey = (event) => {
-    const name = actionOf(event);
-    if (name || isLetter(event)) event.stopPropagation();
-    if (!name) return;
-    event.preventDefault();
-    this.actions[name]();
-  };
 
   /** Show another film of the same world, at a place: a branch, or the run with one step more. */
   setFilm(film, place, { still = false } = {}) {
@@ -125,7 +56,7 @@ export class Player {
     this.sentence.fit();
     setAttribute(this.el, "data-steps", this.timeline.length);
     this.timeline.seek(place);
-    this.#show(!still && Math.abs(place - from) === 1 && !wantsStillness() ? this.clock.motion : 0);
+    this.show(!still && Math.abs(place - from) === 1 && !wantsStillness() ? this.clock.motion : 0);
   }
 
   #renew(name, part) {
@@ -192,29 +123,6 @@ export class Player {
     this.options.onStep?.(this.step);
   }
 
-  #by(steps) {
-    this.pause();
-    this.seek(this.step + steps);
-  }
-
-  #to(step) {
-    this.pause();
-    this.seek(step);
-  }
-
-  #stop(kind, back = false) {
-    this.#to(findStop(this.timeline, kind, { back, ids: this.focus.ids }));
-  }
-
-  #speed(speed) {
-    this.clock.speed = speed;
-    this.controls.showSpeed(speed);
-  }
-
-  #faster(by) {
-    this.#speed(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(this.clock.speed) + by))]);
-  }
-
   #chooseTask(id) {
     this.task = id === this.task ? null : id;
     this.threads.show(this.timeline, this.task);
@@ -233,51 +141,27 @@ export class Player {
     this.controls.show(this.step, this.focus.label);
   }
 
-  #toggle(part, button) {
-    setAttribute(button, "aria-expanded", String(part.toggle()));
-  }
-
   #escape() {
-    if (this.help.open) this.#toggle(this.help, this.helpButton);
+    if (this.help.open) this.toggle(this.help, this.helpButton);
     else if (this.task !== null) this.#chooseTask(this.task);
-    else if (this.transcript.open) this.#toggle(this.transcript, this.transcriptButton);
-    else if (this.branches.open) this.#toggle(this.branches, this.branchesButton);
-  }
-
-  #dark() {
-    this.mode = this.el.dataset.theme === "dark" ? "light" : "dark";
-    this.#showMode();
+    else if (this.transcript.open) this.toggle(this.transcript, this.transcriptButton);
+    else if (this.branches.open) this.toggle(this.branches, this.branchesButton);
   }
 
   #build() {
     const { film } = this;
-    this.actions = {
-      toggle: () => (this.playing ? this.pause() : this.play()),
-      forward: () => this.#by(1),
-      back: () => this.#by(-1),
-      first: () => this.#to(0),
-      last: () => this.#to(this.timeline.length),
-      decision: () => this.#stop("decision"),
-      decisionBack: () => this.#stop("decision", true),
-      lock: () => this.#stop("lock"),
-      change: () => this.#stop("change"),
-      preempt: () => this.#stop("preempt"),
+    Object.assign(this.actions, {
       taskDown: () => this.#nextTask(1),
       taskUp: () => this.#nextTask(-1),
       escape: () => this.#escape(),
-      faster: () => this.#faster(1),
-      slower: () => this.#faster(-1),
-      transcript: () => this.#toggle(this.transcript, this.transcriptButton),
-      dark: () => this.#dark(),
-      help: () => this.#toggle(this.help, this.helpButton),
-      branches: () => this.scheduler && this.#toggle(this.branches, this.branchesButton),
+      transcript: () => this.toggle(this.transcript, this.transcriptButton),
+      help: () => this.toggle(this.help, this.helpButton),
+      branches: () => this.scheduler && this.toggle(this.branches, this.branchesButton),
       letLast: () => this.#letLast(),
       ...Object.fromEntries([0, 1, 2, 3, 4, 5, 6, 7, 8].map((number) => [`let${number}`, () => this.#letNumber(number)])),
-      stop: (kind) => this.#stop(kind),
-      seek: (step) => this.#to(step),
-      speed: (value) => this.#speed(value),
-    };
+    });
     this.stage = new Stage(film, (id) => this.#chooseMark(id));
+    this.stages = [this.stage];
     this.threads = new Threads(film, (task) => this.#chooseTask(task));
     this.locks = new Locks(this.timeline);
     this.sentence = new Sentence(film);
@@ -314,7 +198,7 @@ export class Player {
     this.lanes.el, html("footer", { class: "rmw-foot" }, this.name.el), this.transcript.el);
   }
 
-  #show(duration) {
+  show(duration) {
     const { timeline } = this;
     const changed = new Set(timeline.step.changed.map((it) => it.mark).filter(Boolean));
     const colour = this.film.tasks.find((task) => task.id === timeline.step.task)?.colour ?? "muted";
@@ -322,6 +206,8 @@ export class Player {
     setAttribute(this.el, "data-step", timeline.place);
     this.clock.weight = timeline.step.changed.length > 0 || timeline.step.flags.includes("bug") ? 1 : 0.5;
     this.stage.show(timeline.marks, { duration, changed });
+    const { violation } = this.film;
+    this.stage.accuse(violation && timeline.place >= violation.step ? violation.marks ?? [] : []);
     this.stage.label(`The machine after step ${timeline.place}. ${timeline.step.changed.map((it) => `${it.what}: ${it.to}.`).join(" ")}`);
     const follow = !this.playing || this.clock.dwell > HASTE;
     this.threads.show(timeline, this.task, follow);
@@ -335,52 +221,23 @@ export class Player {
     this.controls.show(timeline.place, this.focus.label);
     if (!this.playing) this.name.show(runName(timeline));
     this.transcript.show(timeline.place);
-    this.#showMoving();
-    this.#ask();
+    this.showMoving();
+    this.ask();
   }
 
-  #showPlaying() {
-    this.controls.showPlaying(this.playing);
-    setAttribute(this.el, "data-playing", String(this.playing));
+  showPlaying() {
+    super.showPlaying();
     this.sentence.show(this.timeline, this.playing);
     this.name.show(runName(this.timeline));
-    this.options.onPlaying?.(this.playing);
   }
 
-  #showMoving() {
-    setAttribute(this.el, "data-moving", String(this.stage.moving.size > 0));
-  }
-
-  #showMode() {
-    const mode = this.mode ?? surroundingMode();
-    setAttribute(this.el, "data-theme", mode);
-    setText(this.darkButton.firstChild, mode === "dark" ? "light" : "dark");
-  }
-
-  #fit() {
+  fit() {
     const layout = layoutFor(this.el.clientWidth);
     setAttribute(this.el, "data-layout", layout);
     this.stage.reflow(layout === "narrow");
     this.lanes.resize();
     this.sentence.fit();
     measureLists([...this.el.querySelectorAll(".rmw-cards, .rmw-handlers, .rmw-locklist")]);
-  }
-
-  /** Ask for a frame, unless one is under way or there is nothing to do in it. */
-  #ask() {
-    if (this.asked || (!this.playing && this.stage.moving.size === 0)) return;
-    this.asked = requestAnimationFrame((now) => this.#frame(now));
-  }
-
-  #frame(now) {
-    this.asked = 0;
-    const { elapsed, steps } = this.clock.frame(now);
-    this.stage.tick(elapsed);
-    if (steps > 0) this.seek(this.step + steps);
-    if (this.playing && this.step >= this.timeline.length) this.pause();
-    this.#showMoving();
-    this.#ask();
-    if (!this.asked) this.clock.last = null;
   }
 }
 

@@ -1,0 +1,82 @@
+"""Two runs in one page: one control moves both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sim.engines.stepper import replay
+from tests.player.conftest import film_of
+from vizlib.compare import compare, counterexample
+from vizlib.showcase import showcase
+
+pytestmark = pytest.mark.browser
+
+OpenFilm = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def pair() -> dict[str, Any]:
+    """The same schedule rule under the mutex and under the rwsem."""
+    return compare(showcase("two_migrators", "mutex_v37"), showcase("two_migrators", "rwsem_v38"))
+
+
+def test_one_step_moves_both_and_each_says_its_own_sentence(open_film: OpenFilm, pair: dict[str, Any]) -> None:
+    """Both films stand at the place that the axis says."""
+    page = open_film(pair, "step=70")
+    page.keyboard.press("ArrowRight")
+    places = pair["axis"]["places"][71]
+    runs = page.locator(".rmw-run")
+    for side in (0, 1):
+        expect(runs.nth(side)).to_have_attribute("data-place", str(places[side]))
+        said = pair["compare"][side]["steps"][places[side] - 1]["sentence"]
+        expect(runs.nth(side).locator(".rmw-sentence-text")).to_have_text(said)
+    expect(page.locator(".rmw-count")).to_have_text(f"step 71 of {len(pair['steps'])}")
+
+
+def test_it_plays_and_scrubs_by_its_lanes(open_film: OpenFilm, pair: dict[str, Any]) -> None:
+    """The lanes of both have one scale: a click into one moves both."""
+    page = open_film(pair, "speed=16")
+    page.keyboard.press(" ")
+    page.wait_for_function("() => Number(document.querySelector('.rmw').dataset.step) > 2")
+    page.keyboard.press(" ")
+    expect(page.locator(".rmw")).to_have_attribute("data-playing", "false")
+    field = page.locator(".rmw-field").nth(1)
+    box = field.bounding_box()
+    assert box is not None
+    field.click(position={"x": box["width"] / 2, "y": 8})
+    step = int(page.locator(".rmw").get_attribute("data-step") or 0)
+    assert abs(step - len(pair["steps"]) / 2) <= 1
+
+
+def test_the_next_difference_is_where_they_part(open_film: OpenFilm) -> None:
+    """Two schedules of one world that differ from the fourth step on."""
+    made = compare(replay("one_page mutex_v37 a3b2"), replay("one_page mutex_v37 a4b1"))
+    page = open_film(made)
+    page.keyboard.press("n")
+    assert page.locator(".rmw").get_attribute("data-step") == "4"
+
+
+def test_a_counterexample_marks_what_is_at_fault_and_tells_the_swap(open_film: OpenFilm) -> None:
+    """The left run ends in its violation, the right one passes; the swap is a button that goes there."""
+    made = counterexample(showcase("stack_grows", "rfc_remap_unlocked"))
+    page = open_film(made)
+    expect(page.locator(".rmw-run").nth(0).locator(".rmw-badge")).to_have_text("stale migration entry")
+    expect(page.locator(".rmw-run").nth(0).locator("[data-mark='page:f0'].rmw-culprit")).to_have_count(1)
+    expect(page.locator(".rmw-run").nth(1).locator(".rmw-culprit")).to_have_count(0)
+    swap = page.get_by_role("region", name="What made the difference").get_by_role("button").first
+    expect(swap).to_contain_text("the other way round")
+    swap.click()
+    assert page.locator(".rmw").get_attribute("data-step") == str(made["why"]["swaps"][0]["place"])
+
+
+def test_one_film_alone_marks_what_is_at_fault_too(open_film: OpenFilm) -> None:
+    """In the player of the counterexample itself."""
+    film = film_of(showcase("stack_grows", "rfc_remap_unlocked").run_name)
+    page = open_film(film)
+    expect(page.locator(".rmw-culprit")).to_have_count(0)
+    page.keyboard.press("End")
+    expect(page.locator("[data-mark='page:f0'].rmw-culprit")).to_have_count(1)
