@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sim.engines.checker import nearest_passing
+from sim.engines.search_nearest import Swap
 from sim.engines.stepper import replay
 from sim.errors import BadParameter, UserError
 from vizlib.film import FORMAT, VERSION, film
@@ -37,7 +38,8 @@ def compare(
     """The film of two runs.
 
     Args:
-        one: the run on the left; other: the one on the right.
+        one: the run on the left.
+        other: the one on the right.
         labels: what they are called; their variants (and, where those are equal, their worlds) if not given.
         title: what stands above both.
         times: for each step of each run the simulated nanoseconds at which it ends; then they share a clock.
@@ -79,41 +81,39 @@ def counterexample(trace: Trace, title: str = "") -> Json:
     if found is None:
         raise BadParameter(f"no order of the steps of {trace.run_name} passes: its violation is no matter of order")
     passing = replay(found.run_name)
-    made = compare(
-        trace,
-        passing,
-        labels=("goes wrong", "passes"),
-        title=title or f"{violation.kind}, and the nearest run without it",
-    )
-    wrong, right = made["compare"]
+    heading = title or f"{violation.kind}, and the nearest run without it"
+    made = compare(trace, passing, labels=("goes wrong", "passes"), title=heading)
+    wrong = made["compare"][0]
     telling = [it for it in found.swaps if it.fields]
-    swaps = []
-    for it in telling[:MOST_SWAPS]:
-        sentences = [wrong["steps"][number - 1]["sentence"].rstrip(".") for number in (it.earlier, it.later)]
-        where = sorted({str(field) for field in it.fields})
-        swaps.append(
-            {
-                "words": f"Goes wrong: first “{sentences[0]}” (step {it.earlier}), then “{sentences[1]}” (step {it.later}). "
-                f"Passes: the other way round. Both touch {', '.join(where)}.",
-                "place": it.earlier,
-            }
-        )
-        wrong.setdefault("ticks", []).extend(
-            {"step": number, "label": f"step {number} stands the other way round in the run that passes"}
-            for number in (it.earlier, it.later)
-        )
-    rest = len(found.swaps) - len(swaps)
-    independent = len(found.swaps) - len(telling)
+    shown = telling[:MOST_SWAPS]
+    wrong["ticks"] = [
+        {"step": number, "label": f"step {number} stands the other way round in the run that passes"}
+        for it in shown
+        for number in (it.earlier, it.later)
+    ]
+    rest = len(found.swaps) - len(shown)
     return {
         **made,
         "open_at": len(trace.events),
         "why": {
-            "sentence": f"{violation.kind}: {violation.sentence}. {len(found.swaps)} swaps of neighbouring steps lead to a run that "
-            f"passes, and no fewer do; {independent} of them change nothing, because the two steps have nothing in common.",
-            "swaps": swaps,
+            "sentence": f"{violation.kind}: {violation.sentence}. {len(found.swaps)} swaps of neighbouring steps lead "
+            f"to a run that passes, and no fewer do; {len(found.swaps) - len(telling)} of them change nothing, because "
+            "the two steps have nothing in common.",
+            "swaps": [_told(it, wrong) for it in shown],
             "note": f"{rest} more pairs stand the other way round." if rest else "",
         },
     }
+
+
+def _told(swap: Swap, wrong: Json) -> Json:
+    """A swap in words, and where to look at it."""
+    first, then = (wrong["steps"][number - 1]["sentence"].rstrip(".") for number in (swap.earlier, swap.later))
+    where = ", ".join(sorted({str(field) for field in swap.fields}))
+    words = (
+        f"Goes wrong: first “{first}” (step {swap.earlier}), then “{then}” (step {swap.later}). "
+        f"Passes: the other way round. Both touch {where}."
+    )
+    return {"words": words, "place": swap.earlier}
 
 
 def _common_stage(one: Trace, other: Trace) -> Stage | None:

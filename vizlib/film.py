@@ -37,8 +37,8 @@ def film(
 ) -> Json:
     """The film of *trace*; a player opens it at step *open_at*, or where the first decision is.
 
-    A *stage* is given to show it at the places of another run of the same world.  With *hands* the world travels along (:mod:`vizlib.playable`), so that the reader can take over at any step, and
-    needs no kernel for it.
+    A *stage* is given to show it at the places of another run of the same world.  With *hands* the world travels along
+    (:mod:`vizlib.playable`), so that the reader can take over at any step, and needs no kernel for it.
 
     Raises:
         BadParameter: if the world is too large for that.

@@ -82,9 +82,9 @@ class Stage:
         """The marks that show the objects at fault: themselves, and the PTEs that name them."""
         found = [name for it in culprits for name in (f"page:{it}", f"rm:page:{it}", f"rm:{it}", f"cpu:{it}")]
         faulty = set(culprits)
-        for field, value in memory.items():
-            slot = self.run.tables.get(field.ref) if field.base == "pte" else None
-            if slot is not None and getattr(value, "page", None) in faulty:
+        for field, now in memory.items():
+            slot: Any = self.run.tables.get(field.ref) if field.base == "pte" else None
+            if slot is not None and getattr(now, "page", None) in faulty:
                 found.append(f"pte:{slot.ref}:{slot.key * PTES_PER_TABLE + field.key}")
         return [name for name in found if name in self.places.boxes]
 
