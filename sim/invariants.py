@@ -10,8 +10,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from sim.locks import holders
-from sim.ops import Field, Free, Op, Release
-from sim.structs import SWAP_HAS_CACHE, AnonVma, AnonVmaChain, Mm, Page, PageTable, Pte, Struct, SwapSlot, Vma
+from sim.ops import EXCLUSIVE, Field, Free, Op, Release
+from sim.structs import (
+    SWAP_HAS_CACHE,
+    VM_WRITE,
+    AnonVma,
+    AnonVmaChain,
+    Mm,
+    Page,
+    PageTable,
+    Pte,
+    Struct,
+    SwapSlot,
+    Vma,
+)
 
 Memory = dict[Field, Any]
 
@@ -27,6 +39,8 @@ KINDS: dict[str, str] = {
     "stale migration entry": "a PTE still names a page as migrating although that page is no longer locked",
     "lost write": "user data is gone: a later read does not see the last write",
     "stale read": "a CPU reads a frame that the page has left",
+    "stale TLB entry": "a CPU still remembers a translation that the page table no longer has",
+    "gained permission": "user code may write to a page that its VMA or its page table says is read-only",
     "foreign frame": "user code writes into a frame that no longer belongs to its page",
     "wrong mapcount": "a page's count of mappings is not the number of PTEs that map it",
     "wrong refcount": "an object has more or fewer references than there are users of it",
@@ -53,6 +67,9 @@ RULES: dict[str, str] = {
     " comes after the copy (mm/rmap.c:1228, v3.7)",
     "stale read": "no CPU reads a frame once the page can be written elsewhere: its TLB entries are flushed before"
     " (mm/memory.c:2739, v3.7)",
+    "stale TLB entry": "who takes a translation out of a page table has every TLB drop it before the call returns"
+    " (mm/mprotect.c:141, v3.7)",
+    "gained permission": "no PTE and no TLB entry allows more than the VMA that it lies in (mm/mprotect.c:38, v3.7)",
     "foreign frame": "a frame is used again after every TLB has dropped it (mm/memory.c:2764, v3.7)",
     "wrong mapcount": "a page's _mapcount is the number of PTEs that map it, less one"
     " (include/linux/mm_types.h:100, v3.7)",
@@ -95,6 +112,8 @@ def after(op: Op, memory: Memory) -> None:
     """
     if type(op) is Release and op.lock.base == "PG_locked" and isinstance(op.lock.ref, Page):
         _raise("stale migration entry", no_stale_migration_entry(memory, op.lock.ref), op.lock.ref)
+    elif type(op) is Release and op.lock.base == "mmap_sem" and op.mode == EXCLUSIVE and isinstance(op.lock.ref, Mm):
+        _raise("gained permission", no_gained_permission(memory, op.lock.ref), op.lock.ref)
     elif type(op) is Free and isinstance(op.ref, Page):
         _raise("use after free", no_freed_page_is_mapped(memory, op.ref), op.ref, rule=NO_PTE_OF_A_FREE_PAGE)
 
@@ -121,6 +140,22 @@ def no_freed_page_is_mapped(memory: Memory, page: Page) -> str | None:
     """A frame is given back only when no PTE names it."""
     left = get(memory, page.present_ptes) + get(memory, page.migration_ptes)
     return f"{page} is freed while {_times(left, 'PTE')} still {'names' if left == 1 else 'name'} it" if left else None
+
+
+def no_gained_permission(memory: Memory, mm: Mm) -> str | None:
+    """Who takes away the right to write has flushed it from every TLB before mmap_sem is given back."""
+    for vma in get(memory, mm.mmap):
+        if get(memory, vma.vm_flags) & VM_WRITE:
+            continue
+        for vpn in range(get(memory, vma.vm_start), get(memory, vma.vm_end)):
+            pte = pte_of(memory, mm, vpn)
+            if pte is not None and pte.write and pte.kind != "swap":
+                return f"page {vpn} of {mm} may be written, although {vma} is read-only"
+            for cpu in get(memory, mm.cpu_vm_mask):
+                entry = get(memory, cpu.tlb[mm, vpn])
+                if entry is not None and entry.write:
+                    return f"{cpu} can still write to page {vpn} of {mm}, although {vma} is read-only"
+    return None
 
 
 def _times(number: int, what: str) -> str:
@@ -153,6 +188,11 @@ def _faults(memory: Memory) -> Iterator[tuple[str, str, Struct]]:
             yield from _broken_tree(memory, ref, live)
     yield from _lost_chains(memory, live)
     yield from _unreachable(memory, live)
+    for ref in live:
+        if isinstance(ref, Mm) and (sentence := no_gained_permission(memory, ref)):
+            yield "gained permission", sentence, ref
+    for field in sorted((it for it in memory if it.base == "tlb"), key=repr):
+        yield from _stale_entry(memory, field)
 
 
 def pte_of(memory: Memory, mm: Mm, vpn: int) -> Any:
@@ -180,6 +220,20 @@ def _holder(memory: Memory, pte: Pte) -> Page | SwapSlot:
     """What holds the data of *pte*: its frame, or for a swap entry the page in the swap cache, else the slot."""
     held: Page | SwapSlot = pte.page
     return get(memory, held.page_tree) or held if isinstance(held, SwapSlot) else held
+
+
+def _stale_entry(memory: Memory, field: Field) -> Iterator[tuple[str, str, Struct]]:
+    """A TLB entry is as in the page table, or allows less."""
+    entry = memory[field]
+    if entry is None:
+        return
+    key: Any = field.key
+    mm, vpn = key
+    pte = pte_of(memory, mm, vpn)
+    if pte is None or pte.kind != "present" or pte.page is not entry.page:
+        yield "stale TLB entry", f"{field.ref} still has page {vpn} of {mm} in {entry.page}", field.ref
+    elif entry.write and not pte.write:
+        yield "gained permission", f"{field.ref} can still write to page {vpn} of {mm}", field.ref
 
 
 def _page_counts(memory: Memory, page: Page) -> Iterator[tuple[str, str, Struct]]:

@@ -34,6 +34,7 @@ from sim.structs import (
     Struct,
     SwapSlot,
     Task,
+    TlbEntry,
     Vma,
     Written,
 )
@@ -166,6 +167,21 @@ class Builder:
         self._kin[vma] = name
         return vma
 
+    def piece(self, vma: Vma, name: str, start: int, end: int, pgoff: int) -> Vma:
+        """A VMA of the same process that was once cut off *vma*, and perhaps moved: it hangs on the same anon_vmas.
+
+        *pgoff* is the offset of its first page, by which the pages are found; it need not be *start*.
+        """
+        mm, flags = self.memory[vma.vm_mm], self.memory[vma.vm_flags]
+        it: Vma = self._new(Vma, name, vm_mm=mm, vm_start=start, vm_end=end, vm_pgoff=pgoff, vm_flags=flags)
+        self._set(it, anon_vma=self.memory[vma.anon_vma])
+        for avc in reversed(self.memory[vma.anon_vma_chain]):
+            anon_vma = self.memory[avc.anon_vma]
+            self._link(it, self._new(AnonVmaChain, f"avc({name},{anon_vma})"), anon_vma)
+        self._insert(mm, it)
+        self._kin[it] = name
+        return it
+
     def _insert(self, mm: Mm, vma: Vma) -> None:
         vmas = (*self.memory.get(mm.mmap, ()), vma)
         self._set(mm, mmap=tuple(sorted(vmas, key=lambda it: self.memory[it.vm_start])))
@@ -245,7 +261,8 @@ class Builder:
         """
         mm = self.memory[vma.vm_mm]
         table = self._table(mm, vpn)
-        page: Page = self._new(Page, f"f{self.frames}", node=node, mapping=self.memory[vma.anon_vma], index=vpn)
+        index = self.memory[vma.vm_pgoff] + vpn - self.memory[vma.vm_start]
+        page: Page = self._new(Page, f"f{self.frames}", node=node, mapping=self.memory[vma.anon_vma], index=index)
         self.frames += 1
         self._set(page, _mapcount=0, _count=1 + pins, pins=pins, present_ptes=1)
         if written:
@@ -260,6 +277,11 @@ class Builder:
         made = tuple(self._new(SwapSlot, f"swap{number}") for number in range(slots))
         self._set(SWAP_INFO, slots=made)
         return made
+
+    def remembers(self, cpu: Cpu, mm: Mm, vpn: int) -> None:
+        """A thread of *mm* on *cpu* has used page *vpn*: its translation is in the TLB."""
+        pte = self.memory[self.memory[mm.pmd[vpn // PTRS_PER_PTE]].pte[vpn % PTRS_PER_PTE]]
+        self.memory[cpu.tlb[mm, vpn]] = TlbEntry(pte.page, pte.write, pte.dirty)
 
     def task(self, name: str, cpu: Cpu, mm: Mm, body: Body, title: str, *, daemon: bool = False) -> Task:
         """A thread that runs *body*, pinned to *cpu*."""

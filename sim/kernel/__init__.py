@@ -15,12 +15,13 @@ interval_tree.py        mm/interval_tree.c              the tree of VMAs in an a
 madvise.py              mm/madvise.c                    a process needs pages no longer
 memory.py               mm/memory.c                     page tables: faults, fork, unmapping
 migrate.py              mm/migrate.c                    moving a page to another frame
-mmap.py                 mm/mmap.c                       VMAs: finding one, growing a stack, unmapping
+mmap.py                 mm/mmap.c                       VMAs: finding, growing, splitting, unmapping
+mprotect.py             mm/mprotect.c                   taking rights away from a range of pages
 page_alloc.py           mm/page_alloc.c                 frames come and go
 page_io.py              mm/page_io.c                    writing a page to swap and reading it back
 pagemap.py              include/linux/pagemap.h         where a page stands; freezing its references
 pgtable.py              arch/x86/include/asm/pgtable.h  looking at one PTE; pure functions
-pgtable_generic.py      mm/pgtable-generic.c            clearing a PTE and flushing it
+pgtable_generic.py      mm/pgtable-generic.c            changing a PTE that the hardware uses
 rbtree.py               lib/rbtree.c                    the red-black tree below the interval tree
 rmap.py                 mm/rmap.c                       from a page to the PTEs that name it
 smp.py                  kernel/smp.c                    asking other CPUs and waiting for them

@@ -1,4 +1,4 @@
-"""VMAs: finding one, growing a stack, sharing an anon_vma with a neighbour: mm/mmap.c (v3.7).
+"""VMAs: finding one, growing a stack, changing bounds, splitting and merging: mm/mmap.c (v3.7).
 
 The VMAs of an mm are one tuple in order of address (``mm.mmap``); the kernel's red-black tree of them, its
 cache of the last one found and the pointers to a VMA's neighbours are read from that.
@@ -12,7 +12,7 @@ from sim.context import Context
 from sim.ghosts import forget
 from sim.kernel import memory, rmap
 from sim.kernel.interval_tree import anon_vma_interval_tree_insert, anon_vma_interval_tree_remove
-from sim.ops import Free, Kernel, Point
+from sim.ops import Alloc, Free, Kernel, Point
 from sim.structs import VM_WRITE, AnonVma, Mm, Vma
 from sim.sync import down_write, up_write
 
@@ -98,6 +98,314 @@ def anon_vma_interval_tree_post_update_vma(k: Context, vma: Vma) -> Kernel:
         anon_vma = yield chain[at].anon_vma
         yield from anon_vma_interval_tree_insert(k, chain[at], anon_vma)
         at += 1
+
+
+# --- changing the bounds of VMAs -------------------------------------------------------------------------
+
+
+def vma_adjust(k: Context, vma: Vma, start: int, end: int, pgoff: int, insert: Vma | None) -> Kernel:
+    """Give *vma* other bounds, and let its neighbour give or take; with *insert*, put that piece beside it.
+
+    Caller holds mmap_sem to write, or is the only one to know the mm.  If *vma* grows over the next one that shrinks
+    or vanishes (and perhaps the one after, too); if it shrinks without *insert* the next one takes what it leaves.
+    Takes the root anon_vma's lock to write, for *vma* and its neighbour at once.  A neighbour that has vanished is
+    unlinked from its trees after that lock was dropped, which takes it again.  Returns 0; the kernel can run out of
+    memory.  mm/mmap.c:518 (v3.7)
+    """
+    _, after = yield from neighbours(k, vma)
+    vanish, shift = 0, 0
+    if after is not None and insert is None:
+        vanish, shift = yield from _what_next_becomes(k, vma, after, end)
+    while True:
+        if vanish:
+            end = yield after.vm_end
+        if vanish or shift:
+            yield from _import_anon_vma(k, vma, after, shift)
+        gone, shifted = (after if vanish else None), (after if shift else None)
+        yield from _change_bounds(k, vma, start, end, pgoff, insert, gone, shifted, shift)
+        if gone is not None:
+            yield from _free_swallowed(k, vma, gone)
+        if vanish < 2:
+            return 0
+        vanish = 1
+        _, after = yield from neighbours(k, vma)
+
+
+def _what_next_becomes(k: Context, vma: Vma, after: Vma, end: int) -> Kernel:
+    """What the new *end* of *vma* does to the next VMA, *after*.  (Part of vma_adjust.)
+
+    Returns how many VMAs vanish (2 if *end* lies beyond *after*), and by how many pages *after* begins later.
+    """
+    next_end = yield after.vm_end
+    if end >= next_end:
+        return 1 + (end > next_end), 0
+    next_start = yield after.vm_start
+    if end > next_start:
+        return 0, end - next_start
+    vm_end = yield vma.vm_end
+    return 0, min(0, end - vm_end)
+
+
+def _import_anon_vma(k: Context, vma: Vma, after: Vma, adjust_next: int) -> Kernel:
+    """See to it that who gains pages has an anon_vma if who loses them has one.  (Part of vma_adjust.)"""
+    exporter, importer = (vma, after) if adjust_next < 0 else (after, vma)
+    anon_vma = yield exporter.anon_vma
+    if anon_vma is None:
+        return
+    already = yield importer.anon_vma
+    if already is None:
+        yield from rmap.anon_vma_clone(k, importer, exporter)
+        yield importer.anon_vma.set(anon_vma)
+
+
+def _change_bounds(
+    k: Context,
+    vma: Vma,
+    start: int,
+    end: int,
+    pgoff: int,
+    insert: Vma | None,
+    gone: Vma | None,
+    shifted: Vma | None,
+    shift: int,
+) -> Kernel:
+    """Take *vma* out of its trees, store its bounds, put it back.  (The middle of vma_adjust.)
+
+    *shifted* is the next VMA if that begins *shift* pages later; *gone*, if it vanishes.  Between the first erasure and
+    the last insertion *vma* is in some of its trees or in none, and its three fields belong to two moments.
+    """
+    mm = yield vma.vm_mm
+    anon_vma = yield vma.anon_vma
+    if anon_vma is None and shifted is not None:
+        anon_vma = yield shifted.anon_vma
+    if anon_vma is not None:
+        yield from k.anon_vma_lock_write(anon_vma)
+        yield from anon_vma_interval_tree_pre_update_vma(k, vma)
+        if shifted is not None:
+            yield from anon_vma_interval_tree_pre_update_vma(k, shifted)
+    yield vma.vm_start.set(start)
+    yield vma.vm_end.set(end)
+    yield vma.vm_pgoff.set(pgoff)
+    if shifted is not None:
+        yield from _shift_start(k, shifted, shift)
+    if gone is not None:
+        yield from __vma_unlink(k, mm, gone)
+    elif insert is not None:
+        yield from __insert_vm_struct(k, mm, insert)
+    if anon_vma is not None:
+        yield from anon_vma_interval_tree_post_update_vma(k, vma)
+        if shifted is not None:
+            yield from anon_vma_interval_tree_post_update_vma(k, shifted)
+        yield from k.anon_vma_unlock_write(anon_vma)
+
+
+def _shift_start(k: Context, vma: Vma, pages: int) -> Kernel:
+    """Let *vma* begin *pages* later, in two stores; its end stays.  (Part of vma_adjust.)"""
+    vm_start = yield vma.vm_start
+    yield vma.vm_start.set(vm_start + pages)
+    vm_pgoff = yield vma.vm_pgoff
+    yield vma.vm_pgoff.set(vm_pgoff + pages)
+
+
+def _free_swallowed(k: Context, vma: Vma, gone: Vma) -> Kernel:
+    """Unlink *gone*, which *vma* now covers, and free it: without the anon_vma lock.  (The end of vma_adjust.)"""
+    anon_vma = yield gone.anon_vma
+    if anon_vma is not None:
+        yield from rmap.anon_vma_merge(k, vma, gone)
+    yield Free(gone)
+
+
+def split_vma(k: Context, mm: Mm, vma: Vma, addr: int, new_below: bool) -> Kernel:
+    """Cut *vma* in two at *addr*; the new VMA is the lower part, or the upper one.  mm/mmap.c:2054 (v3.7)
+
+    Caller holds mmap_sem to write.  Does not count VMAs.
+    """
+    err = yield from __split_vma(k, mm, vma, addr, new_below)
+    return err
+
+
+def __split_vma(k: Context, mm: Mm, vma: Vma, addr: int, new_below: bool) -> Kernel:
+    """Make a VMA for one part of *vma*, link it, then shrink *vma* to the other part.  mm/mmap.c:1983 (v3.7)
+
+    Caller holds mmap_sem to write.  The new part is linked to all anon_vmas before the old one leaves its trees: until
+    then both stand for those pages, and a walk comes to their PTEs twice.  Pages of the part that stays in *vma* are
+    found by no walk while *vma* is out of its trees.
+    """
+    vm_start = yield vma.vm_start
+    vm_end = yield vma.vm_end
+    vm_pgoff = yield vma.vm_pgoff
+    middle = vm_pgoff + addr - vm_start
+    bounds = (vm_start, addr, vm_pgoff) if new_below else (addr, vm_end, middle)
+    new = yield from _copy_of(k, vma, *bounds)
+    yield from rmap.anon_vma_clone(k, new, vma)
+    if new_below:
+        err = yield from vma_adjust(k, vma, addr, vm_end, middle, new)
+    else:
+        err = yield from vma_adjust(k, vma, vm_start, addr, vm_pgoff, new)
+    return err
+
+
+def _copy_of(k: Context, vma: Vma, start: int, end: int, pgoff: int) -> Kernel:
+    """A VMA like *vma* with other bounds, in no tree and no list yet.  Caller holds mmap_sem to write."""
+    mm = yield vma.vm_mm
+    vm_flags = yield vma.vm_flags
+    anon_vma = yield vma.anon_vma
+    bounds = (("vm_start", start), ("vm_end", end), ("vm_pgoff", pgoff))
+    new = yield Alloc(Vma, (("vm_mm", mm), *bounds, ("vm_flags", vm_flags), ("anon_vma", anon_vma)))
+    return new
+
+
+def vma_link(k: Context, mm: Mm, vma: Vma) -> Kernel:
+    """Make *vma* a VMA of *mm*.  Caller holds mmap_sem to write.  mm/mmap.c:459 (v3.7)"""
+    yield from __vma_link(k, mm, vma)
+
+
+def __insert_vm_struct(k: Context, mm: Mm, vma: Vma) -> Kernel:
+    """Make a piece that was split off a VMA of *mm*.  Caller holds mmap_sem to write.  mm/mmap.c:485 (v3.7)"""
+    yield from __vma_link(k, mm, vma)
+
+
+def __vma_link(k: Context, mm: Mm, vma: Vma) -> Kernel:
+    """Put *vma* into its place among the VMAs of *mm*.  Caller holds mmap_sem to write.  mm/mmap.c:451 (v3.7)"""
+    vmas = yield mm.mmap
+    vm_start = yield vma.vm_start
+    at = 0
+    while at < len(vmas):
+        start = yield vmas[at].vm_start
+        if start > vm_start:
+            break
+        at += 1
+    yield mm.mmap.set((*vmas[:at], vma, *vmas[at:]))
+
+
+def __vma_unlink(k: Context, mm: Mm, vma: Vma) -> Kernel:
+    """Take *vma* out of the VMAs of *mm*.  Caller holds mmap_sem to write.  mm/mmap.c:498 (v3.7)"""
+    vmas = yield mm.mmap
+    yield mm.mmap.set(tuple(it for it in vmas if it is not vma))
+
+
+# --- merging VMAs ----------------------------------------------------------------------------------------
+
+
+def vma_merge(
+    k: Context,
+    mm: Mm,
+    prev: Vma | None,
+    addr: int,
+    end: int,
+    vm_flags: int,
+    anon_vma: AnonVma | None,
+    pgoff: int,
+) -> Kernel:
+    """Let a neighbour take over [*addr*, *end*), or both; return who has it, or None.  mm/mmap.c:797 (v3.7)
+
+    Caller holds mmap_sem to write.  *prev* is the last VMA that begins before *addr*.  The range is not mapped
+    (mremap), or lies at an edge of a VMA whose *vm_flags* are about to change (mprotect).
+    """
+    area, after = yield from _followers(k, mm, prev, end)
+    fits = False
+    if after is not None:
+        fits = yield from _fits_before(k, after, end, vm_flags, anon_vma, pgoff + end - addr)
+    if prev is not None:
+        prev_start, prev_end, prev_pgoff = yield from _bounds(k, prev)
+        if prev_end == addr:
+            can = yield from can_vma_merge_after(k, prev, vm_flags, anon_vma, pgoff)
+            if can:
+                if fits:
+                    end = yield from _as_far_as_both(k, prev, after, end)
+                yield from vma_adjust(k, prev, prev_start, end, prev_pgoff, None)
+                return prev
+        if fits and addr < prev_end:
+            yield from vma_adjust(k, prev, prev_start, addr, prev_pgoff, None)
+            return area
+    if fits:
+        _, next_end, next_pgoff = yield from _bounds(k, after)
+        yield from vma_adjust(k, area, addr, next_end, next_pgoff - (end - addr), None)
+        return area
+    return None
+
+
+def _followers(k: Context, mm: Mm, prev: Vma | None, end: int) -> Kernel:
+    """The VMA after *prev*, and the one that could be merged with a range up to *end*.  (Part of vma_merge.)"""
+    vmas = yield mm.mmap
+    vmas = (*vmas[0 if prev is None else vmas.index(prev) + 1 :], None, None)
+    area = after = vmas[0]
+    if area is not None:
+        area_end = yield area.vm_end
+        if area_end == end:
+            after = vmas[1]
+    return area, after
+
+
+def _fits_before(k: Context, after: Vma, end: int, vm_flags: int, anon_vma: AnonVma | None, pgoff: int) -> Kernel:
+    """Whether *after* begins at *end* and may begin earlier.  (Part of vma_merge.)"""
+    start = yield after.vm_start
+    if start != end:
+        return False
+    can = yield from can_vma_merge_before(k, after, vm_flags, anon_vma, pgoff)
+    return can
+
+
+def _as_far_as_both(k: Context, prev: Vma, after: Vma, end: int) -> Kernel:
+    """The end of *after*, if it may become one VMA with *prev*; else *end*.  (Part of vma_merge.)"""
+    first = yield prev.anon_vma
+    second = yield after.anon_vma
+    both = yield from is_mergeable_anon_vma(k, first, second, None)
+    if both:
+        end = yield after.vm_end
+    return end
+
+
+def _bounds(k: Context, vma: Vma) -> Kernel:
+    """vm_start, vm_end and vm_pgoff of *vma*.  Caller holds mmap_sem, to read at least."""
+    vm_start = yield vma.vm_start
+    vm_end = yield vma.vm_end
+    vm_pgoff = yield vma.vm_pgoff
+    return vm_start, vm_end, vm_pgoff
+
+
+def can_vma_merge_before(k: Context, vma: Vma, vm_flags: int, anon_vma: AnonVma | None, vm_pgoff: int) -> Kernel:
+    """Whether pages that end before *vma*, and before offset *vm_pgoff*, may become its first ones.
+
+    Caller holds mmap_sem.  mm/mmap.c:736 (v3.7)
+    """
+    can = yield from _may_merge(k, vma, vm_flags, anon_vma)
+    start = yield vma.vm_pgoff
+    return can and start == vm_pgoff
+
+
+def can_vma_merge_after(k: Context, vma: Vma, vm_flags: int, anon_vma: AnonVma | None, vm_pgoff: int) -> Kernel:
+    """Whether pages that begin after *vma*, at offset *vm_pgoff*, may become its last ones.
+
+    Caller holds mmap_sem.  mm/mmap.c:755 (v3.7)
+    """
+    can = yield from _may_merge(k, vma, vm_flags, anon_vma)
+    vm_start, vm_end, start = yield from _bounds(k, vma)
+    return can and start + vm_end - vm_start == vm_pgoff
+
+
+def _may_merge(k: Context, vma: Vma, vm_flags: int, anon_vma: AnonVma | None) -> Kernel:
+    """What both of the above ask first: is_mergeable_vma (mm/mmap.c:698) and is_mergeable_anon_vma."""
+    flags = yield vma.vm_flags
+    if flags != vm_flags:
+        return False
+    its = yield vma.anon_vma
+    can = yield from is_mergeable_anon_vma(k, anon_vma, its, vma)
+    return can
+
+
+def is_mergeable_anon_vma(k: Context, first: AnonVma | None, second: AnonVma | None, vma: Vma | None) -> Kernel:
+    """Whether VMAs with these anon_vmas may become one: the same, or only one, unless *vma* was forked.
+
+    Caller holds mmap_sem.  mm/mmap.c:710 (v3.7)
+    """
+    if first is None or second is None:
+        if vma is None:
+            return True
+        chain = yield vma.anon_vma_chain
+        if len(chain) == 1:
+            return True
+    return first is second
 
 
 # --- sharing a neighbour's anon_vma ----------------------------------------------------------------------

@@ -34,6 +34,14 @@ def pte_numa(pte: Pte | None) -> bool:
     return pte is not None and pte.kind == "prot_none"
 
 
+def pte_modify(pte: Pte) -> Pte:
+    """The same page with a private mapping's protection: read-only, accessible, and as dirty as before.
+
+    arch/x86/include/asm/pgtable.h:318 (v3.7)
+    """
+    return pte._replace(kind="present", write=False)
+
+
 def is_migration_entry(pte: Pte | None) -> bool:
     """A page that was mapped here is on its way to another frame.  include/linux/swapops.h:111 (v3.7)"""
     return pte is not None and pte.kind == "migration"
@@ -47,9 +55,9 @@ def is_swap_entry(pte: Pte | None) -> bool:
     return pte is not None and pte.kind == "swap"
 
 
-def is_write_migration_entry(pte: Pte) -> bool:
+def is_write_migration_entry(pte: Pte | None) -> bool:
     """The page that was mapped here was writable.  include/linux/swapops.h:117 (v3.7)"""
-    return pte.kind == "migration" and pte.write
+    return pte is not None and pte.kind == "migration" and pte.write
 
 
 def make_migration_entry_read(pte: Pte) -> Pte:

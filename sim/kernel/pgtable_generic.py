@@ -1,11 +1,25 @@
-"""Clearing a PTE and flushing it.  mm/pgtable-generic.c"""
+"""Changing a PTE that the hardware uses.  mm/pgtable-generic.c, and include/asm-generic/pgtable.h"""
 
 from __future__ import annotations
 
 from sim.context import Context
 from sim.kernel.tlb import flush_tlb_page
 from sim.ops import Field, Kernel, Wrprotect
-from sim.structs import Vma
+from sim.structs import Pte, Vma
+
+
+def ptep_modify_prot_start(k: Context, pte: Field) -> Kernel:
+    """Take a PTE out, so that no hardware sets its dirty bit while it is changed; return what stood there.
+
+    Caller holds the ptl; without it others see an empty PTE.  include/asm-generic/pgtable.h:339 (v3.7)
+    """
+    old = yield pte.xchg(None)
+    return old
+
+
+def ptep_modify_prot_commit(k: Context, pte: Field, entry: Pte) -> Kernel:
+    """Put the changed PTE back.  Caller holds the ptl.  include/asm-generic/pgtable.h:350 (v3.7)"""
+    yield pte.set(entry)
 
 
 def ptep_set_wrprotect(k: Context, pte: Field) -> Kernel:

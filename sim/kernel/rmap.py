@@ -225,6 +225,18 @@ def unlink_anon_vmas(k: Context, vma: Vma) -> Kernel:
         yield from anon_vma_chain_free(k, avc)
 
 
+def anon_vma_merge(k: Context, vma: Vma, next_vma: Vma) -> Kernel:
+    """Unlink *next_vma*, whose pages *vma* has taken over.  include/linux/rmap.h:140 (v3.7)
+
+    Caller holds mmap_sem to write, and not the anon_vma lock, which this takes.  Both have the same anon_vma.
+    """
+    mine = yield vma.anon_vma
+    other = yield next_vma.anon_vma
+    if mine is not other:
+        yield Bug("kernel bug", f"{vma} swallows {next_vma}, whose pages belong to {other}", (vma, next_vma))
+    yield from unlink_anon_vmas(k, next_vma)
+
+
 def page_mapped(k: Context, page: Page) -> Kernel:
     """Whether any PTE maps *page*.  Takes nothing: the answer may be old at once.  include/linux/mm.h:854 (v3.7)"""
     mapcount = yield page._mapcount

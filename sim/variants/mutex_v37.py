@@ -17,9 +17,11 @@ VERDICTS = {
     "numa02": "safe",
     "numa_only": "safe",
     "one_page": "safe",
+    "relative_adjusts": "safe",
     "stack_grows": "safe",
     "two_migrators": "safe",
     "unbalanced_unlock": "safe",
+    "vma_splits": "safe",
 }
 
 

@@ -18,7 +18,9 @@ VERDICTS = {
     "numa02": "unsafe",
     "numa_only": "unsafe",
     "one_page": "unsafe",
+    "relative_adjusts": "unsafe",
     "stack_grows": "unsafe",
     "two_migrators": "unsafe",
     "unbalanced_unlock": "unsafe",
+    "vma_splits": "unsafe",
 }

@@ -19,9 +19,11 @@ VERDICTS = {
     "numa02": "safe",
     "numa_only": "safe",
     "one_page": "safe",
+    "relative_adjusts": "unsafe",
     "stack_grows": "unsafe",
     "two_migrators": "safe",
     "unbalanced_unlock": "safe",
+    "vma_splits": "unsafe",
 }
 
 
