@@ -6,8 +6,7 @@ The functions of a fault run with mmap_sem held, in a fault only to read: VMAs s
 other faults of the process go on.  The PTE is read without its lock first, so each path takes the page table's
 lock (ptl), looks again, and leaves the PTE alone if somebody was faster; the access is then tried again.
 
-Left out: files, the shared zero page (a read fault gets a frame of its own too) and copy on write between
-processes.
+Left out: files, and the shared zero page (a read fault gets a frame of its own too).
 """
 
 from __future__ import annotations
@@ -40,13 +39,14 @@ from sim.kernel.rmap import (
     do_page_add_anon_rmap,
     page_add_new_anon_rmap,
     page_dup_rmap,
+    page_move_anon_rmap,
     page_remove_rmap,
     unlink_anon_vmas,
 )
 from sim.kernel.swap import get_page, put_page
 from sim.kernel.swapops import migration_entry_to_page
 from sim.kernel.tlb import flush_tlb_mm, flush_tlb_mm_range, flush_tlb_page
-from sim.ops import Alloc, Bug, Field, Free, Kernel, Point
+from sim.ops import Alloc, Bug, CopyPage, Field, Free, Kernel, Point
 from sim.structs import PTRS_PER_PTE, VM_GROWSDOWN, VM_LOCKED, VM_WRITE, Mm, Page, PageTable, Pte, SwapSlot, Vma
 from sim.sync import lock_page, spin_lock, spin_lock_nested, spin_unlock, trylock_page, unlock_page
 
@@ -246,11 +246,12 @@ def _map_swapped_page(
 
 
 def do_wp_page(k: Context, vma: Vma, address: int, table: PageTable, pte: Field, orig_pte: Pte) -> Kernel:
-    """A write met a read-only PTE: make it writable, if nobody else maps the page.  mm/memory.c:2525 (v3.7)
+    """A write met a read-only PTE: make it writable if nobody else has the page, else copy the page.
 
     Caller holds mmap_sem, to read at least, and the ptl, which this gives back.  Takes the page's lock, so that
-    nobody migrates it meanwhile; if that means sleeping, without the ptl and with a reference.
-    A page with two mappings would be copied; that is not modelled.
+    nobody migrates it meanwhile; if that means sleeping, without the ptl and with a reference.  A page that has become
+    this process's alone moves to the VMA's own anon_vma, so that walks need not visit relatives.
+    mm/memory.c:2525 (v3.7)
     """
     page = orig_pte.page
     locked = yield from trylock_page(page)
@@ -267,11 +268,40 @@ def do_wp_page(k: Context, vma: Vma, address: int, table: PageTable, pte: Field,
             return
         yield from put_page(k, page)
     alone = yield from swapfile.reuse_swap_page(k, page)
-    if not alone:
-        yield Bug("kernel bug", f"{k.current} writes to {page}, which is shared: copy on write is missing", (page,))
+    if alone:
+        yield from page_move_anon_rmap(k, page, vma, address)
+        yield from unlock_page(page)
+        yield from ptep_set_access_flags(k, vma, address, pte, orig_pte._replace(write=True, dirty=True))
+        yield from spin_unlock(table.ptl)
+        return
     yield from unlock_page(page)
-    yield from ptep_set_access_flags(k, vma, address, pte, orig_pte._replace(write=True, dirty=True))
+    yield from get_page(k, page)
     yield from spin_unlock(table.ptl)
+    yield from _copy_on_write(k, vma, address, table, pte, orig_pte)
+
+
+def _copy_on_write(k: Context, vma: Vma, address: int, table: PageTable, pte: Field, orig_pte: Pte) -> Kernel:
+    """Give the VMA a copy of the page of *orig_pte* to write to.  (The second half of do_wp_page.)
+
+    Caller holds mmap_sem, to read at least, no spinlock, and a reference to the old page, which this gives back.
+    The page is copied without a lock, so the PTE is looked at again under the ptl.  The old page's mapping goes last:
+    once a relative sees that the page is its alone it writes there, and no TLB may then read it for this VMA.
+    """
+    old = orig_pte.page
+    yield from anon_vma_prepare(k, vma)
+    new = yield from alloc_pages_node(k, k.node)
+    yield CopyPage(new, old)
+    yield from spin_lock(table.ptl)
+    entry = yield pte
+    if entry == orig_pte:
+        yield from k.ptep_clear_flush(vma, address, pte)
+        yield from page_add_new_anon_rmap(k, new, vma, address)
+        yield pte.set(Pte("present", new, True, True))
+        yield from page_remove_rmap(k, old)
+        new = old  # the PTE's reference goes
+    yield from put_page(k, new)
+    yield from spin_unlock(table.ptl)
+    yield from put_page(k, old)
 
 
 def ptep_set_access_flags(k: Context, vma: Vma, address: int, pte: Field, entry: Pte) -> Kernel:

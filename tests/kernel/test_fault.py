@@ -188,17 +188,6 @@ def test_a_write_to_a_read_only_pte_makes_it_writable(alone: Any) -> None:
     assert it.points == ["fault", "page_fault_entry", "tlb_flush"]
 
 
-def test_a_write_to_a_shared_page_is_not_modelled(alone: Any) -> None:
-    b = Builder()
-    heap = b.vma(b.mm(), "heap", 0, 8)
-    page = b.page(heap, 0, node=0)
-    it = alone(b.memory)
-    it.memory[it.get(Mm("P").pmd[0]).pte[0]] = Pte("present", page, False)
-    it.memory[page._mapcount] = 1
-    with pytest.raises(Violation, match="copy on write is missing"):
-        it.call(user_write(it.k, 0))
-
-
 def test_a_writer_sleeps_for_the_page_lock_without_the_ptl() -> None:
     """Somebody has locked the page; the ptl is given back before the sleep, and the PTE looked at again after it."""
 
