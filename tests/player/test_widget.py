@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from sim.engines.stepper import replay
+from tests.player.conftest import MOVE, film_of
+from vizlib.film import film
+from vizlib.player import live
 from vizlib.player.bundle import modules, script
 from vizlib.player.widget import Player
 from vizlib.renderers import html
@@ -186,3 +190,47 @@ def frames(page: Page, count: int) -> None:
         "n => new Promise(done => { const tick = () => n-- > 0 ? requestAnimationFrame(tick) : done(); tick(); })",
         count,
     )
+
+
+def test_the_kernel_makes_the_step_that_the_page_asks_for(move: Film) -> None:
+    """The answer is the film of that schedule; a step that cannot be made is answered with the reason."""
+    player = Player(move)
+    answers: list[dict[str, Any]] = []
+    player.send = answers.append  # type: ignore[method-assign]
+    player._asked(None, {"kind": "step", "id": 7, "schedule": "b3a2", "task": "migrator", "choice": None}, [])
+    player._asked(None, {"kind": "step", "id": 8, "schedule": "b3a2", "task": "ipi@cpu0", "choice": None}, [])
+    assert [it["id"] for it in answers] == [7, 8]
+    assert answers[0]["film"]["run_name"] == "one_page?rounds=3 mutex_v37 b3a3"
+    assert (
+        answers[0]["film"]["steps"][-1]["sentence"]
+        == film(replay("one_page?rounds=3 mutex_v37 b3a3"))["steps"][-1]["sentence"]
+    )
+    assert "who could run: a = migrator, b = worker" in answers[1]["error"]
+
+
+def test_the_places_do_not_change_while_the_reader_steps() -> None:
+    """What a later step will show has its place from the start."""
+    places = []
+    for schedule in ("", "b3", "b3a40", "b3a46b5"):
+        made = live.step(film_of(MOVE), None, schedule, "migrator", None)
+        places.append([(it["id"], it["x"], it["y"], it["w"], it["h"]) for it in made["panels"]])
+    assert places[0] == places[1] == places[2] == places[3]
+
+
+@pytest.mark.browser
+def test_take_over_in_jupyterlab(jupyter_lab: Any, open_notebook: Callable[[str], Any], move_name: str) -> None:
+    """A click on a task lets it step; the run branches off and Python knows the run that was tried."""
+    notebook = open_notebook(jupyter_lab.write("take.ipynb", CELL.format(name=move_name)))
+    notebook.run_all()
+    cell = notebook.cell(0)
+    player = shown(cell)
+    cell.get_by_role("slider").fill("5")
+    expect(player).to_have_attribute("data-step", "5")
+    cell.locator(".rmw-let[data-let='worker']").click()
+    expect(player).to_have_attribute("data-step", "6")
+    expect(player).to_have_attribute("data-steps", "6")
+    cell.locator(".rmw-let[data-let='migrator']").click()
+    expect(player).to_have_attribute("data-steps", "7")
+    wait_for_kernel(notebook, "player.runs[-1]['run_name']", "'one_page?rounds=3 mutex_v37 b3a2ba'")
+    cell.locator("[data-action=branches]").click()
+    expect(cell.locator(".rmw-branches li")).to_have_count(2)

@@ -4,6 +4,7 @@ import { opened } from "./address.js";
 import { Compare } from "./compare.js";
 import { html } from "./dom.js";
 import { FilmError } from "./film.js";
+import { Kernel } from "./kernel.js";
 import { Player } from "./view.js";
 
 /** @typedef {import("./view.js").Options} Options */
@@ -56,7 +57,13 @@ function refuse(host, error) {
 
 /** What anywidget calls for each view of the widget; it returns how to clean up. */
 function render({ model, el }) {
+  const kernel = new Kernel(model);
   const player = mount(el, model.get("film"), {
+    driver: kernel,
+    onRuns: (runs) => {
+      model.set("runs", runs);
+      model.save_changes();
+    },
     step: model.get("step"),
     speed: model.get("speed"),
     theme: model.get("theme"),
@@ -82,6 +89,7 @@ function render({ model, el }) {
   return () => {
     model.off("change:step", onStep);
     model.off("change:playing", onPlaying);
+    kernel.destroy();
     player.destroy();
   };
 }

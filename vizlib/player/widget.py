@@ -12,8 +12,10 @@ from typing import Any
 import anywidget
 import traitlets
 
+from sim.errors import UserError
+from sim.variants import Variant
 from vizlib import theme
-from vizlib.player import bundle
+from vizlib.player import bundle, live
 from vizlib.player.films import checked
 
 
@@ -29,6 +31,11 @@ class Player(anywidget.AnyWidget):
         speed: how fast it plays at first; 1 leaves time to read each sentence.
         theme: ``auto`` follows JupyterLab; ``light`` or ``dark`` do not.
         prediction: what the reader predicted; it stands beside what changed.
+        runs: the runs that the reader tried by letting tasks step: for each its ``name`` and ``run_name``, the number
+            of its ``parent`` and the last step ``at`` which it is still the same.
+
+    The reader may take over at any step: a click on a task lets it step, and the run branches off there.  Without a
+    world in the film (``hands``) the kernel makes that step; *variant* is then needed if it is the reader's own.
 
     Raises:
         ValueError: if *film* is none, or of another version.
@@ -44,8 +51,24 @@ class Player(anywidget.AnyWidget):
     theme = traitlets.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
     prediction = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, film: Mapping[str, Any], **traits: Any) -> None:
+    runs: Any = traitlets.List().tag(sync=True)
+
+    def __init__(self, film: Mapping[str, Any], *, variant: Variant | None = None, **traits: Any) -> None:
         super().__init__(film=checked(film), **traits)
+        self._variant = variant
+        self.on_msg(self._asked)
+
+    def _asked(self, _: Any, message: Mapping[str, Any], buffers: Any) -> None:
+        """The page asks for a step: answer with the film that has it at its end, or with what is wrong."""
+        if message.get("kind") != "step":
+            return
+        try:
+            film = live.step(
+                self.film, self._variant, str(message["schedule"]), str(message["task"]), message.get("choice")
+            )
+            self.send({"id": message["id"], "film": film})
+        except UserError as error:
+            self.send({"id": message["id"], "error": str(error)})
 
     @property
     def steps(self) -> int:
