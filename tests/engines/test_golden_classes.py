@@ -15,9 +15,7 @@ from typing import Any
 
 import pytest
 
-from sim.engines.checker_tables import Tables
-from sim.ops import Acquire, Add, AddUnless, Field, Release, Until
-from tests.engines.test_golden import (
+from sim.bench.protocol import (
     ANON_VMA_LOCK,
     NONE,
     Cell,
@@ -30,6 +28,8 @@ from tests.engines.test_golden import (
     set_pte,
     touch,
 )
+from sim.engines.checker_tables import Tables
+from sim.ops import Acquire, Add, AddUnless, Field, Release, Until
 from tests.engines.toys import MUTEX, T, toy
 
 #: What a step reads, and what it may write.

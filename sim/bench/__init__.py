@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import simpy
 
+from sim.bench import spin
 from sim.engines import quick, timed
 from sim.engines.checker import check
 from sim.engines.costs import row_of
@@ -34,6 +35,8 @@ def bench(progress: Callable[..., None] | None = None) -> dict[str, Any]:
     result["whole"] = _whole()
     tell("the checker")
     result["checker"] = [_checker("one_page", VARIANT), _checker("stack_grows", "rfc_remap_unlocked")]
+    tell("the checker against Spin")
+    result["spin"] = _spin()
     tell("the player")
     result["player"] = _player()
     return result
@@ -58,6 +61,7 @@ def table(data: dict[str, Any]) -> str:
         f" {it['seconds']:.2f} s | | {it['states_per_second']:,.0f} states/s |"
         for it in data["checker"]
     ]
+    rows += _spin_rows(data.get("spin", {}))
     player = data["player"]
     if "p95_ms" in player:
         rows.append(f"| player, script time a frame, 95th percentile | {player['p95_ms']:.2f} ms | 4 ms | |")
@@ -66,6 +70,29 @@ def table(data: dict[str, Any]) -> str:
     else:
         rows.append(f"| player | not measured: {player['why']} | | |")
     return "\n".join(rows)
+
+
+def _spin_rows(data: dict[str, Any]) -> list[str]:
+    if "why" in data:
+        return [f"| checker against Spin | not measured: {data['why']} | | |"]
+    return [
+        f"| checker, a protocol with {it['states']:,} states, process start to verdict | {it['seconds']:.2f} s"
+        f" | Spin, gcc -O2 and search: {it['spin_seconds']:.2f} s | {it['ratio']:.2f} (3 wanted) |"
+        for it in data.get("sizes", ())
+    ]
+
+
+def _spin() -> dict[str, Any]:
+    if missing := spin.missing():
+        return {"why": f"{missing} not found"}
+    sizes = []
+    for size in spin.SIZES:
+        its = [spin.race(*size) for _ in range(2)]
+        seconds, spin_seconds = min(it.seconds for it in its), min(it.spin_seconds for it in its)
+        its_size = dict(zip(("pages", "users", "rounds"), size, strict=True))
+        measured = {"states": its[0].states, "seconds": seconds, "spin_seconds": spin_seconds}
+        sizes.append(its_size | measured | {"ratio": spin_seconds / seconds})
+    return {"sizes": sizes}
 
 
 def _best(measure: Callable[[], object], times: int = 3) -> float:
