@@ -54,7 +54,7 @@ CLOCKS_AND_CHANCE = ("asyncio", "datetime", "random", "secrets", "simpy", "threa
 
 # A browser (JupyterLite) has neither numpy nor matplotlib; only these draw with them.
 HEAVY = ("numpy", "matplotlib", "pandas", "scipy")
-MAY_LOAD_HEAVY = ("vizlib.renderers.mpl", "vizlib.charts", "course")
+MAY_LOAD_HEAVY = ("vizlib.renderers.mpl", "vizlib.renderers.movie", "vizlib.charts", "course")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ lanes.py           what each thread held and waited for, over the whole run
 sources.py         source lines of our coroutines, each function once
 film.py            a trace becomes a film: scenes, sentences, lanes, source lines
 chrome/            what a still shows around the machine; a player has text of its own for it
-renderers/         text (terminal), mpl (PNG, SVG), html (one offline file)
+renderers/         text (terminal), mpl (PNG, SVG), movie (GIF, MP4), html (one offline file)
 player/            the moving picture, in JavaScript
 showcase.py        a run to look at, for whoever names no schedule
 charts.py          curves, profile bars and lanes with matplotlib

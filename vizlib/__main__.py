@@ -187,6 +187,21 @@ def _html_with_hands(trace: Trace, step: int | None, dark: bool, part: Path) -> 
     part.write_text(page(film(trace, open_at=step, hands=True)), encoding="utf-8")
 
 
+def _trace_file(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
+    trace.save(part)
+
+
+def _movie(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
+    from vizlib.renderers.movie import gif, mp4
+
+    def progress(done: int, of: int) -> None:
+        end = "\n" if done == of else ""
+        print(f"\r{done} of {of} pictures", end=end, file=sys.stderr, flush=True) if sys.stderr.isatty() else None
+
+    write = mp4 if part.suffix == ".mp4" else gif
+    write(trace, part, "dark" if dark else "light", progress=progress)
+
+
 def _picture(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
     from vizlib.renderers.mpl import render, save
 
@@ -198,6 +213,9 @@ WRITERS: dict[str, Callable[[Trace, int | None, bool, Path], None]] = {
     ".html": _html,
     ".svg": _picture,
     ".png": _picture,
+    ".gif": _movie,
+    ".mp4": _movie,
+    ".json": _trace_file,
 }
 
 
