@@ -119,7 +119,7 @@ def _percentile(values: list[float], percent: int) -> float:
 PAGES = 16
 
 
-def made_up_film(steps: int = 2000) -> Film:
+def made_up_film(steps: int = 600) -> Film:
     """A film of *steps* steps and 64 marks: 16 PTEs, 16 frames and 16 pages on them, 16 TLB slots."""
     panels = [
         _panel(name, column * 286, row * 130, height)
