@@ -43,7 +43,7 @@ def test_the_call_chains_are_the_mails() -> None:
         assert chain.endswith(f"mutex_lock {MAIL[branch.site]} {TAIL}")
 
 
-def no_lock(k: object, anon_vma: object) -> Kernel:
+def no_lock(k: object, anon_vma: object, *flags: object) -> Kernel:
     """A lock that is none."""
     yield from ()
 
@@ -58,7 +58,7 @@ def test_without_the_lock_of_the_remap_walk_its_branch_is_gone() -> None:
 def test_without_the_lock_of_the_unmap_walk_its_branch_is_gone() -> None:
     """The other half of the fix, alone: all that is left comes from the remap walk."""
 
-    def page_lock(k: object, page: object) -> Kernel:
+    def page_lock(k: object, page: object, flags: object) -> Kernel:
         anon_vma = yield page.mapping  # type: ignore[attr-defined]
         return anon_vma
 
