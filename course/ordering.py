@@ -41,7 +41,7 @@ def clear_without_flush(k: Context, vma: Vma, address: int, pte: Field) -> Kerne
 
 
 def _copy(k: Context, page: Page, newpage: Page) -> Kernel:
-    yield from migrate_page_copy(k, newpage, page)
+    yield from migrate_page_copy(k, None, newpage, page)
 
 
 def _flush(k: Context, page: Page, newpage: Page) -> Kernel:

@@ -7,6 +7,7 @@ another tree.
 ======================  ==============================  ===========================================
 file                    kernel file                     what it is about
 ======================  ==============================  ===========================================
+compaction.py           mm/compaction.c                 moving pages out of the way of a large block
 exit.py                 kernel/exit.c                   a process ends
 fault.py                arch/x86/mm/fault.c             a page fault, from the hardware to its VMA
 filemap.py              mm/filemap.c                    finding a page in a page cache without a lock
@@ -14,7 +15,10 @@ fork.py                 kernel/fork.c                   a child gets a copy of i
 interval_tree.py        mm/interval_tree.c              the tree of VMAs in an anon_vma
 madvise.py              mm/madvise.c                    a process needs pages no longer
 memory.py               mm/memory.c                     page tables: faults, fork, unmapping
+memory_hotplug.py       mm/memory_hotplug.c             emptying memory that is to be taken out
+mempolicy.py            mm/mempolicy.c                  mbind, and moving another process's pages
 migrate.py              mm/migrate.c                    moving a page to another frame
+mlock.py                mm/mlock.c                      pages that must stay in memory
 mmap.py                 mm/mmap.c                       VMAs: finding, growing, splitting, unmapping
 mprotect.py             mm/mprotect.c                   taking rights away from a range of pages
 page_alloc.py           mm/page_alloc.c                 frames come and go
@@ -30,12 +34,12 @@ swap_state.py           mm/swap_state.c                 the swap cache: pages th
 swapfile.py             mm/swapfile.c                   swap slots and who refers to them
 swapops.py              include/linux/swapops.h         migration entries
 tlb.py                  arch/x86/mm/tlb.c               flushing one page from every TLB
-vmscan.py               mm/vmscan.c                     taking a page off the LRU and back
+vmscan.py               mm/vmscan.c                     taking a page off the LRU and back; reclaim
 numacore/memory.py      mm/memory.c of numa/core v18    a NUMA fault serves 2 MB
 numacore/migrate.py     mm/migrate.c of numa/core v18   moving a page that the wrong node uses
 v38/pgtable_generic.py  mm/pgtable-generic.c of 3.8     a flush only where a TLB may hold the entry
 ======================  ==============================  ===========================================
 
 Of a kernel function only what touches shared state is here, and only for anonymous 4 KiB pages:
-no file pages, huge pages, KSM, memory cgroups, mlock or statistics.  Addresses are virtual page numbers.
+no file pages, huge pages, KSM, memory cgroups or statistics.  Addresses are virtual page numbers.
 """

@@ -25,6 +25,7 @@ from typing import Final
 from sim.context import Context
 from sim.kernel import memory, mmap
 from sim.kernel.page_alloc import alloc_pages_node
+from sim.kernel.pagemap import page_freeze_refs, page_unfreeze_refs
 from sim.kernel.pgtable import is_migration_entry, pmd_offset, pte_offset_map
 from sim.kernel.rmap import (
     SWAP_AGAIN,
@@ -38,11 +39,11 @@ from sim.kernel.rmap import (
     rmap_walk,
     try_to_unmap,
 )
-from sim.kernel.swap import get_page, get_page_unless_zero, put_page
+from sim.kernel.swap import get_page, get_page_unless_zero, page_mapping, put_page
 from sim.kernel.swapops import migration_entry_to_page
 from sim.kernel.vmscan import isolate_lru_page, putback_lru_page
 from sim.ops import Bug, CopyPage, Kernel, Point
-from sim.structs import Mm, Page, PageTable, Pte, Vma
+from sim.structs import Mm, Page, PageTable, Pte, SwapSlot, Vma
 from sim.sync import (
     down_read,
     lock_page,
@@ -134,51 +135,69 @@ def migration_entry_wait(k: Context, mm: Mm, pmd: PageTable, address: int) -> Ke
 # --- one page ------------------------------------------------------------------------------------------------------
 
 
-def migrate_page_move_mapping(k: Context, newpage: Page, page: Page) -> Kernel:
+def migrate_page_move_mapping(k: Context, mapping: SwapSlot | None, newpage: Page, page: Page) -> Kernel:
     """May the frame be copied?  Only if its one reference is the isolation's; else -EAGAIN.
 
-    Caller holds both page locks.  For a page in no page cache this is all that there is to move; a page of the swap
-    cache would be allowed two references.  mm/migrate.c:278 (v3.7)
+    A page of the swap cache (then *mapping* is its slot) has the cache's reference too.  It is frozen at those two, so
+    that nobody gets it while *newpage* takes its place there.  Caller holds both page locks.  mm/migrate.c:278 (v3.7)
     """
-    count = yield page._count
-    if count != 1:
+    if mapping is None:
+        count = yield page._count
+        return 0 if count == 1 else -EAGAIN
+    frozen = yield from page_freeze_refs(k, page, 2)
+    if not frozen:
         return -EAGAIN
+    yield from get_page(k, newpage)
+    yield newpage.private.set(mapping)
+    yield mapping.page_tree.set(newpage)
+    yield from page_unfreeze_refs(k, page, 1)
     return 0
 
 
-def migrate_page_copy(k: Context, newpage: Page, page: Page) -> Kernel:
-    """Copy the 4 KiB, and the flags that matter (none here).  Caller holds both page locks.  mm/migrate.c:408 (v3.7)"""
+def migrate_page_copy(k: Context, mapping: SwapSlot | None, newpage: Page, page: Page) -> Kernel:
+    """Copy the 4 KiB, and of a page in the swap cache whether it is dirty.
+
+    Caller holds both page locks.  The other flags mean nothing here; the kernel need not be told of *mapping*, because
+    it clears and copies all flags of any page.  mm/migrate.c:408 (v3.7)
+    """
     yield CopyPage(newpage, page)
+    if mapping is not None:
+        dirty = yield page.PG_dirty
+        yield newpage.PG_dirty.set(dirty)
+        yield page.private.set(None)
 
 
-def migrate_page(k: Context, newpage: Page, page: Page) -> Kernel:
+def migrate_page(k: Context, mapping: SwapSlot | None, newpage: Page, page: Page) -> Kernel:
     """Copy *page* to *newpage* unless somebody else uses it.  Caller holds both page locks.  mm/migrate.c:479 (v3.7)"""
-    rc = yield from migrate_page_move_mapping(k, newpage, page)
+    rc = yield from migrate_page_move_mapping(k, mapping, newpage, page)
     if rc != 0:
         return rc
-    yield from migrate_page_copy(k, newpage, page)
+    yield from migrate_page_copy(k, mapping, newpage, page)
     return 0
 
 
-def move_to_new_page(k: Context, newpage: Page, page: Page) -> Kernel:
+def move_to_new_page(k: Context, newpage: Page, page: Page, remap_swapcache: bool) -> Kernel:
     """Copy an unmapped page and map the copy in its place; return 0, or -EAGAIN with nothing changed.
 
-    Caller holds the lock of *page*, and no PTE maps it.  Takes the lock of *newpage*, which nobody else knows, so
-    that it cannot fail; holds it over the copy and the remap walk.  mm/migrate.c:633 (v3.7)
+    Without *remap_swapcache* there is no remap walk: the page had an anon_vma once, which may be gone.  Caller holds
+    the lock of *page*, and no PTE maps it.  Takes the lock of *newpage*, which nobody else knows, so that it cannot
+    fail; holds it over the copy and the remap walk.  mm/migrate.c:633 (v3.7)
     """
     locked = yield from trylock_page(newpage)
     if not locked:
         yield Bug("kernel bug", f"somebody else has locked the new page {newpage}", (newpage,))
     index = yield page.index
     yield newpage.index.set(index)
-    mapping = yield page.mapping
-    yield newpage.mapping.set(mapping)
+    anon_vma = yield page.mapping
+    yield newpage.mapping.set(anon_vma)
 
-    rc = yield from migrate_page(k, newpage, page)
+    mapping = yield from page_mapping(k, page)
+    rc = yield from migrate_page(k, mapping, newpage, page)
     if rc != 0:
         yield newpage.mapping.set(None)
     else:
-        yield from remove_migration_ptes(k, page, newpage)
+        if remap_swapcache:
+            yield from remove_migration_ptes(k, page, newpage)
         yield page.mapping.set(None)
     yield from unlock_page(newpage)
     return rc
@@ -189,7 +208,7 @@ def __unmap_and_move(k: Context, page: Page, newpage: Page, force: bool, mode: s
 
     Takes the lock of *page*, sleeping for it only if *force* and *mode* allow that, and holds it to the end: a
     migration entry must name a locked page.  Pins the anon_vma, which no mapping keeps alive between the two walks.
-    mm/migrate.c:681 (v3.7)
+    A page of the swap cache that nobody maps moves all the same, but by no walk.  mm/migrate.c:681 (v3.7)
     """
     locked = yield from trylock_page(page)
     if not locked:
@@ -199,18 +218,22 @@ def __unmap_and_move(k: Context, page: Page, newpage: Page, force: bool, mode: s
 
     rc = -EAGAIN
     anon_vma = None
+    remap_swapcache = True
     mapping = yield page.mapping
     if mapping is not None:
         anon_vma = yield from page_get_anon_vma(k, page)
-        if anon_vma is None:  # nobody maps it: it is about to be freed
-            yield from unlock_page(page)
-            return rc
+        if anon_vma is None:  # nobody maps it: it is about to be freed, unless it is in the swap cache
+            cached = yield from page_mapping(k, page)
+            if cached is None:
+                yield from unlock_page(page)
+                return rc
+            remap_swapcache = False
         yield from try_to_unmap(k, page, TTU_MIGRATION | TTU_IGNORE_MLOCK | TTU_IGNORE_ACCESS)
 
     mapped = yield from page_mapped(k, page)
     if not mapped:
-        rc = yield from move_to_new_page(k, newpage, page)
-    if rc != 0:
+        rc = yield from move_to_new_page(k, newpage, page, remap_swapcache)
+    if rc != 0 and remap_swapcache:
         yield from remove_migration_ptes(k, page, page)
 
     if anon_vma is not None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from sim.context import Context
+from sim.kernel import mlock, swapfile
 from sim.kernel.interval_tree import (
     anon_vma_interval_tree_insert,
     anon_vma_interval_tree_iter_first,
@@ -29,8 +30,8 @@ from sim.kernel.swap import lru_cache_add_lru, put_page
 from sim.kernel.swapops import make_migration_entry
 from sim.locks import holders
 from sim.ops import Alloc, Bug, Free, Kernel, KernelFunction, Point
-from sim.structs import AnonVma, AnonVmaChain, Mm, Page, Vma
-from sim.sync import rcu_read_lock, rcu_read_unlock, spin_lock, spin_unlock
+from sim.structs import VM_LOCKED, AnonVma, AnonVmaChain, Mm, Page, Pte, Vma
+from sim.sync import down_read_trylock, rcu_read_lock, rcu_read_unlock, spin_lock, spin_unlock, up_read
 
 #: May an allocation sleep, and go looking for memory to free?  include/linux/gfp.h:103 (v3.7)
 GFP_NOWAIT, GFP_KERNEL = "nowait", "kernel"
@@ -388,7 +389,7 @@ def page_check_address(k: Context, page: Page, mm: Mm, address: int) -> Kernel:
 
 
 def try_to_unmap(k: Context, page: Page, flags: int) -> Kernel:
-    """Replace every PTE of *page* by a migration entry (``TTU_MIGRATION`` in *flags*).
+    """Replace every PTE of *page* by a migration entry (``TTU_MIGRATION`` in *flags*) or by its swap entry.
 
     Caller holds the page lock.  Whether it worked the caller sees by ``page_mapped``, which it tests itself; the
     kernel tests it here as well, for callers that want to know.  mm/rmap.c:1630 (v3.7)
@@ -425,11 +426,13 @@ def try_to_unmap_anon(k: Context, page: Page, flags: int) -> Kernel:
 
 
 def try_to_unmap_one(k: Context, page: Page, vma: Vma, address: int, flags: int) -> Kernel:
-    """Put a migration entry where *vma* maps *page*, if it does.
+    """Put an entry where *vma* maps *page*, if it does.
 
+    For a page in the swap cache that is its swap entry, also if it is to migrate; for any other a migration entry.
     Caller holds the page lock and the anon_vma lock.  Takes the ptl, and holds it over the TLB flush: from the
     clearing of the PTE until the entry is stored there is no PTE at all, and no fault may see that without the ptl.
-    mm/rmap.c:1194 (v3.7)
+    Without ``TTU_IGNORE_MLOCK`` a page of a locked VMA stays.  There is no accessed bit here, so nothing stands for
+    ``TTU_IGNORE_ACCESS``.  mm/rmap.c:1194 (v3.7)
     """
     yield Point("pte_visit_unmap")
     mm = yield vma.vm_mm
@@ -437,13 +440,47 @@ def try_to_unmap_one(k: Context, page: Page, vma: Vma, address: int, flags: int)
     if found is None:
         return SWAP_AGAIN
     pte, table = found
+    if not flags & TTU_IGNORE_MLOCK:
+        vm_flags = yield vma.vm_flags
+        if vm_flags & VM_LOCKED:
+            yield from spin_unlock(table.ptl)
+            ret = yield from _out_mlock(k, page, vma)
+            return ret
     old = yield from k.ptep_clear_flush(vma, address, pte)
-    entry = yield from make_migration_entry(k, page, old.write)
+    slot = yield page.private
+    if slot is not None:
+        if old.dirty:
+            yield page.PG_dirty.set(True)
+        yield from swapfile.swap_duplicate(k, slot)
+        entry = Pte("swap", slot, False)
+    else:
+        if not flags & TTU_MIGRATION:
+            yield Bug("kernel bug", f"{page} is swapped out and has no swap slot", (page,))
+        entry = yield from make_migration_entry(k, page, old.write)
     yield pte.set(entry)
     yield from page_remove_rmap(k, page)
     yield from put_page(k, page)  # the PTE's reference
     yield from spin_unlock(table.ptl)
     return SWAP_AGAIN
+
+
+def _out_mlock(k: Context, page: Page, vma: Vma) -> Kernel:
+    """*vma* is locked, or was a moment ago: look again under its mmap_sem, and if so mark *page*.
+
+    Caller holds the page lock and the anon_vma lock, inside which nobody may wait for mmap_sem: whoever changes VMAs
+    holds that and then wants the anon_vma lock.  So this only tries; if it fails the page stays as it is, to be found
+    again.  (The end of try_to_unmap_one, mm/rmap.c:1295.)
+    """
+    ret = SWAP_AGAIN
+    mm = yield vma.vm_mm
+    taken = yield from down_read_trylock(mm.mmap_sem)
+    if taken:
+        vm_flags = yield vma.vm_flags
+        if vm_flags & VM_LOCKED:
+            yield from mlock.mlock_vma_page(k, page)
+            ret = SWAP_MLOCK
+        yield from up_read(mm.mmap_sem)
+    return ret
 
 
 def rmap_walk(k: Context, page: Page, rmap_one: KernelFunction, arg: Hashable) -> Kernel:

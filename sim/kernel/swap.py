@@ -23,6 +23,16 @@ def get_page_unless_zero(k: Context, page: Page) -> Kernel:
     return taken
 
 
+def page_mapping(k: Context, page: Page) -> Kernel:
+    """The page cache that *page* is in, which can only be the swap cache: its slot, or None.
+
+    Caller holds the page lock.  (What *page* is mapped by, ``page.mapping``, is another matter.)
+    include/linux/mm.h:792 (v3.7)
+    """
+    slot = yield page.private
+    return slot
+
+
 def put_page(k: Context, page: Page) -> Kernel:
     """Drop a reference; the last one frees the frame.  Takes no lock.  mm/swap.c:160 (v3.7)"""
     count = yield page._count.add(-1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from errno import EEXIST
 
 from sim.context import Context
-from sim.kernel import page_io, rmap, swapfile
+from sim.kernel import page_io, swapfile
 from sim.kernel.filemap import find_get_page
 from sim.kernel.page_alloc import alloc_page
 from sim.kernel.swap import get_page, lru_cache_add_lru, put_page
@@ -72,8 +72,8 @@ def free_swap_cache(k: Context, page: Page) -> Kernel:
     slot = yield page.private
     if slot is None:
         return
-    mapped = yield from rmap.page_mapped(k, page)
-    if mapped:
+    mapcount = yield page._mapcount
+    if mapcount >= 0:
         return
     locked = yield from trylock_page(page)
     if locked:

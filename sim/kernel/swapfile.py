@@ -12,7 +12,7 @@ from __future__ import annotations
 from errno import EEXIST, ENOENT
 
 from sim.context import Context
-from sim.kernel import rmap, swap_state
+from sim.kernel import swap_state
 from sim.kernel.filemap import find_get_page
 from sim.kernel.swap import put_page
 from sim.ops import Bug, Kernel
@@ -136,8 +136,8 @@ def free_swap_and_cache(k: Context, slot: SwapSlot) -> Kernel:
     if page is None:
         return
     cached = yield page.private
-    mapped = yield from rmap.page_mapped(k, page)
-    if cached is not None and not mapped:
+    mapcount = yield page._mapcount
+    if cached is not None and mapcount < 0:
         yield from swap_state.delete_from_swap_cache(k, page)
         yield page.PG_dirty.set(True)
     yield from unlock_page(page)
