@@ -361,6 +361,8 @@ class Task(Struct):
     held = declare((), guard="task")
     #: How many objects it has allocated.
     allocs = declare(0, guard="task")
+    #: Whether the order in which it takes locks is not looked at.
+    lockdep_recursion = declare(False, guard="task")
     #: Within an RCU read section the type-safe objects that were freed since it began; else None.
     rcu = declare(None, guard="task")
 

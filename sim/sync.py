@@ -7,7 +7,7 @@ Field arguments are lock fields: ``mm.mmap_sem``, ``page.PG_locked``, ``table.pt
 from __future__ import annotations
 
 from sim.ops import SHARED, Acquire, Field, Kernel, RcuReadLock, RcuReadUnlock, Release, TryAcquire, Until
-from sim.structs import Page
+from sim.structs import Page, Task
 
 
 def mutex_lock(lock: Field) -> Kernel:
@@ -70,6 +70,14 @@ def spin_lock_nested(lock: Field) -> Kernel:
 def spin_unlock(lock: Field) -> Kernel:
     """Release a spinlock.  include/linux/spinlock.h:323 (v3.7)"""
     yield Release(lock)
+
+
+def lockdep_off(task: Task) -> Kernel:
+    """From now on nobody minds in which order *task* takes locks, to see what comes of it.
+
+    kernel/lockdep.c:319 (v3.7)
+    """
+    yield task.lockdep_recursion.set(True)
 
 
 def rcu_read_lock() -> Kernel:

@@ -14,12 +14,20 @@ __all__ = ["page_lock_anon_vma"]
 BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
+    "compaction_moves": "unsafe",
+    "mlock_inversion": "safe",
+    "mlock_inversion~blocking": "unsafe",
     "move_pages": "unsafe",
     "numa02": "unsafe",
     "numa_only": "unsafe",
     "one_page": "unsafe",
+    "reclaim_under_lock": "safe",
+    "reclaim_under_lock~gfp_kernel": "unsafe",
+    "reclaim_vs_exit": "safe",
     "relative_adjusts": "unsafe",
     "stack_grows": "unsafe",
+    "swap_cache_moves": "unsafe",
+    "swap_in_race": "safe",
     "two_migrators": "unsafe",
     "unbalanced_unlock": "unsafe",
     "vma_splits": "unsafe",

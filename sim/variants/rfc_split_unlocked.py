@@ -17,12 +17,20 @@ from sim.variants import rfc_unmap_unlocked_all
 BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
+    "compaction_moves": "safe",
+    "mlock_inversion": "safe",
+    "mlock_inversion~blocking": "unsafe",
     "move_pages": "safe",
     "numa02": "safe",
     "numa_only": "safe",
     "one_page": "safe",
+    "reclaim_under_lock": "safe",
+    "reclaim_under_lock~gfp_kernel": "unsafe",
+    "reclaim_vs_exit": "safe",
     "relative_adjusts": "unsafe",
     "stack_grows": "unsafe",
+    "swap_cache_moves": "safe",
+    "swap_in_race": "safe",
     "two_migrators": "safe",
     "unbalanced_unlock": "safe",
     "vma_splits": "unsafe",

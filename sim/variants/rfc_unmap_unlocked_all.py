@@ -15,12 +15,20 @@ from sim.sync import rcu_read_lock, rcu_read_unlock
 BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
+    "compaction_moves": "safe",
+    "mlock_inversion": "safe",
+    "mlock_inversion~blocking": "safe",
     "move_pages": "safe",
     "numa02": "safe",
     "numa_only": "safe",
     "one_page": "safe",
+    "reclaim_under_lock": "safe",
+    "reclaim_under_lock~gfp_kernel": "safe",
+    "reclaim_vs_exit": "unsafe",
     "relative_adjusts": "unsafe",
     "stack_grows": "unsafe",
+    "swap_cache_moves": "safe",
+    "swap_in_race": "safe",
     "two_migrators": "safe",
     "unbalanced_unlock": "safe",
     "vma_splits": "unsafe",

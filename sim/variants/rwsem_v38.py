@@ -13,12 +13,20 @@ __all__ = ["ptep_clear_flush"]
 BASE = "mutex_v37"
 
 VERDICTS = {
+    "compaction_moves": "safe",
+    "mlock_inversion": "safe",
+    "mlock_inversion~blocking": "unsafe",
     "move_pages": "safe",
     "numa02": "safe",
     "numa_only": "safe",
     "one_page": "safe",
+    "reclaim_under_lock": "safe",
+    "reclaim_under_lock~gfp_kernel": "unsafe",
+    "reclaim_vs_exit": "safe",
     "relative_adjusts": "safe",
     "stack_grows": "safe",
+    "swap_cache_moves": "safe",
+    "swap_in_race": "safe",
     "two_migrators": "safe",
     "unbalanced_unlock": "safe",
     "vma_splits": "safe",

@@ -109,12 +109,17 @@ def _check(it: World, name: str, value: Any) -> None:
 WORLDS: dict[str, World] = {}
 
 
-def world(check: Mapping[str, int] | None = None, **params: Param) -> Callable[[Callable[..., Builder]], World]:
-    """Make a function of a builder's parameters a world.  Its docstring's first line is the title."""
+def world(
+    check: Mapping[str, int] | None = None, *, patch: Patch | None = None, **params: Param
+) -> Callable[[Callable[..., Builder]], World]:
+    """Make a function of a builder's parameters a world.  Its docstring's first line is the title.
+
+    *patch*: kernel functions that have another body in this world, such as an allocator that may find nothing.
+    """
 
     def make(build: Callable[..., Builder]) -> World:
         doc = inspect.cleandoc(build.__doc__ or "")
-        it = World(build.__name__, doc.partition("\n")[0], doc, params, dict(check or {}), build)
+        it = World(build.__name__, doc.partition("\n")[0], doc, params, dict(check or {}), build, checked(patch or {}))
         WORLDS[it.name] = it
         return it
 
