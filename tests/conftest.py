@@ -5,6 +5,7 @@
 ``jupyter_lab``   a running JupyterLab: ``.url``, and ``.root``, the empty folder that it serves
 ``open_notebook`` opens a notebook of ``jupyter_lab.root`` in ``page``: ``nb = open_notebook("lesson.ipynb")``
 ``node``          the path of node
+``axe``           the script of axe-core, which finds faults of accessibility in a page
 
 An uncaught exception in a page's JavaScript fails the test that owns the page.  What the machine lacks is a skip that
 says what to install; under RMAPWALK_CI (see .ci/run) it is a failure.
@@ -138,6 +139,15 @@ def lab_command(port: int, root: Path) -> list[str]:
         *("--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
         *("--LabApp.extension_manager=readonly",),  # the other one asks a registry
     ]
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """Read axe-core, which .ci/run fetches with npm; RMAPWALK_AXE says where its axe.min.js is."""
+    path = Path(os.environ.get("RMAPWALK_AXE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
+    if not path.is_file():
+        lacking("axe-core is not here: npm install --no-save axe-core, or set RMAPWALK_AXE to its axe.min.js")
+    return path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ export class Branches {
       name.value = branch.name;
       this.onRename();
     });
-    const go = html("button", { type: "button", class: "rmw-stop", "aria-pressed": String(now), "aria-label": `show ${branch.name}`, onclick: () => this.onChoose(branch.id) }, now ? "shown" : "show");
+    const go = html("button", { type: "button", class: "rmw-stop", "aria-pressed": String(now), "aria-label": `${now ? "shown" : "show"}: ${branch.name}`, onclick: () => this.onChoose(branch.id) }, now ? "shown" : "show");
     const row = html("li", { style: `--depth: ${depth}`, "data-branch": branch.id }, go, name,
       html("small", {}, `${steps} step${steps === 1 ? "" : "s"}${parent ? `, left “${parent.name}” after step ${branch.at}` : ""}`), html("b", {}, word));
     setAttribute(row, "aria-current", now ? "true" : null);

@@ -84,6 +84,7 @@ class Run {
     const span = axis.at?.at(-1) ?? axis.places.length - 1;
     const nearest = (value) => (axis.at ? axis.at.findLastIndex((it) => it <= value) : Math.round(value));
     this.lanes = new Lanes(film, onSeek, { span, at, place: nearest });
+    this.lanes.el.setAttribute("aria-label", `Lanes of ${film.label}`);
     const word = outcome(film);
     this.el = html("section", { class: "rmw-run", "aria-label": film.label, "data-ends": word === "open" || word === "finished" ? word : "bug" },
       html("h3", {}, film.label), html("p", { class: "rmw-none" }, film.run_name), this.stage.el, html("div", {}, this.sentence.el), this.lanes.el);

@@ -45,9 +45,16 @@ export class Transport {
     };
   }
 
+  /** Let the headings follow the page's own: below an h1 the sections are of level 2. */
+  levelHeadings() {
+    if (this.options.heading !== "h1") return;
+    for (const it of this.el.querySelectorAll("h3, h4")) setAttribute(it, "aria-level", it.tagName === "H3" ? 2 : 3);
+  }
+
   /** Begin in a host, when everything that is shown has been made. @param {HTMLElement} host @param {number} place */
   begin(host, place) {
     host.replaceChildren(this.el);
+    this.levelHeadings();
     this.stopWatching = watchMode(() => this.#showMode());
     this.sizes = new ResizeObserver(() => this.fit());
     this.sizes.observe(this.el);

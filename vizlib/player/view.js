@@ -52,6 +52,7 @@ export class Player extends Transport {
     this.#renew("locks", new Locks(this.timeline));
     this.#renew("lanes", new Lanes(film, this.actions.seek));
     this.#renew("transcript", new Transcript(this.timeline, this.actions.seek));
+    this.levelHeadings();
     this.lanes.resize();
     this.sentence.fit();
     setAttribute(this.el, "data-steps", this.timeline.length);
