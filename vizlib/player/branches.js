@@ -98,7 +98,9 @@ export class Notice {
     this.el = html("p", { class: "rmw-notice", role: "status", hidden: true });
   }
 
-  show(text) {
+  /** @param {string} text @param {boolean} bad whether something could not be done */
+  show(text, bad = true) {
+    setAttribute(this.el, "data-bad", bad);
     setText(this.el, text);
     this.el.hidden = !text;
   }

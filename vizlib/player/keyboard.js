@@ -20,6 +20,9 @@ export const KEYS = [
   [["1", "2", "3", "…"], "", "let the first, second, third … task step"],
   [["r"], "letLast", "let the task that stepped last run on until others can see it"],
   [["b"], "branches", "the runs tried"],
+  [["/"], "find", "look for words in the run"],
+  [["f"], "lecture", "lecture mode: full screen, large type; PageDown and PageUp step"],
+  [["h"], "hide", "in a lecture: ask before each step what it will do, or do not"],
   [["t"], "transcript", "the whole run in words"],
   [["d"], "dark", "light or dark"],
   [["?"], "help", "these keys"],
@@ -49,6 +52,7 @@ export function actionOf(event) {
   if (tag === "TEXTAREA" || tag === "SELECT") return null;
   if (tag === "INPUT" && (type !== "range" || /^(Arrow|Home|End|Page)/.test(event.key))) return null;
   if ((tag === "BUTTON" || tag === "A" || tag === "SUMMARY") && (event.key === " " || event.key === "Enter")) return null;
+  if (event.key === "PageDown" || event.key === "PageUp") return event.key === "PageDown" ? "present" : "presentBack";
   if (/^[1-9]$/.test(event.key)) return `let${Number(event.key) - 1}`;
   return KEYS.find(([keys]) => keys.includes(event.key))?.[1] ?? null;
 }

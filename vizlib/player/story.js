@@ -55,6 +55,14 @@ export class Sentence {
     setText(this.text, this.#told(sentence, timeline.place));
   }
 
+  /** A question in its place, until the next step is shown. */
+  ask(question, task) {
+    this.badge.hidden = true;
+    this.el.style.setProperty("--task", `var(--rw-${this.tasks.get(task)?.colour ?? "muted"})`);
+    setText(this.number, "?");
+    setText(this.text, question);
+  }
+
   /** The step's sentence; at the violation with what is violated, unless it says so itself. */
   #told(sentence, place) {
     const verdict = place === this.violation?.step ? this.violation.sentence : "";

@@ -36,15 +36,27 @@ export function machineInWords(timeline) {
   return out.filter(([, says]) => says.length > 0);
 }
 
+const KINDS = [["", "all steps"], ["changed", "steps that change something"], ["lock", "lock events"], ["decision", "decisions"], ["preempt", "preemptions"]];
+
 export class Transcript {
   /** @param {import("./film.js").Timeline} timeline @param {(place: number) => void} onSeek */
   constructor(timeline, onSeek) {
     this.timeline = timeline;
     this.onSeek = onSeek;
     this.list = html("ol", { start: 0 });
+    this.words = html("input", { type: "search", class: "rmw-find", placeholder: "words to look for", "aria-label": "Look for", oninput: () => this.#filter() });
+    this.words.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.#next();
+      if (event.key === "Escape") this.#clear();
+      event.stopPropagation();
+    });
+    this.kind = html("select", { class: "rmw-speed", "aria-label": "Which steps", onchange: () => this.#filter() }, ...KINDS.map(([value, label]) => html("option", { value }, label)),
+      ...timeline.film.tasks.map(({ id }) => html("option", { value: `task ${id}` }, `steps of ${id}`)));
+    this.found = html("span", { class: "rmw-none", role: "status" });
     this.title = html("h3");
     this.machine = html("dl", { class: "rmw-inwords" });
-    this.el = html("section", { class: "rmw-transcript", "aria-label": "The run in words", hidden: true }, html("h3", {}, "The run in words"), this.list,
+    this.el = html("section", { class: "rmw-transcript", "aria-label": "The run in words", hidden: true }, html("h3", {}, "The run in words"),
+      html("div", { class: "rmw-search", role: "search" }, this.words, this.kind, this.found), this.list,
       this.title, this.machine);
     /** @type {any[]} */
     this.items = [];
@@ -72,6 +84,43 @@ export class Transcript {
     const { offsetTop, offsetHeight } = this.current;
     const { scrollTop, clientHeight } = this.list;
     if (offsetTop < scrollTop || offsetTop + offsetHeight > scrollTop + clientHeight) this.list.scrollTop = offsetTop - clientHeight / 3;
+  }
+
+  /** Open it, ready for words to look for. */
+  find() {
+    this.toggle(true);
+    this.words.focus();
+  }
+
+  /** Whether a place is one of those looked for. */
+  #wanted(place) {
+    const step = this.timeline.steps[place];
+    const kind = this.kind.value;
+    const words = this.words.value.trim().toLowerCase();
+    if (kind.startsWith("task ") ? step.task !== kind.slice(5) : kind && !(kind === "changed" ? step.changed.length > 0 : step.flags.includes(kind))) return false;
+    return linesOf(this.timeline, place).slice(0, 2).join(" ").toLowerCase().includes(words);
+  }
+
+  #filter() {
+    let count = 0;
+    this.items.forEach((item, place) => {
+      item.hidden = !this.#wanted(place);
+      if (!item.hidden) count += 1;
+    });
+    setText(this.found, this.words.value || this.kind.value ? `${count} of ${this.items.length} steps; enter goes to the next` : "");
+  }
+
+  /** Go to the next of those that are shown; after the last comes the first. */
+  #next() {
+    const wanted = this.items.flatMap((item, place) => (item.hidden ? [] : [place]));
+    const next = wanted.find((place) => place > this.timeline.place) ?? wanted[0];
+    if (next !== undefined) this.onSeek(next);
+  }
+
+  #clear() {
+    this.words.value = "";
+    this.kind.value = "";
+    this.#filter();
   }
 
   #write() {

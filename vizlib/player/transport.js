@@ -113,6 +113,7 @@ export class Transport {
     const name = actionOf(event);
     if (name || isLetter(event)) event.stopPropagation();
     if (!name || !this.actions[name]) return;
+    if (name.startsWith("present") && !this.lecture?.on) return; // the page scrolls
     event.preventDefault();
     this.actions[name]();
   };

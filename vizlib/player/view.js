@@ -9,6 +9,7 @@ import { Goal } from "./goal.js";
 import { Hands } from "./hands.js";
 import { Help } from "./help.js";
 import { Lanes } from "./lanes.js";
+import { Lecture } from "./lecture.js";
 import { Locks } from "./locks.js";
 import { runName } from "./runname.js";
 import { Scheduler } from "./scheduler.js";
@@ -58,6 +59,11 @@ export class Player extends Transport {
     setAttribute(this.el, "data-steps", this.timeline.length);
     this.timeline.seek(place);
     this.show(!still && Math.abs(place - from) === 1 && !wantsStillness() ? this.clock.motion : 0);
+  }
+
+  destroy() {
+    this.lecture.destroy();
+    super.destroy();
   }
 
   #renew(name, part) {
@@ -155,6 +161,15 @@ export class Player extends Transport {
       taskDown: () => this.#nextTask(1),
       taskUp: () => this.#nextTask(-1),
       escape: () => this.#escape(),
+      forward: () => this.lecture.forward(),
+      present: () => this.lecture.forward(),
+      presentBack: () => this.by(-1),
+      lecture: () => setAttribute(this.lectureButton, "aria-pressed", String(this.lecture.toggle())),
+      hide: () => this.lecture.hide(),
+      find: () => {
+        this.transcript.find();
+        setAttribute(this.transcriptButton, "aria-expanded", "true");
+      },
       transcript: () => this.toggle(this.transcript, this.transcriptButton),
       help: () => this.toggle(this.help, this.helpButton),
       branches: () => this.scheduler && this.toggle(this.branches, this.branchesButton),
@@ -180,6 +195,8 @@ export class Player extends Transport {
     const toggle = (name, label, key) => html("button", { type: "button", class: "rmw-stop", "data-action": name, onclick: this.actions[name] },
       html("span", {}, label), html("kbd", {}, key));
     this.transcriptButton = toggle("transcript", "in words", "T");
+    this.lecture = new Lecture(this);
+    this.lectureButton = toggle("lecture", "lecture", "F");
     this.branchesButton = toggle("branches", "runs 1", "B");
     this.branchesButton.hidden = !this.scheduler;
     this.branches = this.scheduler ? new Branches(this.scheduler.tree, (id) => this.openRun(id), () => this.#showRuns()) : { el: null, open: false };
@@ -189,7 +206,7 @@ export class Player extends Transport {
     this.el = html("div", { class: "rmapwalk rmw", tabindex: "0", role: "group", "aria-label": `Player: ${film.title}`, "data-steps": this.timeline.length, "data-playing": "false", },
     html("header", { class: "rmw-head" },
       html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, `world ${film.world} · variant ${variant}${film.cut ? ` · ${film.cut} more steps are not in this film` : ""}`)),
-      html("div", { class: "rmw-tools" }, this.branchesButton, this.transcriptButton, this.darkButton, this.helpButton)),
+      html("div", { class: "rmw-tools" }, this.branchesButton, this.transcriptButton, this.lectureButton, this.darkButton, this.helpButton)),
     this.help.el, this.goal?.el ?? null, this.branches.el,
     html("div", { class: "rmw-columns" },
       html("div", { class: "rmw-left" }, this.threads.el, this.changed.el),
