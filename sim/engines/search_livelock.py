@@ -89,18 +89,37 @@ def trap(tables: Tables, states: Collection[int]) -> set[int]:
     rest = set(states)
     before: dict[int, list[int]] = {}
     out = []
+    lanes = tables.lanes
     for state in states:
-        for after in tables.successors(state):
-            if after not in rest:
+        for own, task, rows in lanes:  # as Tables.successors does, without a generator: this is half of a long check
+            mask, lookup = rows[state & own]
+            delta = lookup(state & mask)
+            if delta:
+                after = state + delta
+                if after not in rest:
+                    out.append(state)
+                    break
+                before.setdefault(after, []).append(state)
+            elif delta is None and _leaves_slowly(tables, state, task, rest, before):
                 out.append(state)
                 break
-            before.setdefault(after, []).append(state)
     while out:
         state = out.pop()
         if state in rest:
             rest.discard(state)
             out += before.get(state, ())
     return rest
+
+
+def _leaves_slowly(tables: Tables, state: int, task: int, rest: Collection[int], before: dict[int, list[int]]) -> bool:
+    """Whether a step that is a decision, or stays in place, leaves *rest*; if it does not, it is noted in *before*."""
+    for it in tables.outcomes(state, task):
+        if it.violation is None:
+            after = state + it.delta
+            if after not in rest:
+                return True
+            before.setdefault(after, []).append(state)
+    return False
 
 
 def with_way_to(tables: Tables, states: Collection[int], ends: set[int]) -> set[int]:
