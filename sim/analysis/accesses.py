@@ -6,11 +6,11 @@ as it can tell something new (states that agree in all that was looked at are on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from sim.analysis.roles import Links
+from sim.analysis.roles import Links, Ways, roles
 from sim.engines.checker import Search
 from sim.engines.checker_tables import Noting, Outcome, Row, Tables
 from sim.ops import (
@@ -34,8 +34,10 @@ from sim.ops import (
     Xchg,
 )
 from sim.setup import Setup
-from sim.structs import RCU, Cpu, Task
+from sim.structs import RCU, Cpu, Struct, Task
 from sim.variants import Variant
+
+T = TypeVar("T")
 
 #: What an access does: an ordinary load or store, an atomic read-modify-write, or what user code, the MMU, TLBs and
 #: the interrupt controller store, which take no locks.
@@ -103,6 +105,27 @@ def observe(
     return Observed(setup.world, variant.name, tuple(observer.accesses), len(search.seen), search.complete)
 
 
+class _Learned(Generic[T]):
+    """A function of the memory, worked out once for all states that agree in what it looks at."""
+
+    def __init__(self, tables: Tables, work_out: Callable[[Noting], T]) -> None:
+        self._tables = tables
+        self._work_out = work_out
+        self._known: dict[int, T] = {}
+        self.mask = 0  #: the bits that it looks at, as far as is known
+
+    def __call__(self, state: int) -> T:
+        try:
+            return self._known[state & self.mask]
+        except KeyError:
+            memory = Noting(self._tables, state)
+            value = self._work_out(memory)
+            for slot in memory.touched:
+                self.mask |= slot.mask
+            self._known[state & self.mask] = value
+            return value
+
+
 class _Observer:
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
@@ -112,38 +135,55 @@ class _Observer:
         self._links = Links(tables.values(), allocated)
         self._seen: dict[Row, tuple[int, set[int]]] = {}
         self._functions: dict[Row, str] = {}
+        self._ways: dict[Struct, _Learned[Ways]] = {}
+        self._found: dict[Struct, _Learned[bool]] = {}
 
     def look(self, state: int) -> None:
         """Collect what the next step of each task touches in *state*."""
+        all_seen = self._seen
         for rows, (own, _, _) in zip(self.tables.rows, self.tables.lanes, strict=True):
             row = rows[state & own]
-            mask, seen = self._seen.setdefault(row, (0, set()))
-            if state & mask not in seen:
-                memory = Noting(self.tables, state)
-                self._collect(row, state, memory)
-                for slot in (*memory.touched, *row.slots):
-                    mask |= slot.mask
+            known = all_seen.get(row)
+            if known is None or state & known[0] not in known[1]:
+                mask, seen = known or (0, set())
+                mask |= self._collect(row, state)
                 seen.add(state & mask)
-                self._seen[row] = mask, seen
+                all_seen[row] = mask, seen
 
-    def _collect(self, row: Row, state: int, memory: Noting) -> None:
+    def _collect(self, row: Row, state: int) -> int:
+        """Note the accesses; return the bits that they depend on."""
+        info = self.tables.tasks[row.task]
+        memory = Noting(self.tables, state)
         outcomes = self.tables.outcomes(state, row.task)
         touched = {} if not outcomes or row.local.op is None else _touched(row.local.op, outcomes)
+        held = memory.get(info.task.held, ())
+        in_rcu = memory.get(info.task.rcu, None) is not None
+        mask = row.mask
         for (field, kind), old in touched.items():
             if field.guard in _NO_DATA or field.lock is not None:
                 continue
-            info = self.tables.tasks[row.task]
-            task = info.task
-            held = memory.get(task.held, ())
-            roles: Mapping[Field, frozenset[str]] = {}
+            holds = [Hold(RCU.readers, False, frozenset({RCU_SECTION}))] if in_rcu else []
             if held:
-                roles = self._links.roles(field.ref, [lock for lock, _ in held], memory)
-            holds = tuple(Hold(lock, mode == EXCLUSIVE, roles[lock]) for lock, mode in held)
-            if memory.get(task.rcu, None) is not None:
-                holds += (Hold(RCU.readers, False, frozenset({RCU_SECTION})),)
-            private = not self._links.can_be_found(field.ref, memory)
-            first = old == field.default
-            self.accesses[Access(field, kind, task, self._function(row), holds, private, first, info.cpu)] = None
+                near = self._ways_from(field.ref)(state)
+                holds += [Hold(lock, mode == EXCLUSIVE, roles(near, lock)) for lock, mode in held]
+                mask |= self._ways_from(field.ref).mask
+            private = not self._is_found(field.ref)(state)
+            mask |= self._is_found(field.ref).mask
+            function, first = self._function(row), old == field.default
+            self.accesses[Access(field, kind, info.task, function, tuple(holds), private, first, info.cpu)] = None
+        for slot in memory.touched:
+            mask |= slot.mask
+        return mask
+
+    def _ways_from(self, ref: Struct) -> _Learned[Ways]:
+        if ref not in self._ways:
+            self._ways[ref] = _Learned(self.tables, lambda memory: self._links.ways(ref, memory))
+        return self._ways[ref]
+
+    def _is_found(self, ref: Struct) -> _Learned[bool]:
+        if ref not in self._found:
+            self._found[ref] = _Learned(self.tables, lambda memory: self._links.can_be_found(ref, memory))
+        return self._found[ref]
 
     def _function(self, row: Row) -> str:
         if row not in self._functions:

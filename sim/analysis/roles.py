@@ -20,6 +20,9 @@ from sim.invariants import Memory
 from sim.ops import Field
 from sim.structs import AnonVma, Cpu, Mm, Struct, Task, declare, table
 
+#: From one object to others near it: the names of the fields on each way.
+Ways = Mapping[Struct, set[tuple[str, ...]]]
+
 #: How many pointers a role follows.
 FARTHEST = 3
 #: Guards of fields that say nothing about how objects are found.
@@ -71,18 +74,7 @@ class Links:
                     todo.append(field.ref)
         return False
 
-    def roles(self, ref: Struct, locks: Iterable[Field], memory: Memory) -> Mapping[Field, frozenset[str]]:
-        """For each lock its roles for *ref*."""
-        ways = self._ways(ref, memory)
-        return {
-            lock: frozenset(
-                {f"some {type(lock.ref).__name__}.{lock_name(lock)}"}
-                | {".".join((*way, lock_name(lock))) for way in ways.get(lock.ref, ())}
-            )
-            for lock in locks
-        }
-
-    def _ways(self, ref: Struct, memory: Memory) -> Mapping[Struct, set[tuple[str, ...]]]:
+    def ways(self, ref: Struct, memory: Memory) -> Ways:
         """The ways to each object near *ref*, none through an object twice but for one that points to itself."""
         found: dict[Struct, set[tuple[str, ...]]] = {ref: {()}}
         ends: list[tuple[Struct, tuple[str, ...], frozenset[Struct]]] = [(ref, (), frozenset({ref}))]
@@ -101,6 +93,14 @@ class Links:
         for field in self.into(ref, memory):
             if field.key is not None or type(memory.get(field, field.default)) is tuple:
                 yield f"{type(field.ref).__name__}[{field.base}]", field.ref
+
+
+def roles(ways: Ways, lock: Field) -> frozenset[str]:
+    """The roles of a lock for the object from which the *ways* lead."""
+    name = lock_name(lock)
+    return frozenset(
+        {f"some {type(lock.ref).__name__}.{name}", *(".".join((*it, name)) for it in ways.get(lock.ref, ()))}
+    )
 
 
 def lock_name(lock: Field) -> str:

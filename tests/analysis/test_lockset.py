@@ -200,10 +200,12 @@ def test_a_guard_is_alternatives_of_locks() -> None:
         locks_of("the mmap_sem")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["mutex_v37", "rwsem_v38"])
 def test_the_declared_guards_are_what_every_execution_holds(variant: str) -> None:
-    """In every world; and they are not empty words: both trees are written under the root's lock and no other way."""
-    found = lockset([_observe(it, variants.find(variant)) for it in worlds.WORLDS.values()])
+    """In every world whose rule stands; and they are no empty words: the tree is written under the root's lock only."""
+    whole = [it for it in worlds.WORLDS.values() if not it.base]
+    found = lockset([_observe(it, variants.find(variant)) for it in whole])
     assert found.complete
     assert {it.name: it.broken for it in found.lines if it.broken} == {}
     for name in ("rb_left", "rb_right", "rb_parent", "rb_subtree_last"):
