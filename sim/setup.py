@@ -16,6 +16,7 @@ from sim import guard
 from sim.build import Patch, link
 from sim.context import Context
 from sim.interpreter import execute
+from sim.kernel.interval_tree import anon_vma_interval_tree_remove
 from sim.kernel.rmap import anon_vma_chain_link
 from sim.kernel.tlb import flush_tlb_func
 from sim.ops import Kernel
@@ -128,6 +129,7 @@ class Builder:
     _mms: dict[Mm, None] = field(default_factory=dict)
     _tasks: list[tuple[Task, Cpu, Mm, bool, str, Body]] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
+    _k: Context = field(default_factory=lambda: Context(Task("setup"), INIT_MM, Cpu("setup"), 0, {}))
     _kin: dict[Vma, str] = field(default_factory=dict)  # what the first of its family was called
 
     def _new(self, struct: type[Any], name: str, **values: Any) -> Any:
@@ -199,6 +201,24 @@ class Builder:
             self._share_pages(vma, parent, child)
         return child
 
+    def exited(self, mm: Mm) -> None:
+        """*mm*, which has relatives and no task, has exited before the start: its VMAs and links are gone.
+
+        It must have no pages left, and none of its anon_vmas may be left without a VMA.
+        """
+        for vma in self.memory.pop(mm.mmap):
+            for avc in self.memory[vma.anon_vma_chain]:
+                self._do(anon_vma_interval_tree_remove(self._k, avc, self.memory[avc.anon_vma]), self._k)
+                assert self.memory[self.memory[avc.anon_vma].rb_root] is not None, f"{avc.anon_vma} has no VMA left"
+                self._drop(avc)
+            self._drop(vma)
+        self._drop(mm)
+        del self._mms[mm]
+
+    def _drop(self, ref: Struct) -> None:
+        for place in [it for it in self.memory if it.ref is ref]:
+            del self.memory[place]
+
     def _fork_vma(self, vma: Vma, child: Mm) -> Vma:
         """The child's copy of *vma*, linked as ``anon_vma_fork`` links it: to the oldest anon_vma first."""
         name = f"{self._kin[vma]}_{child}"
@@ -219,8 +239,7 @@ class Builder:
 
     def _link(self, vma: Vma, avc: AnonVmaChain, anon_vma: AnonVma) -> None:
         """Put *avc* between the two, by the kernel's own code: the tree has the shape that the kernel gives it."""
-        k = Context(Task("setup"), INIT_MM, Cpu("setup"), 0, {})
-        self._do(anon_vma_chain_link(k, vma, avc, anon_vma), k)
+        self._do(anon_vma_chain_link(self._k, vma, avc, anon_vma), self._k)
 
     def _do(self, coroutine: Kernel, k: Context) -> None:
         """Run kernel code on the memory, alone."""

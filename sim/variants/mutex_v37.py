@@ -24,6 +24,8 @@ VERDICTS = {
     "reclaim_under_lock~gfp_kernel": "unsafe",
     "reclaim_vs_exit": "safe",
     "relative_adjusts": "safe",
+    "root_freed_first": "unsafe",
+    "root_freed_first~fixed": "safe",
     "stack_grows": "safe",
     "swap_cache_moves": "safe",
     "swap_in_race": "safe",

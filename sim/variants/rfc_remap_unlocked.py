@@ -20,6 +20,8 @@ VERDICTS = {
     "reclaim_under_lock~gfp_kernel": "unsafe",
     "reclaim_vs_exit": "safe",
     "relative_adjusts": "unsafe",
+    "root_freed_first": "unsafe",
+    "root_freed_first~fixed": "unsafe",
     "stack_grows": "unsafe",
     "swap_cache_moves": "safe",
     "swap_in_race": "safe",

@@ -26,6 +26,8 @@ VERDICTS = {
     "reclaim_under_lock~gfp_kernel": "safe",
     "reclaim_vs_exit": "unsafe",
     "relative_adjusts": "unsafe",
+    "root_freed_first": "unsafe",
+    "root_freed_first~fixed": "unsafe",
     "stack_grows": "unsafe",
     "swap_cache_moves": "safe",
     "swap_in_race": "safe",

@@ -1,11 +1,16 @@
-"""Families of processes in which nobody changes the tree: what the lock itself must be."""
+"""The lock and the anon_vma themselves: what an unlock must be, and in which order a family is freed."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from sim.context import Context
+from sim.kernel.compaction import compact_zone
+from sim.kernel.exit import do_exit
+from sim.kernel.rmap import anon_vma_free
+from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import Vma
+from sim.structs import AnonVma, Vma
 from sim.worlds import world
 from sim.worlds.moving import PASSES, mover
 
@@ -32,3 +37,50 @@ def unbalanced_unlock(passes: int) -> Builder:
         move = partial(mover, vpns=(0,), node=1, passes=passes)
         b.task(f"migrator-{mm}", b.cpu(number, number), mm, move, f"moves page 0 of {mm} to node 1")
     return b
+
+
+# --- who frees the root ----------------------------------------------------------------------------------
+
+
+def _exit(k: Context) -> Kernel:
+    yield from do_exit(k)
+
+
+@world(
+    check={"passes": 2},
+    passes=PASSES,
+)
+def root_freed_first(passes: int) -> Builder:
+    """The last process of a family exits while a kernel thread moves its page, and the mover's reference is the last.
+
+    P has exited already; its child C is the last whose VMA hangs on P's anon_vma, the root.  C's page belongs to C's
+    own anon_vma, as after copy on write.  The mover (compaction, mm/compaction.c:999: no mmap_sem of C) has pinned that
+    one when C exits.  So its put_anon_vma frees it, and with it the root: the root first, then the member, whose
+    freeing looks at the root's lock (mm/rmap.c:1675).  A use after free until 624483f3ea82 (2014).  H20.
+    Left out: the slab, which has to give the page away or the object again before anybody would notice.
+    """
+    b = Builder()
+    parent = b.mm()
+    b.vma(parent, "heap", 0, 1)
+    child = b.fork(parent, "C")
+    page = b.page(Vma("heap_C"), 0, node=0, written=1)
+    b.exited(parent)
+    move = partial(compact_zone, pages=(page,), passes=passes)
+    b.kernel_thread("compactor", b.cpu(0, 1), move, "moves C's page to node 1")
+    b.task("child", b.cpu(1, 1), child, _exit, "exits")
+    return b
+
+
+def member_first(k: Context, anon_vma: AnonVma) -> Kernel:
+    """``__put_anon_vma`` as 624483f3ea82 has it: the member is freed while the root is still there."""
+    root = yield anon_vma.root
+    yield from anon_vma_free(k, anon_vma)
+    if root is not anon_vma:
+        count = yield root.refcount.add(-1)
+        if count == 0:
+            yield from anon_vma_free(k, root)
+
+
+root_freed_first.variation(
+    "fixed", "The same with 624483f3ea82: the member is freed before its root.", {"rmap.__put_anon_vma": member_first}
+)
