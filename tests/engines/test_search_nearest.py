@@ -16,6 +16,7 @@ from sim.engines.stepper import replay
 from sim.machine import Machine
 from sim.ops import Bug, Choose, Kernel
 from sim.schedule import parse_run_name
+from sim.structs import Page
 from sim.worlds import World
 from tests.engines import brute
 from tests.engines.toys import MUTEX, T, toy
@@ -177,6 +178,26 @@ def test_a_turn_whose_task_has_finished_falls_away() -> None:
     assert found is not None
     assert (found.schedule, found.kept) == (((1, None), (0, None)), 2)
     assert found.swaps == ((1, 2, (T.a,)),)
+
+
+def test_a_run_that_ends_badly_does_not_pass() -> None:
+    """Nothing goes wrong on the way; only the final state shows that a reference was never given back."""
+    page = Page("never given back")
+
+    def takes(k: Any) -> Kernel:
+        value = yield T.a
+        if not value:
+            yield page._count.set(1)
+
+    def raises_flag(k: Any) -> Kernel:
+        yield T.a.set(1)
+
+    world = toy(takes, raises_flag)
+    (violating,) = check(world, MUTEX).violations
+    assert (violating.kind, violating.schedule[0]) == ("leak", (0, None))
+    found = nearest_passing(world, MUTEX, schedule=violating.schedule)
+    assert found is not None
+    assert found.schedule[:2] == ((1, None), (0, None))
 
 
 def test_a_decision_is_answered_as_it_was() -> None:
