@@ -28,3 +28,14 @@ def inherit(mm: Mm, oldmm: Mm, vmas: tuple[Vma, ...]) -> Kernel:
             if last is not None:
                 yield mm.shadow[vpn].set(last)
             vpn += 1
+
+
+def carry(mm: Mm, start: int, end: int, to: int) -> Kernel:
+    """From now on what was written to [*start*, *end*) of *mm* must be seen from *to* on: mremap."""
+    while start < end:
+        last = yield mm.shadow[start]
+        if last is not None:
+            yield mm.shadow[to].set(last)
+            yield mm.shadow[start].set(None)
+        start += 1
+        to += 1

@@ -21,6 +21,7 @@ migrate.py              mm/migrate.c                    moving a page to another
 mlock.py                mm/mlock.c                      pages that must stay in memory
 mmap.py                 mm/mmap.c                       VMAs: finding, growing, splitting, unmapping
 mprotect.py             mm/mprotect.c                   taking rights away from a range of pages
+mremap.py               mm/mremap.c                     moving a range to other addresses
 page_alloc.py           mm/page_alloc.c                 frames come and go
 page_io.py              mm/page_io.c                    writing a page to swap and reading it back
 pagemap.py              include/linux/pagemap.h         where a page stands; freezing its references

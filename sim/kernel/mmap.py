@@ -408,6 +408,46 @@ def is_mergeable_anon_vma(k: Context, first: AnonVma | None, second: AnonVma | N
     return first is second
 
 
+def copy_vma(k: Context, vma: Vma, addr: int, length: int, pgoff: int) -> Kernel:
+    """Make room at *addr* for *length* pages of *vma*, from offset *pgoff* on; PTEs are not moved yet.
+
+    Caller holds mmap_sem to write, and nothing is mapped there.  Returns *vma* (or what it was merged into), the VMA
+    at *addr*, and whether the PTEs must be moved under the anon_vma lock.  A new VMA is linked after the old one:
+    among equal offsets it goes to the right, and a walk comes to it later.  A VMA that was there before and has grown
+    need not stand behind the old one.  mm/mmap.c:2375 (v3.7)
+    """
+    mm = yield vma.vm_mm
+    vma_start = yield vma.vm_start
+    vm_flags = yield vma.vm_flags
+    anon_vma = yield vma.anon_vma
+    if anon_vma is None:
+        pgoff = addr
+    prev = yield from _last_before(k, mm, addr)
+    new_vma = yield from vma_merge(k, mm, prev, addr, addr + length, vm_flags, anon_vma, pgoff)
+    if new_vma is None:
+        new_vma = yield from _copy_of(k, vma, addr, addr + length, pgoff)
+        yield from rmap.anon_vma_clone(k, new_vma, vma)
+        yield from vma_link(k, mm, new_vma)
+        return vma, new_vma, False
+    new_start, new_end, new_pgoff = yield from _bounds(k, new_vma)
+    if new_start <= vma_start < new_end:  # only if nobody has touched it: then it could be given any offset
+        vma = new_vma
+    old_pgoff = yield vma.vm_pgoff
+    return vma, new_vma, new_pgoff <= old_pgoff
+
+
+def _last_before(k: Context, mm: Mm, addr: int) -> Kernel:
+    """The last VMA that begins before *addr*, or None: what ``find_vma_links`` finds.  (Part of copy_vma.)"""
+    vmas = yield mm.mmap
+    at = len(vmas)
+    while at:
+        at -= 1
+        vm_start = yield vmas[at].vm_start
+        if vm_start < addr:
+            return vmas[at]
+    return None
+
+
 # --- sharing a neighbour's anon_vma ----------------------------------------------------------------------
 
 
