@@ -1,28 +1,20 @@
-"""Curves, bars and lanes with matplotlib: for lessons that compare runs instead of stepping through one.
-
-Every chart has a text twin (:func:`table`), every series a colour, a marker, a dash pattern and its name at its end,
-so that none of them speaks alone.  The same numbers give the same picture, byte for byte.
-"""
+"""Curves, bars and lanes: the charts that every lesson uses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from vizlib import theme
-from vizlib.renderers.mpl import SETTINGS, Picture, save
+from vizlib.charts.canvas import canvas, settled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from vizlib.scene import Json
-
-__all__ = ["bars", "curves", "lanes", "save_chart", "table"]
 
 #: What tells series apart beside their colour.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -37,13 +29,14 @@ def curves(
     title: str = "",
     limits: Mapping[str, float] | None = None,
     mode: theme.Mode = "light",
-) -> Picture:
+    ax: Axes | None = None,
+) -> Figure:
     """A line for each of *series*: for example throughput against threads, one line a variant.
 
     *series* holds the points of each name, x to y; *limits* are horizontal lines with their names, for example a
     bound that theory gives.  *x* and *y* say what the axes show, with the word "simulated" where it is so.
     """
-    figure, axes = _figure(mode, 8, 4.4, title)
+    figure, axes = canvas(mode, 8, 4.4, title, ax)
     for number, (name, points) in enumerate(series.items()):
         colour = theme.colour(theme.task_colour(number), mode)
         xs = sorted(points)
@@ -73,7 +66,7 @@ def curves(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda it, _: f"{it:,.0f}"))
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    return _settled(figure)
+    return settled(figure, ax)
 
 
 def _end_labels(axes: Axes, series: Mapping[str, Mapping[float, float]], mode: theme.Mode) -> None:
@@ -103,7 +96,8 @@ def bars(
     title: str = "",
     unit: str = "%",
     mode: theme.Mode = "light",
-) -> Picture:
+    ax: Axes | None = None,
+) -> Figure:
     """Horizontal bars of shares that add up: for example where context switches come from.
 
     *shares* holds for each part its share, or for each bar its parts.
@@ -114,7 +108,7 @@ def bars(
     if not any(isinstance(it, Mapping) for it in shares.values()):
         rows = {"": {name: float(it) for name, it in shares.items() if not isinstance(it, Mapping)}}
     parts = list(dict.fromkeys(part for row in rows.values() for part in row))
-    figure, axes = _figure(mode, 8, 1.1 + 0.55 * len(rows) + 0.25 * len(parts), title)
+    figure, axes = canvas(mode, 8, 1.1 + 0.55 * len(rows) + 0.25 * len(parts), title, ax)
     for at, (_, row) in enumerate(rows.items()):
         left = 0.0
         for number, part in enumerate(parts):
@@ -132,22 +126,26 @@ def bars(
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.set_xlabel(unit)
-    legend = figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=1)
+    if ax is None:
+        legend = figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=1)
+    else:
+        legend = axes.legend(frameon=False, fontsize=9)
     for words in legend.get_texts():
         words.set_color(theme.colour("ink", mode))
-    return _settled(figure)
+    return settled(figure, ax)
 
 
 def lanes(
     tasks: Sequence[str], its: Sequence[Json], *, length: float, x: str = "steps", title: str = "",
     mode: theme.Mode = "light",
-) -> Picture:  # fmt: skip
+    ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """A row a thread: solid while it holds a lock, dashed while it waits, dark where it copies.
 
     *tasks* are the rows from top to bottom; *its* the bars, as :func:`vizlib.lanes.lanes` makes them (task, from, to,
     kind, label, colour); the axis ends at *length*.
     """
-    figure, axes = _figure(mode, 10, 1.2 + 0.42 * len(tasks), title)
+    figure, axes = canvas(mode, 10, 1.2 + 0.42 * len(tasks), title, ax)
     rows = {name: at for at, name in enumerate(tasks)}
     for bar in its:
         if bar["task"] not in rows:
@@ -166,7 +164,7 @@ def lanes(
     axes.invert_yaxis()
     axes.set_xlim(0, length)
     axes.set_xlabel(x)
-    return _settled(figure)
+    return settled(figure, ax)
 
 
 def table(series: Mapping[str, Mapping[float, float]], *, x: str = "threads", digits: int = 0) -> str:
@@ -178,34 +176,3 @@ def table(series: Mapping[str, Mapping[float, float]], *, x: str = "threads", di
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-
-
-def save_chart(figure: Figure, path: str | Path) -> None:
-    """Write *figure* as .svg or .png, the same bytes every time."""
-    save(figure, Path(path))
-
-
-def _settled(figure: Picture) -> Picture:
-    """*figure* with its layout done once and for all: matplotlib's would move a little each time it is drawn."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    return figure
-
-
-def _figure(mode: theme.Mode, width: float, height: float, title: str) -> tuple[Picture, Axes]:
-    with mpl.rc_context(SETTINGS):
-        figure = Picture(figsize=(width, height), dpi=100, facecolor=theme.colour("paper", mode), layout="constrained")
-        axes = figure.add_subplot()
-    ink, muted = theme.colour("ink", mode), theme.colour("muted", mode)
-    axes.set_facecolor(theme.colour("card", mode))
-    axes.tick_params(colors=muted, labelcolor=ink, labelsize=9)
-    axes.grid(visible=True, color=theme.colour("well", mode), linewidth=1)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(theme.colour("edge", mode))
-    axes.xaxis.label.set_color(muted)
-    axes.yaxis.label.set_color(muted)
-    if title:
-        axes.set_title(title, loc="left", color=ink, fontsize=12, fontweight="bold")
-    return figure, axes
