@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
+from sim.analysis.callgraph import CallGraph
 from sim.engines.timed_run import Site, TimedRun
 
 #: Functions that the profile leaves out, because the compiler inlined them in the mail's kernel (they are static
@@ -151,6 +152,14 @@ def profile(run: TimedRun) -> Profile:
         tuple(sorted(branches, key=lambda it: (-it.count, it.site))),
         tuple(sorted(others.items(), key=lambda it: (-it[1], it[0]))),
     )
+
+
+def graph(run: TimedRun) -> CallGraph:
+    """The context switches of a run as a call graph: all of them, whatever they waited for."""
+    chains: Counter[tuple[str, ...]] = Counter()
+    for site, tally in run.sites.items():
+        chains[_chain(site)[::-1]] += tally.count
+    return CallGraph(f"{run.world} under {run.variant} (locks by {run.policy})", "context switches", chains)
 
 
 def _branch(site: str, chains: list[tuple[tuple[str, ...], int]], total: int) -> Branch:

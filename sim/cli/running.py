@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sim import trace, variants, worlds
-from sim.cli.base import Answer, Commands, add_params, done, given_params, progress
+from sim.cli.base import Answer, Commands, add_params, done, given_params, progress, write_text
 from sim.errors import BadParameter, UnknownName
+
+#: The forms in which a profile can be written.
+FORMATS = ("text", "html", "folded", "speedscope")
 
 
 def add(commands: Commands) -> None:
@@ -18,7 +21,11 @@ def add(commands: Commands) -> None:
     about = "answer from shorter runs where those show that it is exact; such an answer says so and has no schedule"
     run.add_argument("--quick", action="store_true", help=about)
     about = "who slept where: context switches as perf report shows them (simulated)"
-    _options(commands.add("profile", _profile, about))
+    profile = commands.add("profile", _profile, about)
+    _options(profile)
+    profile.add_argument("--cpu", action="store_true", help="where CPU time goes instead: another question")
+    profile.add_argument("--format", choices=FORMATS, default="text", help="what to write (default text)")
+    profile.add_argument("-o", "--output", metavar="FILE", help="write it to a file")
     about = "what became of the locks, by class and by call site, as lock_stat tells it (simulated)"
     _options(commands.add("lockstat", _lockstat, about))
 
@@ -26,7 +33,7 @@ def add(commands: Commands) -> None:
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("world", help="the world; see 'worlds'")
     parser.add_argument("--variant", required=True, help="the variant; see 'variants'")
-    parser.add_argument("--policy", default="handoff", help="who gets a lock that is released: handoff or steal")
+    parser.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
     parser.add_argument("--seed", type=int, default=0, help="for the small differences between threads")
     parser.add_argument("--costs", type=float, default=1.0, metavar="FACTOR", help="scale every cost (default 1)")
     add_params(parser)
@@ -96,10 +103,23 @@ def _timed(options: argparse.Namespace, run: Callable[..., Any] | None = None) -
 
 
 def _profile(options: argparse.Namespace) -> Answer:
-    from sim.analysis.profile import profile
+    from sim.analysis import callgraph
+    from sim.analysis.cputime import cputime
+    from sim.analysis.profile import graph, profile
 
-    result = profile(_timed(options))
-    return Answer(result.to_json(), str(result))
+    if options.cpu:
+        found, _ = _timed(options, cputime)
+        data, text = callgraph.to_json(found), found.report()
+    else:
+        run = _timed(options)
+        found, switches = graph(run), profile(run)
+        data, text = switches.to_json(), str(switches)
+    if options.format != "text":
+        text = getattr(found, options.format)()
+    if options.output:
+        write_text(text, options.output)
+        text = f"{options.output} is written: {found.weighs} of {found.title} (simulated)"
+    return Answer(data, text)
 
 
 def _lockstat(options: argparse.Namespace) -> Answer:

@@ -41,6 +41,7 @@ from sim.worlds import find as find_world
 POLICIES: Final[dict[str, str]] = {
     "handoff": "who has slept longest gets the lock in the very step of its release; nobody spins, nobody slips in",
     "steal": "as Linux 3.7 does it: newcomers spin while the owner runs, and may be faster than who is being woken",
+    "sleep": "as Linux 3.7 does it with lock debugging: nobody spins, but newcomers may be faster than who is woken",
 }
 
 #: What runs are charged unless told otherwise.
@@ -80,7 +81,7 @@ class Clockwork:
         self.env = Environment()
         self.ledger, self.machine = ledger, ledger.machine
         self.costs = {row.name: ledger.costs[row.name] for row in ledger.costs}
-        self.steals = policy == "steal"
+        self.steals, self.spins = policy != "handoff", policy == "steal"
         self.switches = Switches(keep_sleeps)
         self._asleep: dict[int, Sleep] = {}
         self.elapsed = 0
@@ -219,13 +220,15 @@ class Clockwork:
     def _mutex_lock(self, i: int, op: Acquire, clock: int) -> _Process:
         """Linux 3.7's mutex: spin while the owner runs, then sleep; return when the lock looks free.
 
+        Without MUTEX_SPIN_ON_OWNER, as under CONFIG_DEBUG_MUTEXES, it sleeps at once.  kernel/Kconfig.locks:223 (v3.7)
+
         A spinner gives up when the owner sleeps, or when it finds that the owner has changed without having been
         nobody in between.  Once queued a task never spins again; when it is woken and somebody was faster, it
         sleeps again at the head of the queue.  kernel/mutex.c:147 (v3.7), kernel/sched/core.c:2963 (v3.7)
         """
         lock, memory = op.lock, self.machine.memory
         owner = memory.get(lock)
-        while owner is not None and self._on_cpu[self._index[owner]]:
+        while self.spins and owner is not None and self._on_cpu[self._index[owner]]:
             clock = yield from self._until_served(i, lock, _Waiter(self.env, i, op, clock, _SPIN, False))
             seen = memory.get(lock)
             if seen is not owner and seen is not None and clock >= self._owner_set.get(lock, 0):
