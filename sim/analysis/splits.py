@@ -23,6 +23,7 @@ NEAR: Final = 5.0
 #: Which rows of the costs are multiplied, by which factors.
 COSTS: Final[tuple[dict[str, float], ...]] = (
     {},
+    {"wake_latency": 1 / 30},
     {"wake_latency": 1 / 10},
     {"wake_latency": 1 / 3},
     {"wake_latency": 3},
