@@ -39,6 +39,8 @@ SWAP_LOCK = LockKind("spinlock", sleeps=False, rank=70)
 
 PTRS_PER_PTE = 512
 VM_WRITE, VM_GROWSDOWN, VM_LOCKED = 0x2, 0x100, 0x2000
+#: The flags of a temporary stack, which nothing else has together.  include/linux/mm.h:128 (v3.7)
+VM_STACK_INCOMPLETE_SETUP = 0x8000 | 0x10000
 
 
 class Pte(NamedTuple):

@@ -8,6 +8,7 @@ another tree.
 file                    kernel file                     what it is about
 ======================  ==============================  ===========================================
 compaction.py           mm/compaction.c                 moving pages out of the way of a large block
+exec.py                 fs/exec.c                       a new program gets its stack
 exit.py                 kernel/exit.c                   a process ends
 fault.py                arch/x86/mm/fault.c             a page fault, from the hardware to its VMA
 filemap.py              mm/filemap.c                    finding a page in a page cache without a lock

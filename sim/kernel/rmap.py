@@ -30,7 +30,17 @@ from sim.kernel.swap import lru_cache_add_lru, put_page
 from sim.kernel.swapops import make_migration_entry
 from sim.locks import holders
 from sim.ops import Alloc, Bug, Free, Kernel, KernelFunction, Point
-from sim.structs import VM_LOCKED, AnonVma, AnonVmaChain, Mm, Page, Pte, Vma
+from sim.structs import (
+    VM_GROWSDOWN,
+    VM_LOCKED,
+    VM_STACK_INCOMPLETE_SETUP,
+    AnonVma,
+    AnonVmaChain,
+    Mm,
+    Page,
+    Pte,
+    Vma,
+)
 from sim.sync import down_read_trylock, rcu_read_lock, rcu_read_unlock, spin_lock, spin_unlock, up_read
 
 #: May an allocation sleep, and go looking for memory to free?  include/linux/gfp.h:103 (v3.7)
@@ -398,11 +408,20 @@ def try_to_unmap(k: Context, page: Page, flags: int) -> Kernel:
     return ret
 
 
+def is_vma_temporary_stack(k: Context, vma: Vma) -> Kernel:
+    """Whether *vma* is the stack of an exec that is still under way.  mm/rmap.c:1440 (v3.7)"""
+    vm_flags = yield vma.vm_flags
+    if not vm_flags & VM_GROWSDOWN:
+        return False
+    return vm_flags & VM_STACK_INCOMPLETE_SETUP == VM_STACK_INCOMPLETE_SETUP
+
+
 def try_to_unmap_anon(k: Context, page: Page, flags: int) -> Kernel:
     """Visit every VMA that may map *page*, until none does.
 
     Caller holds the page lock.  Takes the root anon_vma lock as the variant says, and each page table's ptl inside it.
-    The kernel skips the temporary stack of an exec, which is not modelled.  mm/rmap.c:1470 (v3.7)
+    A migration skips the temporary stack of an exec: its page tables are moved without this lock, and the remap walk
+    would look for its entries in the wrong place.  mm/rmap.c:1470 (v3.7)
     """
     anon_vma = yield from k.page_lock_anon_vma(page, flags)
     if anon_vma is None:
@@ -413,13 +432,17 @@ def try_to_unmap_anon(k: Context, page: Page, flags: int) -> Kernel:
     avc = yield from anon_vma_interval_tree_iter_first(k, anon_vma, pgoff, pgoff)
     while avc is not None:
         vma = yield avc.vma
-        address = yield from vma_address(k, pgoff, vma)
-        ret = yield from try_to_unmap_one(k, page, vma, address, flags)
-        if ret != SWAP_AGAIN:
-            break
-        mapped = yield from page_mapped(k, page)
-        if not mapped:
-            break
+        temporary = False
+        if flags & TTU_MIGRATION:
+            temporary = yield from is_vma_temporary_stack(k, vma)
+        if not temporary:
+            address = yield from vma_address(k, pgoff, vma)
+            ret = yield from try_to_unmap_one(k, page, vma, address, flags)
+            if ret != SWAP_AGAIN:
+                break
+            mapped = yield from page_mapped(k, page)
+            if not mapped:
+                break
         avc = yield from anon_vma_interval_tree_iter_next(k, avc, pgoff, pgoff)
     yield from k.page_unlock_anon_vma(anon_vma, flags)
     return ret

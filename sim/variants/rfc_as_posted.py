@@ -15,6 +15,8 @@ BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
     "compaction_moves": "unsafe",
+    "exec_stack": "unsafe",
+    "exec_stack~no_skip": "unsafe",
     "mlock_inversion": "safe",
     "mlock_inversion~blocking": "unsafe",
     "move_pages": "unsafe",
@@ -32,6 +34,7 @@ VERDICTS = {
     "relative_adjusts": "unsafe",
     "root_freed_first": "unsafe",
     "root_freed_first~fixed": "unsafe",
+    "split_visited_twice": "unsafe",
     "stack_grows": "unsafe",
     "swap_cache_moves": "unsafe",
     "swap_in_race": "safe",

@@ -16,6 +16,8 @@ BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
     "compaction_moves": "safe",
+    "exec_stack": "unsafe",
+    "exec_stack~no_skip": "unsafe",
     "mlock_inversion": "safe",
     "mlock_inversion~blocking": "safe",
     "move_pages": "safe",
@@ -33,6 +35,7 @@ VERDICTS = {
     "relative_adjusts": "unsafe",
     "root_freed_first": "unsafe",
     "root_freed_first~fixed": "unsafe",
+    "split_visited_twice": "unsafe",
     "stack_grows": "unsafe",
     "swap_cache_moves": "safe",
     "swap_in_race": "safe",

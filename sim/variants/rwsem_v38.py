@@ -14,6 +14,8 @@ BASE = "mutex_v37"
 
 VERDICTS = {
     "compaction_moves": "safe",
+    "exec_stack": "safe",
+    "exec_stack~no_skip": "unsafe",
     "mlock_inversion": "safe",
     "mlock_inversion~blocking": "unsafe",
     "move_pages": "safe",
@@ -31,6 +33,7 @@ VERDICTS = {
     "relative_adjusts": "safe",
     "root_freed_first": "unsafe",
     "root_freed_first~fixed": "safe",
+    "split_visited_twice": "safe",
     "stack_grows": "safe",
     "swap_cache_moves": "safe",
     "swap_in_race": "safe",

@@ -63,17 +63,33 @@ def relative_adjusts(caller: int, passes: int) -> Builder:
 
 @world(check={"passes": 2}, passes=PASSES)
 def vma_splits(passes: int) -> Builder:
-    """A process makes part of its heap read-only while a kernel thread moves a page of that heap.
+    """A process makes part of its heap read-only while a kernel thread moves the page that this is about.
 
-    One process; its heap of two pages is split by mprotect, and page 1 moves.  While the VMA is split, its two links
-    both cover page 1 for a time: a walk then comes to the PTE twice, which does no harm (mm/mmap.c:2017).  Only a mover
-    without the process's mmap_sem can meet this.  The owner's CPU has page 1 in its TLB from the start.
+    One process; its heap of two pages is split by mprotect, and page 1 moves.  It stays in the old VMA, which is out of
+    its tree while its bounds change (mm/mmap.c:597 to 655).  Only a mover without the process's mmap_sem can meet this.
+    The owner's CPU has page 1 in its TLB from the start.
     """
+    return _split(1, passes)
+
+
+@world(check={"passes": 2}, passes=PASSES)
+def split_visited_twice(passes: int) -> Builder:
+    """A process makes part of its heap read-only while a kernel thread moves the page beside that part.
+
+    As in vma_splits; but page 0 moves, which comes into the new VMA.  That is linked before the old one shrinks
+    (mm/mmap.c:2017), so for a time both cover page 0: a walk with the lock comes to its PTE twice, which does no harm.
+    One without it can stand on the old VMA's link while that is put elsewhere in the tree.
+    """
+    return _split(0, passes)
+
+
+def _split(moving: int, passes: int) -> Builder:
     b = Builder()
     mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
-    page = b.page(b.vma(mm, "heap", 0, 2), 1, node=0, written=1)
+    page = b.page(b.vma(mm, "heap", 0, 2), moving, node=0, written=1)
     move = partial(kernel_mover, page=page, node=1, passes=passes)
-    b.kernel_thread("mover", cpu0, move, "moves page 1 to node 1, for the kernel's own reasons")
-    b.remembers(cpu1, mm, 1)
-    b.task("owner", cpu1, mm, partial(protector, start=1, pages=1, vpn=1), "makes page 1 read-only and reads it")
+    b.kernel_thread("mover", cpu0, move, f"moves page {moving} to node 1, for the kernel's own reasons")
+    b.remembers(cpu1, mm, moving)
+    body = partial(protector, start=1, pages=1, vpn=moving)
+    b.task("owner", cpu1, mm, body, f"makes page 1 read-only and reads page {moving}")
     return b

@@ -10,7 +10,7 @@ import pytest
 from sim import invariants
 from sim.kernel.interval_tree import anon_vma_interval_tree_iter_first, anon_vma_interval_tree_iter_next
 from sim.kernel.mmap import split_vma, vma_adjust, vma_merge
-from sim.ops import Acquire, Free, Write
+from sim.ops import Acquire, Free, Release, Write
 from sim.setup import Builder
 from sim.structs import VM_WRITE, AnonVma, AnonVmaChain, Vma
 
@@ -228,3 +228,20 @@ def test_vmas_that_differ_are_not_merged(three: Any, spoil: str) -> None:
     pgoff = 15 if spoil == "offset" else 14
     assert three.call(vma_merge(three.k, three.k.mm, low, 14, 17, flags, anon_vma, pgoff)) is None
     assert bounds(three, low) == (10, 14, 10)
+
+
+# --- and a walk ------------------------------------------------------------------------------------------
+
+
+def test_a_walk_in_the_middle_of_a_split_visits_a_pte_twice_and_does_no_harm(bench: Any) -> None:
+    """Both links cover the page: the second visit finds it moved already."""
+    b = bench()
+    page = b.page(b.heap, 3, node=0, written=1)
+    b.migrator(page)
+    b.spawn("splitter", lambda k: split_vma(k, b.p, b.heap, 4, True), cpu=1)
+    run = b.start()
+    run.only("splitter", until=lambda it: isinstance(it.op, Release))  # the new piece is linked
+    run.only("migrator")
+    assert run.points["pte_visit_remap"] == 2
+    assert b.results["migrator"] == 0
+    assert run.all() is None
