@@ -271,7 +271,7 @@ def test_the_mutants_reach_every_file_that_locks_or_flushes() -> None:
     """Something is taken from each of the files in which a page is moved, faulted in or flushed."""
     files = {function.__module__.removeprefix("sim.kernel.") for it in MUTANTS for function in edits(it)}
     assert files == {
-        *("rmap", "migrate", "memory", "fault", "mmap", "mprotect", "mremap", "exec", "tlb", "smp"),
+        *("rmap", "migrate", "memory", "fault", "mmap", "mprotect", "mremap", "exec", "vmscan", "tlb", "smp"),
         *("pgtable_generic", "v38.pgtable_generic"),
         *("numacore.memory", "numacore.migrate", "vmscan"),
     }

@@ -17,7 +17,7 @@ from vizlib.renderers import html
 from vizlib.showcase import showcase
 
 #: The worker writes through a stale TLB entry, faults on the migration entry, and reads the page on its new node.
-MOVE = "one_page?rounds=3 mutex_v37 b3a51b2da4b8a53b11"
+MOVE = "one_page?rounds=3 mutex_v37 b3a52b2da4b8a53b11"
 
 
 @cache
