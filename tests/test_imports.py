@@ -42,6 +42,7 @@ ORDER = (
         "vizlib.charts",
         "vizlib.showcase",
         "vizlib.levels",
+        "vizlib.exporter",
         "vizlib.compare",
     ),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),

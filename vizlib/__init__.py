@@ -18,7 +18,7 @@ showcase.py        a run to look at, for whoever names no schedule
 charts.py          curves, profile bars and lanes with matplotlib
 =================  ========================================================================================
 
-A notebook needs six names: :func:`play`, :func:`compare`, :func:`why`, :func:`still`, :func:`text` and :func:`film`.
+A notebook needs six names: :func:`play`, :func:`beside`, :func:`why`, :func:`still`, :func:`text`, :func:`film_of`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from sim.trace import Trace
 
-__all__ = ["compare", "film", "play", "still", "text", "why"]
+__all__ = ["beside", "film_of", "play", "still", "text", "why"]
 
 
-def film(trace: Trace, title: str = "") -> dict[str, Any]:
+def film_of(trace: Trace, title: str = "") -> dict[str, Any]:
     """The film of *trace* as JSON values."""
     from vizlib.film import film as make
 
@@ -58,10 +58,10 @@ def play(trace: Trace, **options: Any) -> Any:
     """The player of *trace* as a widget for JupyterLab; there the reader may take over at any step."""
     from vizlib.player.widget import Player
 
-    return Player(film(trace), **options)
+    return Player(film_of(trace), **options)
 
 
-def compare(one: Trace, other: Trace, **options: Any) -> Any:
+def beside(one: Trace, other: Trace, **options: Any) -> Any:
     """Two runs beside each other as a widget: see :func:`vizlib.compare.compare`."""
     from vizlib.compare import compare as make
     from vizlib.player.widget import Player

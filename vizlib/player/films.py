@@ -7,6 +7,9 @@ from typing import Any
 
 from vizlib.film import FORMAT, VERSION
 
+#: The environment variable that has players show themselves as offline pages; :mod:`vizlib.exporter` sets it.
+OFFLINE = "RMAPWALK_OFFLINE"
+
 
 def checked(film: Any) -> dict[str, Any]:
     """*film* as a dict.
@@ -15,7 +18,7 @@ def checked(film: Any) -> dict[str, Any]:
         ValueError: if it is no film, or one that this player cannot play; it says which.
     """
     if not isinstance(film, Mapping) or film.get("format") != FORMAT:
-        raise ValueError("this is no film: make one from a trace with vizlib.film(trace)")
+        raise ValueError("this is no film: make one from a trace with vizlib.film_of(trace)")
     if film.get("version") != VERSION:
         raise ValueError(f"this film has version {film.get('version')}; this player plays version {VERSION}")
     return dict(film)

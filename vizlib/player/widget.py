@@ -6,7 +6,9 @@ when things move and how they look stands in the modules beside this file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import anywidget
@@ -16,7 +18,7 @@ from sim.errors import UserError
 from sim.variants import Variant
 from vizlib import theme
 from vizlib.player import bundle, live
-from vizlib.player.films import checked
+from vizlib.player.films import OFFLINE, checked
 
 
 class Player(anywidget.AnyWidget):
@@ -85,8 +87,20 @@ class Player(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """What a notebook stores: the widget, and a text that is the same in every run."""
+        if os.environ.get(OFFLINE):
+            return {"text/plain": repr(self), "text/html": self._frame()}
         found = super()._repr_mimebundle_(**options)
         data = found[0] if isinstance(found, tuple) else found
         if data is not None:
             data["text/plain"] = repr(self)
         return found
+
+    def _frame(self) -> str:
+        """The film as an offline page in a frame that may run scripts and nothing else."""
+        from vizlib.renderers.html import page
+
+        film = dict(self.film) if self.step is None else {**self.film, "open_at": self.step}
+        return (
+            f'<iframe title="{escape(repr(self))}" sandbox="allow-scripts" '
+            f'style="width: 100%; height: 900px; border: 0" srcdoc="{escape(page(film))}"></iframe>'
+        )
