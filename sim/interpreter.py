@@ -117,7 +117,8 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             store(field, value, memory, changes)
             return old
         case Wrprotect(field):
-            store(field, load(field, memory, me)._replace(write=False), memory, changes)
+            pte = load(field, memory, me)
+            store(field, pte and pte._replace(write=False), memory, changes)
             return None
         case Acquire(lock, mode, nested):
             return _acquire(lock, mode, nested, memory, me, changes)
@@ -183,7 +184,8 @@ def _acquire(lock: Field, mode: str, nested: bool, memory: Memory, me: Context, 
         if kind.sleeps and not other.lock.sleeps:
             _check_may_sleep(f"sleep on {lock}", memory, me)
     value = memory.get(lock, lock.default)
-    if isinstance(value, locks.Rwsem) and not locks.holds(value, task, mode):
+    before = sum(it == (lock, mode) for it in held)  # a reader may nest, and then holds it more than once
+    if isinstance(value, locks.Rwsem) and locks.holds_times(value, task, mode) == before:
         if not locks.can_take(value, mode):
             store(lock, locks.enqueue(value, task, mode), memory, changes)
             return BLOCKED

@@ -61,6 +61,11 @@ def holds(value: Any, task: Any, mode: str = EXCLUSIVE) -> bool:
     return value is task and value is not None
 
 
+def holds_times(value: Rwsem, task: Any, mode: str = EXCLUSIVE) -> int:
+    """How often *task* holds the rwsem with this *value* in *mode*."""
+    return value.readers.count(task) if mode == SHARED else int(value.writer is task)
+
+
 def holders(value: Any) -> tuple[Any, ...]:
     """Everybody who holds the lock with this *value*."""
     if isinstance(value, Rwsem):

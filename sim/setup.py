@@ -169,6 +169,13 @@ class Builder:
         self._kin[vma] = name
         return vma
 
+    def untouched(self, mm: Mm, name: str, start: int, end: int) -> Vma:
+        """A VMA over [*start*, *end*) that nobody has touched yet: it has no anon_vma."""
+        vma: Vma = self._new(Vma, name, vm_mm=mm, vm_start=start, vm_end=end, vm_pgoff=start, vm_flags=VM_WRITE)
+        self._insert(mm, vma)
+        self._kin[vma] = name
+        return vma
+
     def piece(self, vma: Vma, name: str, start: int, end: int, pgoff: int) -> Vma:
         """A VMA of the same process that was once cut off *vma*, and perhaps moved: it hangs on the same anon_vmas.
 

@@ -101,7 +101,7 @@ class declare:
 
     The guard says which locks a writer holds once others can find the object, as paths from it
     (:mod:`sim.analysis.roles`): ``ptl``; ``anon_vma.root.lock``; ``vm_mm.mmap_sem read`` if it is enough to share it;
-    ``A + B`` for both, ``A | B`` for either.  Or it is a word:
+    ``A + B`` for both, ``A | B`` for either; ``mm_users`` for the last user of the address space.  Or it is a word:
 
     * ``const``: never written after set-up; reading it is no step;
     * ``set once``: written once more at most;
@@ -294,7 +294,7 @@ class Mm(Struct):
     page_table_lock = declare(None, guard="itself", lock=PAGE_TABLE_LOCK)
     #: The VMAs, in order of address.
     mmap = declare((), guard="mmap_sem")
-    pmd = table(None, guard="page_table_lock")
+    pmd = table(None, guard="page_table_lock | mmap_sem | mm_users")
     #: The CPUs that may hold TLB entries of this address space, in order.
     cpu_vm_mask = declare((), guard="atomic")
     #: Per virtual page the last write any thread made (:class:`Written`), or None: what every later read must see.
@@ -312,7 +312,7 @@ class Vma(Struct):
     vm_pgoff = declare(0, guard="vm_mm.mmap_sem | vm_mm.mmap_sem read + anon_vma.root.lock")
     vm_flags = declare(VM_WRITE, guard="vm_mm.mmap_sem")
     anon_vma = declare(None, guard="vm_mm.mmap_sem | vm_mm.mmap_sem read + vm_mm.page_table_lock")
-    anon_vma_chain = declare((), guard="vm_mm.mmap_sem | vm_mm.mmap_sem read + vm_mm.page_table_lock")
+    anon_vma_chain = declare((), guard="vm_mm.mmap_sem | vm_mm.mmap_sem read + vm_mm.page_table_lock | vm_mm.mm_users")
 
 
 class AnonVma(Struct):

@@ -31,6 +31,11 @@ def down_read(lock: Field) -> Kernel:
     yield Acquire(lock, SHARED)
 
 
+def down_read_nested(lock: Field) -> Kernel:
+    """``down_read``, said to be in order although another lock of the kind is held.  kernel/rwsem.c:109 (v3.7)"""
+    yield Acquire(lock, SHARED, nested=True)
+
+
 def down_read_trylock(lock: Field) -> Kernel:
     """Take a rwsem for reading if no writer holds or awaits it; answer whether.  kernel/rwsem.c:31 (v3.7)"""
     ok = yield TryAcquire(lock, SHARED)

@@ -31,14 +31,15 @@ from sim.context import Context
 from sim.engines.checker import check
 from sim.engines.stepper import Stepper
 from sim.invariants import KINDS
+from sim.kernel.fork import dup_mm
 from sim.kernel.migrate import sys_move_pages
-from sim.kernel.swap import put_page
 from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, Page, PageTable, Written
+from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, PageTable
 from sim.user import user_read, user_write
 from sim.variants import Variant
 from sim.worlds import World
+from sim.worlds.edits import kernel_mover
 
 MUTANTS: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("mutants.toml").read_text())["mutant"]
 BY_NAME = pytest.mark.parametrize("mutant", MUTANTS, ids=[it["name"] for it in MUTANTS])
@@ -58,11 +59,10 @@ def _move(k: Context, *, vpn: int) -> Kernel:
     yield from sys_move_pages(k, k.mm, (vpn,), 1, 2)
 
 
-def _device(k: Context, *, page: Page) -> Kernel:
-    yield page.data.set(Written(0, 2, k.mm))
-    yield k.mm.shadow[0].set(Written(0, 2, k.mm))
-    yield page.pins.add(-1)
-    yield from put_page(k, page)
+def _fork(k: Context, *, vpn: int | None = None) -> Kernel:
+    yield from dup_mm(k)
+    if vpn is not None:
+        yield from user_write(k, vpn)
 
 
 def alone() -> Builder:
@@ -81,16 +81,6 @@ def pinned() -> Builder:
     b.page(b.vma(mm, "heap", 0, 8), 0, node=0, pins=1)
     b.task("mover", cpu0, mm, partial(_move, vpn=0), "tries to move page 0")
     b.task("writer", cpu1, mm, partial(_write, vpn=0), "writes page 0")
-    return b
-
-
-def device() -> Builder:
-    """A device writes to a page through a pin, which it then drops, while a thread moves the page."""
-    b = Builder()
-    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
-    page = b.page(b.vma(mm, "heap", 0, 8), 0, node=0, written=1, pins=1)
-    b.task("mover", cpu0, mm, partial(_move, vpn=0), "moves page 0")
-    b.task("device", cpu1, mm, partial(_device, page=page), "writes to the frame of page 0")
     return b
 
 
@@ -155,6 +145,52 @@ def growing_twice() -> Builder:
     return b
 
 
+def fork_and_write() -> Builder:
+    """A process forks and then writes its page, which a kernel thread moves meanwhile."""
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    page = b.page(b.vma(mm, "heap", 0, 1), 0, node=0, written=1)
+    b.kernel_thread("mover", cpu0, partial(kernel_mover, page=page, node=1, passes=1), "moves page 0")
+    b.task("forker", cpu1, mm, partial(_fork, vpn=0), "forks, and writes page 0")
+    return b
+
+
+def fork_beside_a_writer() -> Builder:
+    """One thread of a process forks while another writes a page twice, the first time through its TLB."""
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    b.page(b.vma(mm, "heap", 0, 1), 0, node=0, written=1)
+    b.task("forker", cpu0, mm, _fork, "forks")
+    b.remembers(cpu1, mm, 0)
+    b.task("writer", cpu1, mm, partial(_write, vpn=0), "writes page 0 and reads it back")
+    return b
+
+
+def copies() -> Builder:
+    """Parent and child share a page, which both write; a second thread of the child reads it."""
+    b = Builder()
+    parent = b.mm()
+    cpus = [b.cpu(number, number % 2) for number in range(3)]
+    b.page(b.vma(parent, "heap", 0, 1), 0, node=0, written=1)
+    child = b.fork(parent, "C")
+    b.task("parent", cpus[0], parent, partial(user_write, vpn=0), "writes page 0")
+    b.task("child", cpus[1], child, partial(user_write, vpn=0), "writes page 0")
+    b.remembers(cpus[2], child, 0)
+    b.task("reader", cpus[2], child, partial(user_read, vpn=0), "reads page 0 of the child")
+    return b
+
+
+def copy_beside_a_move() -> Builder:
+    """A child writes a page that it shares with its parent, which moves it."""
+    b = Builder()
+    parent, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    b.page(b.vma(parent, "heap", 0, 1), 0, node=0, written=1)
+    child = b.fork(parent, "C")
+    b.task("mover", cpu0, parent, partial(_move, vpn=0), "moves page 0")
+    b.task("child", cpu1, child, partial(_write, vpn=0), "writes page 0 and reads it back")
+    return b
+
+
 def _forget(b: Builder, *refs: Any) -> None:
     for it in [it for it in b.memory if it.ref in refs]:
         del b.memory[it]
@@ -167,7 +203,8 @@ def private(build: Callable[..., Builder], name: str = "", **fixed: int) -> Worl
 
 
 PRIVATE = (
-    *map(private, (alone, pinned, device, hinted, hinted_twice, relatives, growing_twice)),
+    *map(private, (alone, pinned, hinted, hinted_twice, relatives, growing_twice)),
+    *map(private, (fork_and_write, fork_beside_a_writer, copies, copy_beside_a_move)),
     private(first_touch, "same_page", second=0),
     private(first_touch, "two_pages", second=1),
 )
@@ -271,7 +308,7 @@ def test_the_mutants_reach_every_file_that_locks_or_flushes() -> None:
     """Something is taken from each of the files in which a page is moved, faulted in or flushed."""
     files = {function.__module__.removeprefix("sim.kernel.") for it in MUTANTS for function in edits(it)}
     assert files == {
-        *("rmap", "migrate", "memory", "fault", "mmap", "mprotect", "mremap", "exec", "vmscan", "tlb", "smp"),
+        *("rmap", "fork", "migrate", "memory", "fault", "mmap", "mprotect", "mremap", "exec", "tlb", "smp"),
         *("pgtable_generic", "v38.pgtable_generic"),
         *("numacore.memory", "numacore.migrate", "vmscan"),
     }

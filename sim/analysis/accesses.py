@@ -157,6 +157,8 @@ class _Observer:
         outcomes = self.tables.outcomes(state, row.task)
         touched = {} if not outcomes or row.local.op is None else _touched(row.local.op, outcomes)
         held = memory.get(info.task.held, ())
+        if memory.get(info.mm.mm_users, 1) == 0:  # nobody else uses the address space: as good as any lock of it
+            held = (*held, (info.mm.mm_users, EXCLUSIVE))
         in_rcu = memory.get(info.task.rcu, None) is not None
         mask = row.mask
         for (field, kind), old in touched.items():

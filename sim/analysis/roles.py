@@ -7,6 +7,9 @@ following its fields, and are written as a path from the object:
 * ``PageTable[pte].ptl``: backwards, the ptl of a page table of which a pte names the page;
 * ``some PageTable.ptl``: the lock of some object of that struct, however it is related.
 
+``mm_users`` is no lock: whoever is the last to use an address space has all of it to himself, and a role that ends in
+it says so.
+
 A lock has many roles, since there are many ways to it; what counts is which of them it has every time.  ``lock``
 stands for an anon_vma's ``mutex`` (3.7) or ``rwsem`` (3.8), which are the same lock at two times.
 """

@@ -473,7 +473,7 @@ def zap_pte_range(k: Context, tlb: MmuGather, table: PageTable, address: int, en
         pte = pte_offset_map(table, address)
         ptent = yield pte
         if pte_present(ptent):
-            ptent = yield pte.xchg(None)
+            yield pte.xchg(None)
             yield from page_remove_rmap(k, ptent.page)
             tlb = tlb_remove_page(tlb, ptent.page)
         elif not pte_none(ptent):

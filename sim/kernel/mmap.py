@@ -538,7 +538,7 @@ def sys_munmap(k: Context, start: int, length: int) -> Kernel:
 def do_munmap(k: Context, mm: Mm, start: int, length: int) -> Kernel:
     """Take the VMAs of [*start*, *start* + *length*) out of *mm*, with their pages and page tables.
 
-    Caller holds mmap_sem to write.  mm/mmap.c:2068 (v3.7)
+    Caller holds mmap_sem to write.  A VMA that is partly outside is split first.  mm/mmap.c:2068 (v3.7)
     """
     end = start + length
     vma = yield from find_vma(k, mm, start)
@@ -547,6 +547,16 @@ def do_munmap(k: Context, mm: Mm, start: int, length: int) -> Kernel:
     vm_start = yield vma.vm_start
     if vm_start >= end:
         return 0
+    if start > vm_start:
+        yield from __split_vma(k, mm, vma, start, False)
+        _, vma = yield from neighbours(k, vma)
+    last = yield from find_vma(k, mm, end)
+    if last is not None:
+        last_start = yield last.vm_start
+        if end > last_start:
+            yield from __split_vma(k, mm, last, end, True)
+            if last is vma:
+                vma, _ = yield from neighbours(k, vma)
     prev, gone, following = yield from detach_vmas_to_be_unmapped(k, mm, vma, end)
     yield from unmap_region(k, mm, gone, prev, following, start, end)
     yield from remove_vma_list(k, gone)

@@ -7,6 +7,7 @@ from functools import partial
 from sim.context import Context
 from sim.kernel.migrate import sys_move_pages
 from sim.kernel.mprotect import PROT_READ, sys_mprotect
+from sim.kernel.swap import get_page_unless_zero, put_page
 from sim.kernel.vmscan import isolate_lru_page
 from sim.ops import Kernel
 from sim.setup import Builder
@@ -27,8 +28,13 @@ def kernel_mover(k: Context, *, page: Page, node: int, passes: int) -> Kernel:
     """A kernel thread that comes upon a page by its frame and moves it, as compaction and memory hot-remove do.
 
     Nobody's mmap_sem is held.  How it got there is left out (mm/compaction.c:999, mm/memory_hotplug.c:814, v3.7).
+    The frame may be free by now, so a reference is taken only if there is one (mm/vmscan.c:1019).
     """
+    got = yield from get_page_unless_zero(k, page)
+    if not got:
+        return
     err = yield from isolate_lru_page(k, page)
+    yield from put_page(k, page)
     if err == 0:
         yield from k.migrate_pages((page,), node, passes)
 

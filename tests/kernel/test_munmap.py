@@ -11,6 +11,7 @@ from sim.invariants import Violation
 from sim.kernel.exit import do_exit
 from sim.kernel.madvise import sys_madvise
 from sim.kernel.memory import free_pgd_range, tlb_gather_mmu
+from sim.kernel.migrate import sys_move_pages
 from sim.kernel.mmap import sys_munmap
 from sim.kernel.rmap import TTU_MIGRATION, try_to_unmap
 from sim.ops import Acquire, Free, HandleIpi, SendIpi, Until
@@ -51,6 +52,27 @@ def test_munmap_takes_every_vma_that_the_range_covers(alone: Any) -> None:
     assert {"low", "middle", "high", "pt0"} <= set(freed(it))
     assert it.get(Mm("P").pmd[0]) is None
     assert it.get(Mm("P").pmd[1]) is PageTable("pt1")
+    assert invariants.at_end(it.memory) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "left"),
+    [
+        (5, 1, [(0, 4), (4, 5), (6, 8), (8, 12)]),
+        (4, 1, [(0, 4), (5, 8), (8, 12)]),
+        (6, 2, [(0, 4), (4, 6), (8, 12)]),
+        (2, 8, [(0, 2), (10, 12)]),
+    ],
+)
+def test_munmap_splits_what_is_partly_outside(alone: Any, start: int, length: int, left: list[tuple[int, int]]) -> None:
+    """A hole in the middle, the first pages, the last ones, and a range from one VMA into the next but one."""
+    it = alone(three().memory)
+    it.call(sys_munmap(it.k, start, length))
+    vmas = it.get(Mm("P").mmap)[:-1]
+    assert [(it.get(vma.vm_start), it.get(vma.vm_end)) for vma in vmas] == left
+    assert all(it.get(vma.vm_pgoff) == it.get(vma.vm_start) for vma in vmas)
+    gone = {vpn for vpn in (0, 4, 8) if start <= vpn < start + length}
+    assert {vpn for vpn in (0, 4, 8) if it.get(PageTable("pt0").pte[vpn]) is None} == gone
     assert invariants.at_end(it.memory) is None
 
 
@@ -150,6 +172,25 @@ def test_no_anon_vma_lock_is_held_while_ptes_are_cleared(alone: Any) -> None:
             seen.append((it.get(PageTable("pt0").ptl) is it.k.current, it.get(mutex)))
     assert seen == [(True, None)]
     assert [str(op.lock.ref) for op in it.ops if isinstance(op, Acquire)] == ["P", "pt0", "A_middle"]
+
+
+@pytest.mark.parametrize(("variant", "found"), [("rfc_remap_unlocked", "pt_C0"), ("mutex_v37", "")])
+def test_a_walker_without_the_lock_can_lock_a_page_table_that_is_gone(bench: Any, variant: str, found: str) -> None:
+    """It has looked the page table up and not taken its ptl when munmap frees it; with the lock munmap waits (H5)."""
+    b = bench()
+    b.page(b.heap, 0, node=0, written=1)
+    child = b.fork(b.p, "C")
+    b.spawn("mover", lambda k: sys_move_pages(k, b.p, (0,), 1))
+    b.spawn("child", lambda k: sys_munmap(k, 0, 8), cpu=1, mm=child)
+    run = b.start(variant)
+    run.only("mover", until=lambda event: "remap_walk" in event.points)
+    run.only("mover", until=lambda event: event.op is child.pmd[0])
+    run.only("child")
+    assert run[PageTable("pt_C0").life] is bool(found)
+    while run.violation is None and run.only("mover", "child", until=lambda event: True):
+        pass
+    violation = run.violation
+    assert [str(ref) for ref in violation.culprits] == [found] if violation else not found
 
 
 # --- MADV_DONTNEED -----------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ NAMES = (
     ("stack_grows", "mutex_v37"),
     ("stack_grows", "rwsem_v38"),
     ("stack_grows", "rfc_remap_unlocked"),
+    ("fork_during_migration", "mutex_v37"),
+    ("relative_exits", "rfc_remap_unlocked"),
     ("numa_only", "mutex_v37"),
     ("numa02", "rwsem_v38"),
     ("move_pages", "mutex_v37"),
