@@ -398,6 +398,51 @@ def page_check_address(k: Context, page: Page, mm: Mm, address: int) -> Kernel:
     return None
 
 
+def page_referenced(k: Context, page: Page) -> Kernel:
+    """How many PTEs that map *page* are found by a walk: reclaim's question whether anybody uses it.
+
+    Caller holds the page lock.  The kernel counts the PTEs whose accessed bit is set, and clears it; the model has no
+    such bit.  mm/rmap.c:836 (v3.7)
+    """
+    mapped = yield from page_mapped(k, page)
+    referenced = 0
+    if mapped:
+        referenced = yield from page_referenced_anon(k, page)
+    return referenced
+
+
+def page_referenced_anon(k: Context, page: Page) -> Kernel:
+    """The walk: visit every VMA that may map *page*, until each of its mappings was seen.
+
+    Caller holds the page lock.  Takes the root anon_vma lock as the variant says.  mm/rmap.c:725 (v3.7)
+    """
+    anon_vma = yield from k.page_lock_anon_vma(page, TTU_UNMAP)
+    if anon_vma is None:
+        return 0
+    mapcount = yield page._mapcount
+    referenced = 0
+    pgoff = yield page.index
+    avc = yield from anon_vma_interval_tree_iter_first(k, anon_vma, pgoff, pgoff)
+    while avc is not None and referenced <= mapcount:
+        vma = yield avc.vma
+        address = yield from vma_address(k, pgoff, vma)
+        found = yield from page_referenced_one(k, page, vma, address)
+        referenced += found
+        avc = yield from anon_vma_interval_tree_iter_next(k, avc, pgoff, pgoff)
+    yield from k.page_unlock_anon_vma(anon_vma, TTU_UNMAP)
+    return referenced
+
+
+def page_referenced_one(k: Context, page: Page, vma: Vma, address: int) -> Kernel:
+    """Whether *vma* maps *page* at *address*, as 1 or 0.  Takes the ptl.  mm/rmap.c:651 (v3.7)"""
+    mm = yield vma.vm_mm
+    found = yield from page_check_address(k, page, mm, address)
+    if found is None:
+        return 0
+    yield from spin_unlock(found[1].ptl)
+    return 1
+
+
 def try_to_unmap(k: Context, page: Page, flags: int) -> Kernel:
     """Replace every PTE of *page* by a migration entry (``TTU_MIGRATION`` in *flags*) or by its swap entry.
 

@@ -13,6 +13,7 @@ from sim.sync import mutex_lock, mutex_trylock, mutex_unlock
 __all__ = ["migrate_pages", "page_lock_anon_vma", "page_unlock_anon_vma", "ptep_clear_flush"]
 
 VERDICTS = {
+    "anon_vma_recycled": "safe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

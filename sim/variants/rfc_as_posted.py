@@ -14,6 +14,7 @@ __all__ = ["page_lock_anon_vma"]
 BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
+    "anon_vma_recycled": "safe",
     "compaction_moves": "unsafe",
     "empty_pte": "unsafe",
     "empty_pte~no_recheck": "unsafe",

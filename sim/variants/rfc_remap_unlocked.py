@@ -9,6 +9,7 @@ from sim.structs import AnonVma
 BASE = "mutex_v37"
 
 VERDICTS = {
+    "anon_vma_recycled": "safe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

@@ -17,6 +17,7 @@ from sim.variants import rfc_unmap_unlocked_all
 BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
+    "anon_vma_recycled": "safe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

@@ -15,6 +15,7 @@ from sim.sync import rcu_read_lock, rcu_read_unlock
 BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
+    "anon_vma_recycled": "unsafe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

@@ -13,6 +13,7 @@ __all__ = ["ptep_clear_flush"]
 BASE = "mutex_v37"
 
 VERDICTS = {
+    "anon_vma_recycled": "safe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

@@ -7,10 +7,12 @@ from functools import partial
 from sim.context import Context
 from sim.kernel.compaction import compact_zone
 from sim.kernel.exit import do_exit
-from sim.kernel.rmap import anon_vma_free
+from sim.kernel.rmap import anon_vma_free, anon_vma_prepare, page_referenced
+from sim.kernel.vmscan import __isolate_lru_page, putback_lru_page
 from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import AnonVma, Vma
+from sim.structs import AnonVma, Page, Vma
+from sim.sync import lock_page, unlock_page
 from sim.worlds import world
 from sim.worlds.moving import PASSES, mover
 
@@ -84,3 +86,41 @@ def member_first(k: Context, anon_vma: AnonVma) -> Kernel:
 root_freed_first.variation(
     "fixed", "The same with 624483f3ea82: the member is freed before its root.", {"rmap.__put_anon_vma": member_first}
 )
+
+
+# --- an anon_vma that becomes another family's -----------------------------------------------------------
+
+
+def _look(k: Context, *, page: Page) -> Kernel:
+    err = yield from __isolate_lru_page(k, page)
+    if err == 0:
+        yield from lock_page(page)
+        yield from page_referenced(k, page)
+        yield from unlock_page(page)
+        yield from putback_lru_page(k, page)
+
+
+def _first_fault(k: Context, *, vma: Vma) -> Kernel:
+    yield from anon_vma_prepare(k, vma)
+
+
+@world(check={})
+def anon_vma_recycled() -> Builder:
+    """Reclaim looks up a page's anon_vma while its process exits and another process gets the same anon_vma.
+
+    kswapd asks who uses page 0 of P (page_referenced); P exits and frees the anon_vma; Q, a stranger, faults in a VMA
+    for the first time and its anon_vma_alloc is given the memory that P's has left (SLAB_DESTROY_BY_RCU,
+    mm/rmap.c:364).  Within its read section kswapd may lock what is Q's by now; the mapcount, read again under the
+    lock, tells (mm/rmap.c:466).  H6.
+    Left out: what reclaim does next; of Q's fault all but anon_vma_prepare (mm/memory.c:3160), also Q's mmap_sem, which
+    nobody else wants.
+    """
+    b = Builder()
+    owner, stranger = b.mm(), b.mm("Q")
+    b.recycle()
+    page = b.page(b.vma(owner, "heap", 0, 1), 0, node=0, written=1)
+    vma = b.untouched_vma(stranger, "heap_Q", 0, 1)
+    b.kernel_thread("kswapd", b.cpu(0, 0), partial(_look, page=page), "asks who uses page 0 of P")
+    b.task("process", b.cpu(1, 1), owner, _exit, "exits")
+    b.task("stranger", b.cpu(2, 1), stranger, partial(_first_fault, vma=vma), "faults in a VMA for the first time")
+    return b
