@@ -4,7 +4,7 @@ The LRU lists themselves and ``zone->lru_lock`` are not modelled: whoever reclai
 that of two who want the same page only one gets it; an atomic exchange of PG_lru says the same in one step.
 
 Reclaim holds no mmap_sem of those who map the page, and takes no lock but by trying, except the anon_vma lock and the
-locks inside it.  Left out: asking who was referenced lately (``page_referenced``, one more walk under the anon_vma lock),
+locks inside it.  Left out: asking who was referenced lately (``page_referenced``, one more walk under the same lock),
 dirty limits, writeback that takes time, and the order in which pages are looked at.
 """
 
