@@ -65,7 +65,7 @@ class Access:
         kind: ``read``, ``write``, ``atomic`` or ``hardware``.
         task: who.
         function: the kernel function, innermost.
-        holds: the locks held.
+        holds: the locks held, and what is as good as one: a read section of RCU, an address space without users.
         private: whether nobody else could find the object: it is not yet published, or unlinked already.
         first: whether it replaces the value that a field has before it is written.
         cpu: where the task runs.
@@ -164,10 +164,17 @@ class _Observer:
         for (field, kind), old in touched.items():
             if field.guard in _NO_DATA or field.lock is not None:
                 continue
+            if kind == WRITE and field.guard == "flag":
+                kind = ATOMIC
             holds = [Hold(RCU.readers, False, frozenset({RCU_SECTION}))] if in_rcu else []
             if held:
-                near = self._ways_from(field.ref)(state)
-                holds += [Hold(lock, mode == EXCLUSIVE, roles(near, lock)) for lock, mode in held]
+                # a store may make, or break, the very way by which its lock is found
+                states = {state, *(state + it.delta for it in outcomes if kind in (WRITE, ATOMIC))}
+                near = [self._ways_from(field.ref)(it) for it in states]
+                holds += [
+                    Hold(lock, mode == EXCLUSIVE, frozenset().union(*(roles(it, lock) for it in near)))
+                    for lock, mode in held
+                ]
                 mask |= self._ways_from(field.ref).mask
             private = not self._is_found(field.ref)(state)
             mask |= self._is_found(field.ref).mask

@@ -122,6 +122,36 @@ def test_one_execution_without_the_lock_is_enough() -> None:
     assert table_of(mostly, locked(T.lock, then=T.a.set(2))).line("Toy.a").flag == NOTHING
 
 
+def test_a_store_may_make_the_way_by_which_its_lock_is_found() -> None:
+    """The VMA comes to its address space under that one's lock, and leaves it so: the way is there after, or before."""
+    vma = Vma("moves in and out")
+
+    def moves_in(k: Any) -> Kernel:
+        yield Acquire(MM.mmap_sem)
+        yield vma.vm_mm.set(MM)
+        yield vma.vm_mm.set(None)
+        yield Release(MM.mmap_sem)
+
+    assert "vm_mm.mmap_sem" in table_of(moves_in).line("Vma.vm_mm").at_writes
+
+
+def test_a_flag_is_stored_atomically() -> None:
+    page = Page("flagged")
+    line = table_of(locked(then=page.PG_lru.set(False)), locked(then=page.PG_lru.set(True))).line("Page.PG_lru")
+    assert (line.protection, line.flag, line.broken) == ("atomic", "", ())
+
+
+def test_an_address_space_without_users_needs_no_lock() -> None:
+    """Its last task has it alone; as long as it has users, the same store breaks the guard."""
+
+    def clears(k: Any) -> Kernel:
+        yield MM.pmd[0].set(PageTable("some"))
+
+    assert table_of(clears).line("Mm.pmd").broken == ("clears",)
+    line = table_of(clears, memory={MM.mm_users: 0}).line("Mm.pmd")
+    assert (line.at_writes, line.broken) == (("mm_users",), ())
+
+
 # --- objects that nobody else can find -------------------------------------------------------------------
 
 
