@@ -13,6 +13,7 @@ exit.py                 kernel/exit.c                   a process ends
 fault.py                arch/x86/mm/fault.c             a page fault, from the hardware to its VMA
 filemap.py              mm/filemap.c                    finding a page in a page cache without a lock
 fork.py                 kernel/fork.c                   a child gets a copy of its parent's address space
+huge_memory.py          mm/huge_memory.c                hiding a page table to make a huge page
 interval_tree.py        mm/interval_tree.c              the tree of VMAs in an anon_vma
 madvise.py              mm/madvise.c                    a process needs pages no longer
 memory.py               mm/memory.c                     page tables: faults, fork, unmapping

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sim.context import Context
-from sim.kernel.tlb import flush_tlb_page
+from sim.kernel.tlb import flush_tlb_page, flush_tlb_range
 from sim.ops import Field, Kernel, Wrprotect
-from sim.structs import Pte, Vma
+from sim.structs import PTRS_PER_PTE, Pte, Vma
 
 
 def ptep_modify_prot_start(k: Context, pte: Field) -> Kernel:
@@ -39,3 +39,13 @@ def ptep_clear_flush(k: Context, vma: Vma, address: int, pte: Field) -> Kernel:
     old = yield pte.xchg(None)
     yield from flush_tlb_page(k, vma, address)
     return old
+
+
+def pmdp_clear_flush(k: Context, vma: Vma, address: int, pmd: Field) -> Kernel:
+    """Take a page table out of its page directory, and all its pages out of every TLB; return it.
+
+    Caller holds page_table_lock.  mm/pgtable-generic.c:98 (v3.7)
+    """
+    table = yield pmd.xchg(None)
+    yield from flush_tlb_range(k, vma, address, address + PTRS_PER_PTE)
+    return table

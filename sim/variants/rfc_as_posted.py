@@ -23,6 +23,7 @@ VERDICTS = {
     "fork_during_migration": "unsafe",
     "fork_during_migration~left_insert": "unsafe",
     "fork_during_migration~ptes_first": "unsafe",
+    "khugepaged_collapse": "unsafe",
     "madv_dontneed": "unsafe",
     "mlock_inversion": "safe",
     "mlock_inversion~blocking": "unsafe",

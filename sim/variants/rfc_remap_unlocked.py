@@ -18,6 +18,7 @@ VERDICTS = {
     "fork_during_migration": "unsafe",
     "fork_during_migration~left_insert": "unsafe",
     "fork_during_migration~ptes_first": "unsafe",
+    "khugepaged_collapse": "unsafe",
     "madv_dontneed": "safe",
     "mlock_inversion": "safe",
     "mlock_inversion~blocking": "unsafe",

@@ -22,6 +22,7 @@ VERDICTS = {
     "fork_during_migration": "safe",
     "fork_during_migration~left_insert": "unsafe",
     "fork_during_migration~ptes_first": "unsafe",
+    "khugepaged_collapse": "safe",
     "madv_dontneed": "safe",
     "mlock_inversion": "safe",
     "mlock_inversion~blocking": "unsafe",
