@@ -192,14 +192,16 @@ class _Interrupts:
         self.tell()
 
     @contextmanager
-    def ignored(self) -> Iterator[None]:
-        """For starting processes, which get Ctrl-C too: they begin without an ear for it."""
-        now = signal.signal(signal.SIGINT, signal.SIG_IGN) if self._before is not None else None
+    def held_back(self) -> Iterator[None]:
+        """For starting processes, which get Ctrl-C too: they inherit that it waits, and here it comes a moment later."""
+        if not hasattr(signal, "pthread_sigmask"):  # not on Windows
+            yield
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield
         finally:
-            if now is not None:
-                signal.signal(signal.SIGINT, now)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _alone(names: Iterable[Name], limit: int, interrupts: _Interrupts) -> Iterator[Cell]:
@@ -247,7 +249,7 @@ def _together(names: Sequence[Name], limit: int, jobs: int, interrupts: _Interru
                 while left and len(running) < jobs and not interrupts.noted:
                     name = _next(left, sizes)
                     left.remove(name)
-                    with interrupts.ignored():
+                    with interrupts.held_back():
                         running.add(pool.submit(_work, *name, limit))
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for cell in (it.result() for it in done):
