@@ -193,7 +193,7 @@ class _Interrupts:
 
     @contextmanager
     def held_back(self) -> Iterator[None]:
-        """For starting processes, which get Ctrl-C too: they inherit that it waits, and here it comes a moment later."""
+        """For starting processes, which get Ctrl-C too: they inherit that it waits; here it comes a moment later."""
         if not hasattr(signal, "pthread_sigmask"):  # not on Windows
             yield
             return
