@@ -14,6 +14,7 @@ __all__ = ["migrate_pages", "page_lock_anon_vma", "page_unlock_anon_vma", "ptep_
 
 VERDICTS = {
     "anon_vma_recycled": "safe",
+    "caller_and_disturber": "safe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

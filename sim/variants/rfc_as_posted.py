@@ -15,6 +15,7 @@ BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
     "anon_vma_recycled": "safe",
+    "caller_and_disturber": "unsafe",
     "compaction_moves": "unsafe",
     "empty_pte": "unsafe",
     "empty_pte~no_recheck": "unsafe",

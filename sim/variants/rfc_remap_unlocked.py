@@ -10,6 +10,7 @@ BASE = "mutex_v37"
 
 VERDICTS = {
     "anon_vma_recycled": "safe",
+    "caller_and_disturber": "unsafe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

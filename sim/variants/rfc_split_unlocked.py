@@ -18,6 +18,7 @@ BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
     "anon_vma_recycled": "safe",
+    "caller_and_disturber": "unsafe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

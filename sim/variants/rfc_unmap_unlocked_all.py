@@ -16,6 +16,7 @@ BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
     "anon_vma_recycled": "unsafe",
+    "caller_and_disturber": "unsafe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

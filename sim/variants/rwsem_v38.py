@@ -14,6 +14,7 @@ BASE = "mutex_v37"
 
 VERDICTS = {
     "anon_vma_recycled": "safe",
+    "caller_and_disturber": "safe",
     "compaction_moves": "safe",
     "empty_pte": "safe",
     "empty_pte~no_recheck": "unsafe",

@@ -14,6 +14,7 @@ from typing import Final
 
 from sim.context import Context
 from sim.kernel.compaction import compact_zone
+from sim.kernel.fault import page_fault
 from sim.kernel.memory_hotplug import offline_pages
 from sim.kernel.mempolicy import do_mbind
 from sim.kernel.migrate import sys_move_pages
@@ -21,7 +22,6 @@ from sim.kernel.vmscan import kswapd
 from sim.ops import Kernel
 from sim.setup import Builder
 from sim.structs import PTRS_PER_PTE, Cpu, Mm, Page
-from sim.user import user_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,12 @@ class Caller:
     kernel: bool
     source: str
 
-    def join(self, b: Builder, target: Target, cpu: Cpu, *, passes: int = 2) -> None:
+    def join(
+        self, b: Builder, target: Target, cpu: Cpu, *, passes: int = 2, around: Callable[..., Kernel] | None = None
+    ) -> None:
         """Put this caller into the world that *b* builds, on *cpu*; the page goes to that CPU's node.
 
+        *around*, if given, is what the task runs: ``around(k, body=)`` calls the caller's body, ``body(k)``.
         A NUMA fault needs its mark on the page, and reclaim a swap slot.
         """
         if self.name == "NUMA fault":
@@ -70,7 +73,8 @@ class Caller:
         if self.name == "reclaim":
             b.swap(1)
         what = {"page": target.page, "vpn": target.vpn, "node": b.cpus[cpu], "passes": passes}
-        task = partial(self.body, **what)
+        body = partial(self.body, **what)
+        task = body if around is None else partial(around, body=body)
         if self.kernel:
             b.kernel_thread("caller", cpu, task, f"{self.name} of {target.page}")
         else:
@@ -84,7 +88,7 @@ def _mark(b: Builder, target: Target) -> None:
 
 
 def _numa_fault(k: Context, *, page: Page, vpn: int, node: int, passes: int) -> Kernel:
-    yield from user_read(k, vpn)
+    yield from page_fault(k, vpn, False)  # the fault alone: what is read is another matter
 
 
 def _move_pages(k: Context, *, page: Page, vpn: int, node: int, passes: int) -> Kernel:
