@@ -31,6 +31,7 @@ VERDICTS = {
     "mremap_during_migration": "safe",
     "mremap_during_migration~no_rmap_locks": "unsafe",
     "mremap_fresh_vma": "safe",
+    "mremap_fresh_vma~left_insert": "unsafe",
     "mremap_stale_tlb": "unsafe",
     "mremap_stale_tlb~fixed": "safe",
     "munmap_gathers": "safe",

@@ -32,6 +32,7 @@ VERDICTS = {
     "mremap_during_migration": "unsafe",
     "mremap_during_migration~no_rmap_locks": "unsafe",
     "mremap_fresh_vma": "unsafe",
+    "mremap_fresh_vma~left_insert": "unsafe",
     "mremap_stale_tlb": "unsafe",
     "mremap_stale_tlb~fixed": "unsafe",
     "munmap_gathers": "unsafe",

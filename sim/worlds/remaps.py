@@ -13,6 +13,7 @@ from sim.structs import PageTable, Vma
 from sim.user import user_read
 from sim.worlds import world
 from sim.worlds.edits import kernel_mover
+from sim.worlds.family import insert_to_the_left
 from sim.worlds.moving import PASSES
 
 
@@ -116,6 +117,11 @@ mremap_during_migration.variation(
     "no_rmap_locks",
     "The PTE is moved without the anon_vma lock, although the new place comes before the old one.",
     {"mremap.move_page_tables": never_locked},
+)
+mremap_fresh_vma.variation(
+    "left_insert",
+    "Among equal page offsets the tree puts the newcomer first, so that a walk comes to the new place before the old.",
+    {"interval_tree.anon_vma_interval_tree_insert": insert_to_the_left},
 )
 mremap_stale_tlb.variation(
     "fixed",
