@@ -69,22 +69,34 @@ PURPOSES: dict[str, dict[str, str]] = {
     "mmap_sem": {
         "__do_page_fault": "to handle the fault: no VMA may go away meanwhile",
         "do_move_page_to_node_array": "so that no VMA goes away meanwhile",
+        "dup_mmap": "so that nothing is mapped while the address space is copied",
+        "exit_mm": "for a moment: a core dump may be under way",
+        "sys_madvise": "so that no VMA goes away meanwhile",
+        "vm_munmap": "to take VMAs out",
     },
     "PG_locked": {
         "move_to_new_page": "until the copy is mapped",
         "__unmap_and_move": "for the whole move: who meets a migration entry waits for it",
         "do_numa_page": "so that one thread at a time looks at these NUMA hints",
+        "do_wp_page": "so that nobody migrates the page while it is looked at",
     },
     "anon_vma": {
         "try_to_unmap_anon": "for the unmap walk",
         "rmap_walk_anon": "for the remap walk",
         "expand_downwards": "to change the VMA and its tree",
         "anon_vma_prepare": "to link a VMA",
+        "anon_vma_clone": "to link a copy of the VMA wherever the VMA is linked",
+        "anon_vma_fork": "to link the child's VMA to its own anon_vma",
+        "unlink_anon_vmas": "to take the VMA out of its trees",
     },
     "page_table_lock": {"anon_vma_prepare": "to set the VMA's anon_vma", "__pte_alloc": "to add a page table"},
     "ptl": {
         "migration_entry_wait": "to look at the migration entry again",
         "do_anonymous_page": "to map a new page",
+        "_copy_on_write": "to map the copy",
+        "_handle_present": "to look at the PTE again",
+        "copy_pte_range": "to copy the PTEs",
+        "zap_pte_range": "to clear the PTEs",
         "remove_migration_pte": "to replace the migration entry",
         "try_to_unmap_one": "to unmap the page",
         "follow_page": "to look the page up",
@@ -163,7 +175,8 @@ def _does(op: Step | Point, moment: Moment) -> str:
             return _walk(moment, vpn, write)
         case Invlpg(mm, vpn, end):
             own, pages = f"its own TLB ({_cpu(moment)})", pages_name(vpn, end)
-            words = f"drops {pages} from {own}" if moment.changed else f"flushes {own}: {pages} is not in it"
+            nothing = f"nothing of {mm} is in it" if end == TLB_FLUSH_ALL else f"{pages} is not in it"
+            words = f"drops {pages} from {own}" if moment.changed else f"flushes {own}: {nothing}"
             return words + _others(_remember(moment, mm, vpn, end))
         case SendIpi(mm, vpn, end):
             return _send(moment, mm, pages_name(vpn, end), _remember(moment, mm, vpn, end))
