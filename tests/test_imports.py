@@ -46,7 +46,7 @@ ORDER = (
         "vizlib.compare",
     ),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),
-    *("course.kit", "course"),
+    *("course.misconceptions", "course.kit", "course"),
 )
 
 # Nobody down here knows who schedules: no clock, no chance, no engine.
