@@ -14,8 +14,9 @@ from typing import Any, Final, TypeAlias, cast
 
 from sim.engines.costs import Costs, row_of
 from sim.engines.counts import COUNTS, POINTS, TIMED_COUNTS, counted
+from sim.engines.shared import Shared
 from sim.machine import BLOCKED, Change, Event, Machine
-from sim.ops import Acquire, Choose, CopyPage, HandleIpi, Op, SendIpi, Step, TryAcquire, UserWrite
+from sim.ops import Acquire, Choose, CopyPage, HandleIpi, Op, Release, SendIpi, Step, TryAcquire, UserWrite
 from sim.schedule import Turn
 
 #: Operations that are counted.
@@ -60,8 +61,12 @@ class Ledger:
         self._point_ns: dict[str, int] = {}
         self._more_for_remote = costs["copy_page_remote"] - costs["copy_page"]
         self._read_ns = costs["read"]
+        self._shared = Shared(machine, costs)
         self._target, self._memset = costs["ipi_target"], costs["memset_page"]
-        self._more: dict[type[Op], Callable[[int, Any, Any], int]] = {
+        self._more: dict[type[Op], Callable[[int, Any, Any, int], int]] = {
+            Acquire: self._count,
+            TryAcquire: self._count,
+            Release: self._count,
             CopyPage: self._copy_page,
             SendIpi: self._send_ipi,
             UserWrite: self._user_write,
@@ -90,7 +95,7 @@ class Ledger:
         if kind in _COUNTED and (name := counted(op, answer)) is not None and self.machine.violation is None:
             self.counts[name] += 1
         if (more := self._more.get(kind)) is not None and self.machine.violation is None:
-            ns += more(i, op, answer)
+            ns += more(i, op, answer, at)
         points: tuple[str, ...] = ()
         if self._points:
             points = tuple(self._points)
@@ -139,15 +144,18 @@ class Ledger:
 
     # What some operations cost beyond their row of the table.
 
-    def _copy_page(self, i: int, op: CopyPage, _: None) -> int:
+    def _count(self, i: int, op: Acquire | TryAcquire | Release, _: Any, at: int) -> int:
+        return self._shared.count(i, op, at)
+
+    def _copy_page(self, i: int, op: CopyPage, _: None, at: int) -> int:
         memory, node = self.machine.memory, self.machine.contexts[i].node
         local = memory.get(op.src.node, 0) == memory.get(op.dst.node, 0) == node
-        return 0 if local else self._more_for_remote
+        return self._shared.copy(op, at) + (0 if local else self._more_for_remote)
 
-    def _send_ipi(self, _: int, __: SendIpi, targets: int) -> int:
+    def _send_ipi(self, _: int, __: SendIpi, targets: int, ___: int) -> int:
         return targets * self._target
 
-    def _user_write(self, i: int, _: UserWrite, hit: bool) -> int:
+    def _user_write(self, i: int, _: UserWrite, hit: bool, __: int) -> int:
         if not hit:
             return 0
         return round(self._memset * self._dice[i].uniform(0.5, 1.5)) if self._seed else self._memset

@@ -113,6 +113,31 @@ def test_every_cost_has_a_source_or_says_that_it_is_illustrative() -> None:
     """No number stands there without a word on where it comes from."""
     assert all(row.source for row in ROWS)
     assert len({row.name for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        assert row.confidence in ("A", "B", "C")
+        assert row.confidence == "C" or row.source != "illustrative"
+        assert row.low <= row.ns <= row.high or row.low == row.high == 0
+
+
+def test_readers_share_the_lock_but_not_its_cache_line() -> None:
+    """A dearer line slows readers on many CPUs, not one thread alone, and not those who queue for a mutex."""
+
+    def slower(variant: str, threads: int) -> float:
+        dear, free = (DEFAULT.with_("rwsem_line", it) for it in (300, 0))
+        fast, slow = (run("numa02", variant, threads=threads, pages=4, costs=it).elapsed_ns for it in (free, dear))
+        return slow / fast
+
+    assert slower("rwsem_v38", 1) == 1
+    assert slower("rwsem_v38", 16) > 1.1
+    assert slower("mutex_v37", 16) < 1.01
+
+
+def test_copies_share_the_memory_of_a_node() -> None:
+    """With so little bandwidth that a copy keeps a node busy for 20 us, many threads are no faster than that allows."""
+    narrow = DEFAULT.with_("copy_memory", 20_000)
+    found = run("numa02", "rwsem_v38", threads=16, pages=4, nodes=2, costs=narrow)
+    assert found.elapsed_ns >= (16 * 4 - 1) * 20_000  # both nodes are busy with every copy
+    assert run("numa02", "rwsem_v38", threads=1, pages=4, nodes=2, costs=narrow).elapsed_ns < 4 * 20_000 + 20_000
 
 
 def test_an_interrupt_handler_delays_the_thread_of_its_cpu() -> None:
