@@ -36,7 +36,7 @@ def profiles() -> dict[str, Profile]:
     """The three profiles of the puzzle, by letter."""
     ways = list(CAUSES.values())
     return {
-        letter: profile(run("numa02", ways[at][0], policy=ways[at][1], threads=8, pages=32, seed=0))
+        letter: profile(run("numa02", ways[at][0], policy=ways[at][1], threads=8, pages=32, seed=2))
         for letter, at in _SHOWN.items()
     }
 
