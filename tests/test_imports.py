@@ -37,6 +37,9 @@ ORDER = (
     *("vizlib.learned", "vizlib.playable", "vizlib.film"),
     *(
         "vizlib.chrome",
+        "vizlib.player.bundle",
+        "vizlib.player.films",
+        "vizlib.renderers.html",  # the player as one page, which the widget leaves in an exported notebook
         "vizlib.player",
         "vizlib.renderers",
         "vizlib.charts",

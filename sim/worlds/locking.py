@@ -12,7 +12,7 @@ from sim.kernel.vmscan import __isolate_lru_page, putback_lru_page
 from sim.ops import Kernel
 from sim.setup import Builder
 from sim.structs import AnonVma, Page, Vma
-from sim.sync import lock_page, unlock_page
+from sim.sync import down_read, lock_page, unlock_page, up_read
 from sim.worlds import world
 from sim.worlds.moving import PASSES, mover
 
@@ -101,7 +101,9 @@ def _look(k: Context, *, page: Page) -> Kernel:
 
 
 def _first_fault(k: Context, *, vma: Vma) -> Kernel:
+    yield from down_read(k.mm.mmap_sem)
     yield from anon_vma_prepare(k, vma)
+    yield from up_read(k.mm.mmap_sem)
 
 
 @world(check={})
@@ -112,8 +114,7 @@ def anon_vma_recycled() -> Builder:
     for the first time and its anon_vma_alloc is given the memory that P's has left (SLAB_DESTROY_BY_RCU,
     mm/rmap.c:364).  Within its read section kswapd may lock what is Q's by now; the mapcount, read again under the
     lock, tells (mm/rmap.c:466).  H6.
-    Left out: what reclaim does next; of Q's fault all but anon_vma_prepare (mm/memory.c:3160), also Q's mmap_sem, which
-    nobody else wants.
+    Left out: what reclaim does next; of Q's fault all but anon_vma_prepare under mmap_sem (mm/memory.c:3160).
     """
     b = Builder()
     owner, stranger = b.mm(), b.mm("Q")
