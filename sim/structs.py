@@ -266,7 +266,7 @@ class SwapSlot(Struct):
     #: How many PTEs name it, plus :data:`SWAP_HAS_CACHE` while a page of the swap cache does; 0 is free.
     swap_map = declare(0, guard="info.swap_lock")
     #: ``swapper_space.page_tree[slot]``: the page in the swap cache, or None.
-    page_tree = declare(None, guard="page_tree.PG_locked")
+    page_tree = declare(None, guard="atomic")
     #: What the device holds: the last write that was written out, or None.
     data = declare(None, guard="page_tree.PG_locked")
     #: How many PTEs name it.

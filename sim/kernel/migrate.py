@@ -149,7 +149,7 @@ def migrate_page_move_mapping(k: Context, mapping: SwapSlot | None, newpage: Pag
         return -EAGAIN
     yield from get_page(k, newpage)
     yield newpage.private.set(mapping)
-    yield mapping.page_tree.set(newpage)
+    yield mapping.page_tree.xchg(newpage)
     yield from page_unfreeze_refs(k, page, 1)
     return 0
 

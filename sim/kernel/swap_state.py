@@ -2,7 +2,7 @@
 
 A page enters it before it is swapped out and when it is swapped in, so that all who share it meet in one page.  Whoever
 puts a page in or takes it out holds the page's lock; each slot is claimed first (``SWAP_HAS_CACHE``), so nobody else
-can touch that place of the tree meanwhile, and ``tree_lock``, which is held for those few stores, is left out.
+can touch that place of the tree meanwhile.  ``tree_lock`` is held for one store each time: an atomic exchange here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def __add_to_swap_cache(k: Context, page: Page, slot: SwapSlot) -> Kernel:
     """
     yield from get_page(k, page)
     yield page.private.set(slot)
-    yield slot.page_tree.set(page)
+    yield slot.page_tree.xchg(page)
 
 
 def __delete_from_swap_cache(k: Context, page: Page) -> Kernel:
@@ -35,7 +35,7 @@ def __delete_from_swap_cache(k: Context, page: Page) -> Kernel:
     mm/swap_state.c:123 (v3.7)
     """
     slot = yield page.private
-    yield slot.page_tree.set(None)
+    yield slot.page_tree.xchg(None)
     yield page.private.set(None)
 
 

@@ -173,6 +173,6 @@ def _frames(run: Run) -> list[Page]:
     slots = ptes(run)
     found: dict[Page, None] = {}
     for page in pages_in_play(run)[:MOST_PAGES]:
-        its = dict.fromkeys(it.page for it in run.ever[slots[page]] if it is not None)
+        its = dict.fromkeys(it.page for it in run.ever[slots[page]] if it is not None and it.kind != "swap")
         found.update(dict.fromkeys(list(its)[:2]))
     return list(found)
