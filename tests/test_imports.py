@@ -46,6 +46,7 @@ ORDER = (
         "vizlib.showcase",
         "vizlib.levels",
         "vizlib.exporter",
+        "vizlib.timeline",
         "vizlib.compare",
     ),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),

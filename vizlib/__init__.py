@@ -18,7 +18,8 @@ showcase.py        a run to look at, for whoever names no schedule
 charts.py          curves, profile bars and lanes with matplotlib
 =================  ========================================================================================
 
-A notebook needs six names: :func:`play`, :func:`beside`, :func:`why`, :func:`still`, :func:`text`, :func:`film_of`.
+A notebook needs :func:`play`, :func:`beside`, :func:`why`, :func:`over_time`, :func:`still`, :func:`text` and
+:func:`film_of`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from sim.engines.timed_run import TimedRun
     from sim.trace import Trace
 
-__all__ = ["beside", "film_of", "play", "still", "text", "why"]
+__all__ = ["beside", "film_of", "over_time", "play", "still", "text", "why"]
 
 
 def film_of(trace: Trace, title: str = "") -> dict[str, Any]:
@@ -75,3 +77,11 @@ def why(trace: Trace) -> Any:
     from vizlib.player.widget import Player
 
     return Player(counterexample(trace))
+
+
+def over_time(run: TimedRun, title: str = "") -> Any:
+    """A recorded run under the clock as lanes that can be zoomed, as a widget."""
+    from vizlib.player.widget import Player
+    from vizlib.timeline import timeline
+
+    return Player(timeline(run, title))

@@ -17,7 +17,7 @@ def checked(film: Any) -> dict[str, Any]:
     Raises:
         ValueError: if it is no film, or one that this player cannot play; it says which.
     """
-    if not isinstance(film, Mapping) or film.get("format") != FORMAT:
+    if not isinstance(film, Mapping) or film.get("format") not in (FORMAT, "rmapwalk-timeline"):
         raise ValueError("this is no film: make one from a trace with vizlib.film_of(trace)")
     if film.get("version") != VERSION:
         raise ValueError(f"this film has version {film.get('version')}; this player plays version {VERSION}")

@@ -5,6 +5,7 @@ import { Compare } from "./compare.js";
 import { html } from "./dom.js";
 import { FilmError } from "./film.js";
 import { Kernel } from "./kernel.js";
+import { TimeLanes } from "./timeline.js";
 import { Player } from "./view.js";
 
 /** @typedef {import("./view.js").Options} Options */
@@ -17,6 +18,7 @@ import { Player } from "./view.js";
  */
 export function mount(host, film, options = {}) {
   try {
+    if (film?.format === "rmapwalk-timeline") return new TimeLanes(host, film, options);
     return film?.compare ? new Compare(host, film, options) : new Player(host, film, options);
   } catch (error) {
     if (!(error instanceof FilmError)) throw error;
@@ -77,7 +79,7 @@ function render({ model, el }) {
       model.save_changes();
     },
   });
-  if (!player) return undefined;
+  if (!player?.seek) return () => player?.destroy();
   if (model.get("step") === null) {
     model.set("step", player.step);
     model.save_changes();

@@ -1,0 +1,50 @@
+"""A run under the clock, on a canvas in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sim.engines.timed import run
+from vizlib.renderers import html
+from vizlib.timeline import timeline
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def lanes(offline_page: Page, tmp_path: Path) -> Page:
+    """The lanes of a small run, opened as a file."""
+    made = timeline(run("numa02", "mutex_v37", record=True, threads=8, pages=64, nodes=4))
+    path = tmp_path / "lanes.html"
+    path.write_text(html.page(made), encoding="utf-8")
+    offline_page.goto(path.as_uri())
+    offline_page.wait_for_selector(".rmw[data-near]")
+    return offline_page
+
+
+def test_it_is_drawn_zoomed_with_keys_and_read_under_the_mouse(lanes: Page) -> None:
+    """Far away shares, near by every interval with its wake-ups; the time and the lock are told in words."""
+    canvas = lanes.locator("canvas")
+    drawn = "it => new Set(it.getContext('2d').getImageData(0, 30, it.width, 60).data).size"
+    assert canvas.evaluate(drawn) > 5, "it is not empty"
+    canvas.focus()
+    expect(lanes.locator(".rmw")).to_have_attribute("data-near", "false")
+    for _ in range(8):
+        lanes.keyboard.press("+")
+    lanes.wait_for_selector(".rmw[data-near=true]")
+    canvas.hover(position={"x": 300, "y": 60})
+    expect(lanes.locator(".rmw-told")).to_contain_text("worker-2")
+    lanes.keyboard.press("Home")
+    lanes.wait_for_selector(".rmw[data-near=false]")
+
+
+def test_its_numbers_are_a_table(lanes: Page) -> None:
+    """The text twin: each thread with its shares and counts."""
+    lanes.get_by_text("in numbers").click()
+    rows = lanes.locator(".rmw-numbers tbody tr")
+    expect(rows).to_have_count(8)
+    expect(rows.first).to_contain_text("worker-1")
+    expect(rows.first.locator("td").nth(2)).to_have_text("64")

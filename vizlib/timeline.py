@@ -1,0 +1,178 @@
+"""A run under the clock as lanes: what each thread held, what it waited for, who woke it, flushes and interrupts.
+
+Half a million steps are too many for a film, and nobody would step through them; as lanes over time they are a picture
+that can be zoomed.  The intervals travel as columns of whole nanoseconds, each as the difference to the one before.
+All times are simulated.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from sim.errors import UserError
+from sim.locks import holders
+from sim.machine import Change
+from sim.ops import CopyPage, Field, HandleIpi
+from sim.worlds import WORLDS
+from sim.worlds import find as find_world
+from vizlib import theme
+from vizlib.names import lock_name
+from vizlib.scene import Json
+
+if TYPE_CHECKING:
+    from sim.engines.timed_run import TimedRun
+
+FORMAT, VERSION = "rmapwalk-timeline", 1
+#: What a lane shows: locks held, waits, copies; and as moments without length flushes and interrupts taken.
+KINDS = ("hold", "wait", "copy", "flush", "interrupt")
+
+
+def timeline(run: TimedRun, title: str = "") -> Json:
+    """*run* as lanes; of the locks those that somebody slept for, if there are any.
+
+    Raises:
+        UserError: if the steps of the run were not recorded.
+    """
+    if not run.events:
+        raise UserError("this run has no steps to draw: run it with record=True, and not extrapolated")
+    reader = _Reader(run)
+    reader.read_steps()
+    wakes = sorted(reader.read_sleeps())
+    lanes, count, end = reader.lanes, len(run.events), run.elapsed_ns
+    world = WORLDS.get(run.world)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "title": title or (world.title.rstrip(".") if world else run.world),
+        "world": run.world,
+        "variant": run.variant,
+        "run_name": f"{run.world} {run.variant}",
+        "steps": [],
+        "start": {"sentence": f"{count:,} steps of {len(lanes)} threads in {end:,} ns, simulated."},
+        "events": count,
+        "end": end,
+        "labels": list(reader.labels),
+        "lanes": [
+            {
+                "task": name,
+                "colour": theme.task_colour(number),
+                **{kind: _columns(its[kind]) for kind in KINDS if its[kind]},
+            }
+            for number, (name, its) in enumerate(lanes.items())
+        ],
+        "wakes": [_differences(column) for column in zip(*wakes, strict=True)],
+    }
+
+
+class _Reader:
+    """Reads a run into lanes: by thread and kind the intervals (from, to, label)."""
+
+    def __init__(self, run: TimedRun) -> None:
+        self.run = run
+        infos = find_world(run.world).setup(run.params).tasks
+        threads = [info for info in infos if not info.daemon]
+        self.lanes: dict[str, dict[str, list[tuple[int, int, int]]]] = {
+            str(info.task): {kind: [] for kind in KINDS} for info in threads
+        }
+        self.labels: dict[str, int] = {}
+        self._number = {name: at for at, name in enumerate(self.lanes)}
+        on_cpu = {info.cpu: str(info.task) for info in reversed(threads)}
+        #: Whose lane shows what a task does: a handler's is that of the thread on its CPU.
+        self._lane_of = {str(info.task): on_cpu.get(info.cpu, "") if info.daemon else str(info.task) for info in infos}
+        slept_for = {it.field for it in run.sleeps if it.field is not None and it.field.lock is not None}
+        self._shown = slept_for or None
+        self._since: dict[tuple[str, Field], int] = {}
+        self._released: dict[Field, tuple[list[int], list[str]]] = {}
+
+    def read_steps(self) -> None:
+        """Holds, copies, flushes and interrupts."""
+        for event, at in zip(self.run.events, self.run.times, strict=False):
+            name = str(event.task)
+            for change in event.changes:
+                if change.field.lock is not None and (self._shown is None or change.field in self._shown):
+                    self._held(change, at)
+            if isinstance(event.op, CopyPage):
+                self._add(name, "copy", at, at + 1, "copies a page")
+            elif isinstance(event.op, HandleIpi):
+                self._add(name, "interrupt", at, at, "takes an interrupt")
+            if "tlb_flush" in event.points:
+                self._add(name, "flush", at, at, "flushes TLBs")
+        for (name, lock), start in self._since.items():
+            self._add(name, "hold", start, self.run.elapsed_ns, _called(lock))
+
+    def _held(self, change: Change, at: int) -> None:
+        lock = change.field
+        before, after = holders(change.old), holders(change.new)
+        for task in before:
+            if task not in after and (start := self._since.pop((str(task), lock), None)) is not None:
+                self._add(str(task), "hold", start, at, _called(lock))
+                times, names = self._released.setdefault(lock, ([], []))
+                times.append(at)
+                names.append(str(task))
+        for task in after:
+            if task not in before:
+                self._since[str(task), lock] = at
+
+    def read_sleeps(self) -> Iterator[tuple[int, int, int, int]]:
+        """Waits; what comes back are wake-ups: when the lock was released, when the sleeper ran, from and to whom."""
+        for it in self.run.sleeps:
+            if it.field is None:
+                continue
+            woken = it.time + it.duration
+            self._add(it.task, "wait", it.time, woken if it.duration else self.run.elapsed_ns, _called(it.field))
+            times, names = self._released.get(it.field, ([], []))
+            last = bisect_right(times, woken) - 1
+            if it.duration and last >= 0 and names[last] in self._number and it.task in self._number:
+                yield times[last], woken, self._number[names[last]], self._number[it.task]
+
+    def _add(self, name: str, kind: str, start: int, end: int, label: str) -> None:
+        lane = self.lanes.get(self._lane_of.get(name, name))
+        if lane is not None:
+            lane[kind].append((start, end, self.labels.setdefault(label, len(self.labels))))
+
+
+def _called(lock: Field) -> str:
+    return lock_name(lock).removeprefix("the ") if lock.lock is not None else str(lock)
+
+
+def text(it: Json) -> str:
+    """The text twin: for each thread the share of the time in which it waits and holds a lock, and its counts."""
+    rows = ["thread            waits   holds  flushes  interrupts"]
+    for lane in it["lanes"]:
+        spans = {kind: list(_rows(lane.get(kind))) for kind in KINDS}
+        shares = [100 * _covered(spans[kind]) / max(it["end"], 1) for kind in ("wait", "hold")]
+        counts = f"{len(spans['flush']):8,} {len(spans['interrupt']):11,}"
+        rows.append(f"{lane['task']:<16}{shares[0]:5.1f} % {shares[1]:5.1f} % {counts}")
+    return "\n".join(rows)
+
+
+def _columns(its: Iterable[tuple[int, int, int]]) -> list[list[int]]:
+    """Starts as differences, lengths, labels; in order of the starts."""
+    rows = sorted(its)
+    return [
+        _differences([start for start, _, _ in rows]),
+        [end - start for start, end, _ in rows],
+        [it[2] for it in rows],
+    ]
+
+
+def _differences(its: Sequence[int]) -> list[int]:
+    return [now - before for before, now in zip((0, *its), its, strict=False)]
+
+
+def _rows(columns: list[list[int]] | None) -> Iterable[tuple[int, int]]:
+    at = 0
+    for step, length in zip(columns[0], columns[1], strict=True) if columns else ():
+        at += step
+        yield at, at + length
+
+
+def _covered(spans: Sequence[tuple[int, int]]) -> int:
+    """How long at least one of them lasts."""
+    total, last = 0, 0
+    for start, end in spans:
+        total += max(0, end - max(start, last))
+        last = max(last, end)
+    return total
