@@ -73,6 +73,10 @@ PURPOSES: dict[str, dict[str, str]] = {
         "exit_mm": "for a moment: a core dump may be under way",
         "sys_madvise": "so that no VMA goes away meanwhile",
         "vm_munmap": "to take VMAs out",
+        "sys_mprotect": "to change VMAs and PTEs: no fault goes on meanwhile",
+        "sys_mremap": "to change VMAs and PTEs: no fault goes on meanwhile",
+        "setup_arg_pages": "to move the stack",
+        "collapse_huge_page": "so that no fault misses the page table",
     },
     "PG_locked": {
         "move_to_new_page": "until the copy is mapped",
@@ -88,8 +92,15 @@ PURPOSES: dict[str, dict[str, str]] = {
         "anon_vma_clone": "to link a copy of the VMA wherever the VMA is linked",
         "anon_vma_fork": "to link the child's VMA to its own anon_vma",
         "unlink_anon_vmas": "to take the VMA out of its trees",
+        "_change_bounds": "to change the VMA and its tree",
+        "move_ptes": "so that no walk misses a PTE on its way",
+        "collapse_huge_page": "so that no walk misses the page table",
     },
-    "page_table_lock": {"anon_vma_prepare": "to set the VMA's anon_vma", "__pte_alloc": "to add a page table"},
+    "page_table_lock": {
+        "anon_vma_prepare": "to set the VMA's anon_vma",
+        "__pte_alloc": "to add a page table",
+        "collapse_huge_page": "to change the page directory",
+    },
     "ptl": {
         "migration_entry_wait": "to look at the migration entry again",
         "do_anonymous_page": "to map a new page",
@@ -100,6 +111,9 @@ PURPOSES: dict[str, dict[str, str]] = {
         "remove_migration_pte": "to replace the migration entry",
         "try_to_unmap_one": "to unmap the page",
         "follow_page": "to look the page up",
+        "change_pte_range": "to take rights out of its PTEs",
+        "move_ptes": "to move PTEs",
+        "collapse_huge_page": "to look at its PTEs",
         "do_numa_page": "to look at the NUMA hints",
     },
 }
