@@ -80,18 +80,19 @@ def watched(advance: Callable[..., Any]) -> Callable[..., Any]:
     Raises (when called):
         NotAnOperation: naming the line that runs for ever.
     """
+    lines = 0
+
+    def line(frame: FrameType, event: str, _: Any) -> Any:  # made once: one a call would be a cycle a call
+        nonlocal lines
+        lines += 1
+        if lines > MAX_LINES:
+            place = Place(frame.f_code.co_name, shorten(frame.f_code.co_filename), frame.f_lineno)
+            raise NotAnOperation(place, f"runs {MAX_LINES} lines without a yield; it never gives the CPU away")
+        return line
 
     def watch(*args: Any) -> Any:
+        nonlocal lines
         lines = 0
-
-        def line(frame: FrameType, event: str, _: Any) -> Any:
-            nonlocal lines
-            lines += 1
-            if lines > MAX_LINES:
-                place = Place(frame.f_code.co_name, shorten(frame.f_code.co_filename), frame.f_lineno)
-                raise NotAnOperation(place, f"runs {MAX_LINES} lines without a yield; it never gives the CPU away")
-            return line
-
         before = sys.gettrace()
         sys.settrace(line)
         try:

@@ -50,7 +50,10 @@ def run(
         what = name.rstrip("0123456789")
         factor = _quantile(int(name[len(what) :])) if exponential else 1.0
         rows.append(Row(name, means[what] * factor, "a duration of the machine repairman"))
-    build = partial(_build, threads=threads, passages=passages, exponential=exponential, seed=seed)
+
+    def build() -> Builder:
+        return _build(threads, passages, exponential, seed)
+
     world = World("repairman", "threads think, and take one lock", "", {}, {}, build)
     found = timed.run(world, costs=Costs(rows))
     return found, passages / found.elapsed_ns
