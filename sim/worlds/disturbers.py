@@ -13,6 +13,7 @@ from typing import Final
 from sim.context import Context
 from sim.ghosts import forget
 from sim.kernel.fork import do_fork
+from sim.kernel.huge_memory import collapse_huge_page
 from sim.kernel.madvise import sys_madvise
 from sim.kernel.mmap import exit_mmap, sys_munmap
 from sim.kernel.mprotect import PROT_READ, sys_mprotect
@@ -26,7 +27,7 @@ from sim.worlds import Param, world
 from sim.worlds.callers import CALLERS, Caller, Target
 from sim.worlds.moving import PASSES
 
-Body = Callable[[Context], Kernel]
+Body = Callable[..., Kernel]
 
 #: The page that the caller is after, in each layout; the stack's lies high, so that there is room below it.
 HEAP_PAGE, STACK_PAGE = 1, 2 * PTRS_PER_PTE - 8
@@ -42,6 +43,7 @@ class Disturber:
         relative: whether it is a child of the process whose page moves; else a thread of that process.
         mmap_sem: how it holds the mmap_sem of its own process: ``read``, ``write``, or "" for not at all.
         source: where the kernel takes mmap_sem there, or does not.
+        kernel: whether it is a thread of the kernel's own; then ``body(k, mm)`` is told whose memory to work on.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Disturber:
     relative: bool
     mmap_sem: str
     source: str
+    kernel: bool = False
 
 
 def _fork(k: Context) -> Kernel:
@@ -84,6 +87,10 @@ def _touch_neighbour(k: Context) -> Kernel:
     yield from user_write(k, HEAP_PAGE + 1)
 
 
+def _collapse(k: Context, mm: Mm) -> Kernel:
+    yield from collapse_huge_page(k, mm, 0, HEAP_PAGE + 1)
+
+
 #: Every disturber by name, in the order of the tables.
 DISTURBERS: Final[Mapping[str, Disturber]] = {
     it.name: it
@@ -96,6 +103,7 @@ DISTURBERS: Final[Mapping[str, Disturber]] = {
         Disturber("MADV_DONTNEED", _dontneed, False, "read", "mm/madvise.c:25 (v3.7)"),
         Disturber("stack growth", _grow, False, "read", "mm/mmap.c:1800 (v3.7)"),
         Disturber("neighbour fault", _touch_neighbour, False, "read", "mm/rmap.c:161 (v3.7)"),
+        Disturber("collapse", _collapse, True, "write", "mm/huge_memory.c:1954 (v3.7)", kernel=True),
     )
 }
 _CALLERS, _DISTURBERS = tuple(CALLERS.values()), tuple(DISTURBERS.values())
@@ -140,7 +148,10 @@ def caller_and_disturber(caller: int, disturber: int, granted: int, passes: int)
         who.join(b, target, cpu0, passes=passes, around=partial(_granted, mms=more))
     else:
         who.join(b, target, cpu0, passes=passes)
-    b.task("disturber", cpu1, disturbed, what.body, what.name)
+    if what.kernel:
+        b.kernel_thread("disturber", cpu1, partial(what.body, mm=disturbed), what.name)
+    else:
+        b.task("disturber", cpu1, disturbed, what.body, what.name)
     return b
 
 
@@ -154,7 +165,7 @@ def _layout(b: Builder, mm: Mm, who: Caller, what: Disturber) -> tuple[Target, M
         page = b.page(b.piece(first, "second", 1, 2, 1), HEAP_PAGE, node=0, written=1)
         _untouched(b, b.vma(mm, "third", 2, 3))
         return Target(mm, page, HEAP_PAGE), mm
-    heap = b.vma(mm, "heap", 0, 2)
+    heap = b.vma(mm, "heap", 0, PTRS_PER_PTE if what.name == "collapse" else 2)
     if not what.relative:
         return Target(mm, b.page(heap, HEAP_PAGE, node=0, written=1), HEAP_PAGE), mm
     if who.name == "NUMA fault":
