@@ -12,7 +12,8 @@ from vizlib.lenses.lock import LockLens
 from vizlib.lenses.page import slots_of
 from vizlib.moments import Run
 from vizlib.scene import Mark
-from vizlib.stills import Still
+from vizlib.showcase import showcase
+from vizlib.stills import Stage, Still, stills
 
 
 def shot_at(step: int, world: str = "one_page", variant: str = "mutex_v37") -> Still:
@@ -253,3 +254,25 @@ def test_many_page_locks_share_rows() -> None:
         held = sorted(repr(field) for field in run.locked if holders(moment.get(field)))
         assert len([it for it in shown.values() if it.holders]) == len(held), moment.step
         assert [it.rank for it in shown.values()] == sorted(it.rank for it in shown.values())
+
+
+def test_a_family_of_three_generations_stands_in_order() -> None:
+    """After two forks: each anon_vma below and right of the one that it descends from, no two marks on one place."""
+    run = Run(showcase("fork_during_migration"))
+    places = Stage(run).places
+    boxes = {name: box for name, box in places.boxes.items() if name.startswith("rm:") and "page" not in name}
+    grand = next(name for name in boxes if name.startswith("rm:child.av") and "avc" not in name)
+    root, parent, child = (boxes[name] for name in ("rm:A_heap", "rm:A_heap_C", grand))
+    assert root.x < parent.x < child.x
+    assert root.y < parent.y < child.y
+    spots = [(box.x, box.y) for box in boxes.values()]
+    assert len(set(spots)) == len(spots)
+    panel = places.panels["rmap"]
+    assert all(box.right <= panel.w and box.bottom <= panel.h for box in boxes.values())
+
+
+@pytest.mark.parametrize("world", ["relative_adjusts", "relative_exits", "neighbour_faults", "root_freed_first"])
+def test_what_points_to_an_object_without_a_place_is_no_error(world: str) -> None:
+    """A world with more AVCs than there is room for is drawn with those that have one."""
+    run = Run(showcase(world))
+    assert sum(1 for _ in stills(run, Stage(run))) == run.length + 1

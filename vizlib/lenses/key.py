@@ -26,15 +26,19 @@ class KeyLens:
         x = beside.w + PANEL_GAP
         hints = any(getattr(it, "kind", "") == "prot_none" for values in run.ever.values() for it in values)
         self.glyphs = GLYPHS if hints else GLYPHS[:-1]
-        across = 2 if beside.h < 100 else 1
-        height = max(beside.h, 28 + 19 * -(-len(self.glyphs) // across) + 6)
-        places.panel(Panel("key", "Key", x, beside.y, PLANE - x, height, inside="machine", note="", frame=True))
-        self.across = across
+        if x < PLANE:
+            self.across = 2 if beside.h < 100 else 1
+            height = max(beside.h, 28 + 19 * -(-len(self.glyphs) // self.across) + 6)
+            y = beside.y
+        else:  # the reverse map has all the room: below it, in one line
+            self.across, height, x, y = len(self.glyphs), 46, 0, places.bottom + PANEL_GAP
+        self.pitch = (PLANE - x - 20) / self.across if self.across > 2 else 92
+        places.panel(Panel("key", "Key", x, y, PLANE - x, height, inside="machine", note="", frame=True))
 
     def marks(self, moment: Moment) -> Iterator[Mark]:
         """One glyph and its words a line."""
         for number, (name, look, words) in enumerate(self.glyphs):
-            x = 10 + (number % self.across) * 92
+            x = 10 + (number % self.across) * self.pitch
             y = 24 + (number // self.across) * 19
             size = 10 if self.across == 1 else 8.5
             text = (Text(words, x + 24, y + 10, size, ink="muted"),)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from networkx import NetworkXUnfeasible
 
 from sim.ops import Field
 from sim.structs import AnonVma, AnonVmaChain, Page, Struct, Vma
-from vizlib.layout import TITLE, Box, Places, generations
+from vizlib.layout import PLANE, TITLE, Box, Places, generations
 from vizlib.lenses import anon_vma, avc, vma
 from vizlib.lenses.page import exists, lifetimes, slots_of
 from vizlib.lenses.pte import pages_in_play, ptes
@@ -22,41 +24,51 @@ MOST_FRAMES = 3
 SIZES = {Page: (66.0, 44.0), AnonVma: (78.0, 40.0), AnonVmaChain: (52.0, 36.0), Vma: (92.0, 42.0)}
 
 
+#: With a family of anon_vmas there are more AVCs than VMAs: each VMA has one to each of its ancestors.
+MOST_AVCS = 6
+#: Where the columns of a family stand, on the whole plane: frames, anon_vmas (indented by generation), AVCs, VMAs.
+FAMILY, INDENT = (8.0, 104.0, 270.0, 400.0), 18.0
+WIDE_VMA = 150.0
+
+
 class ReverseMapLens:
-    """The graph of the pages in play.  Its columns are the graph's topological generations."""
+    """The graph of the pages in play: frames, anon_vmas, AVCs and VMAs, a column each.
+
+    In a family of anon_vmas (a fork makes one) each stands below and right of the one that it descends from; its
+    generation comes from the AVCs, since a VMA has one to its own anon_vma and one to each of its ancestors.
+    """
 
     def __init__(self, run: Run, places: Places) -> None:
         self.run = run
         self.places = places
-        nodes: dict[Struct, None] = dict.fromkeys(_frames(run))
-        for struct in (AnonVma, AnonVmaChain, Vma):
-            its = dict.fromkeys(it.ref for it in run.ever if type(it.ref) is struct)
-            nodes.update(dict.fromkeys(list(its)[:MOST_ROWS]))
-        self.nodes = list(nodes)
-        edges = []
-        for field, values in run.ever.items():
-            if field.ref in nodes and field.base in ("mapping", "vma"):
-                edges += [(field.ref, it) for it in values if it in nodes]
-            elif field.ref in nodes and field.base == "anon_vma" and type(field.ref) is AnonVmaChain:
-                edges += [(it, field.ref) for it in values if it in nodes]
-        columns = [it for it in generations(dict.fromkeys(edges), self.nodes) if it]
-        slots = slots_of(lifetimes(run), [it for it in self.nodes if isinstance(it, Page)])
-        self.nodes = [it for it in self.nodes if not isinstance(it, Page) or slots[it] < MOST_FRAMES]
-        columns = [[it for it in column if it in self.nodes] for column in columns]
-        deepest = max((_rows(column, slots) for column in columns), default=1)
-        height = TITLE + deepest * ROW + 10
-        y = places.bottom + 12
-        hidden = sum(1 for it in dict.fromkeys(it.ref for it in run.ever if type(it.ref) is Vma)) - MOST_ROWS
+        found = {struct: list(dict.fromkeys(it.ref for it in run.ever if type(it.ref) is struct)) for struct in SIZES}
+        hidden = len(found[Vma]) - MOST_ROWS
+        family = _generations(run, [it for it in found[AnonVma][:MOST_ROWS] if isinstance(it, AnonVma)])
+        self.wide = len(family) > 1
+        order = {it: at for at, it in enumerate(family)}
+        avcs = found[AnonVmaChain][: MOST_AVCS if self.wide else MOST_ROWS]
+        if self.wide:
+            avcs.sort(key=lambda it: min((order.get(above, len(order)) for above in _above(run, it)), default=0))
+        frames = _frames(run)
+        slots = slots_of(lifetimes(run), frames)
+        columns: list[list[Struct]] = [
+            [it for it in frames if slots[it] < MOST_FRAMES], list(family), [*avcs], [*found[Vma][:MOST_ROWS]]
+        ]  # fmt: skip
+        self.nodes: list[Struct] = [it for column in columns for it in column]
+        height = TITLE + max((_rows(column, slots) for column in columns), default=1) * ROW + 10
+        width = PLANE if self.wide else WIDTH
         note = f"{hidden} more VMAs not shown" if hidden > 0 else "frame → anon_vma → AVC → VMA"
-        places.panel(Panel("rmap", "Reverse map", 0, y, WIDTH, height, inside="machine", note=note, frame=True))
-        area = Box(8, TITLE, WIDTH - 16 - 92, height - TITLE - 8)
-        for column, at in enumerate(columns):
-            pitch = area.h / max(_rows(at, slots), 1)
-            for number, node in enumerate(at):
+        y = places.bottom + 12
+        places.panel(Panel("rmap", "Reverse map", 0, y, width, height, inside="machine", note=note, frame=True))
+        area = height - TITLE - 8
+        for x, column in zip(FAMILY if self.wide else (8, 90, 184, 250), columns, strict=True):
+            pitch = area / max(_rows(column, slots), 1)
+            for number, node in enumerate(column):
                 row = slots[node] if isinstance(node, Page) else number
                 w, h = SIZES[type(node)]
-                x = 8 + (0, 82, 176, 242)[min(column, 3)] if len(columns) == 4 else area.x + column * 84
-                places.put(f"rm:{_id(node)}", "rmap", Box(x, area.y + pitch * (row + 0.5) - h / 2, w, h))
+                indent = INDENT * family[node] if self.wide and isinstance(node, AnonVma) else 0
+                w = WIDE_VMA if self.wide and isinstance(node, Vma) else w
+                places.put(f"rm:{_id(node)}", "rmap", Box(x + indent, TITLE + pitch * (row + 0.5) - h / 2, w, h))
 
     def marks(self, moment: Moment) -> Iterator[Mark]:
         """The objects that exist now, and the pointers between them."""
@@ -74,7 +86,7 @@ class ReverseMapLens:
                 case Vma():
                     yield vma.mark(node, name, box, moment)
         for start, end, word in self._pointers(shown, moment):
-            if end in shown:
+            if start in shown and end in shown:
                 yield self._arrow(start, end, word, moment)
 
     def _exists(self, node: Struct, moment: Moment) -> bool:
@@ -128,12 +140,12 @@ class ReverseMapLens:
 
     def _arrow(self, start: Struct, end: Struct, word: str, moment: Moment) -> Mark:
         one, other = (self.places.boxes[f"rm:{_id(it)}"] for it in (start, end))
-        sideways = one.right < other.x
-        points = (
-            ((one.right, one.centre), (other.x, other.centre))
-            if sideways
-            else ((one.middle, one.bottom), (other.middle, other.y))
-        )
+        if one.right < other.x:
+            points = ((one.right, one.centre), (other.x, other.centre))
+        elif one.y < other.y:
+            points = ((one.middle, one.bottom), (other.middle, other.y))
+        else:  # the left child of an AVC that stands above it
+            points = ((one.middle, one.y), (other.middle, other.bottom))
         fresh = any(it.ref is start and moment.get(it) is end for it in moment.changed)
         return Mark(
             f"rm:{_id(start)}>{_id(end)}",
@@ -147,7 +159,34 @@ class ReverseMapLens:
         )
 
 
-def _rows(column: list[Struct], slots: dict[Page, int]) -> int:
+def _above(run: Run, avc_: Struct) -> list[AnonVma]:
+    """The anon_vmas that an AVC is ever linked to."""
+    return [it for it in run.ever.get(avc_.anon_vma, ()) if isinstance(it, AnonVma)]
+
+
+def _generations(run: Run, anon_vmas: list[AnonVma]) -> dict[AnonVma, int]:
+    """The anon_vmas from the root down, each with its generation.
+
+    What a VMA is linked to beside its own anon_vma are the ancestors of that one.
+    """
+    linked: dict[Vma, dict[AnonVma, None]] = {}
+    for field, values in run.ever.items():
+        if field.base == "vma" and isinstance(field.ref, AnonVmaChain):
+            for it in values:
+                if isinstance(it, Vma):
+                    linked.setdefault(it, {}).update(dict.fromkeys(_above(run, field.ref)))
+    edges = []
+    for it, its in linked.items():
+        own = next((value for value in reversed(run.ever.get(it.anon_vma, [])) if isinstance(value, AnonVma)), None)
+        edges += [(above, own) for above in its if own in anon_vmas and above in anon_vmas and above is not own]
+    try:
+        columns = generations(dict.fromkeys(edges), anon_vmas)
+    except NetworkXUnfeasible:  # linked both ways, by a kernel that is broken on purpose: no generations then
+        columns = [list(anon_vmas)]
+    return {it: depth for depth, column in enumerate(columns) for it in column}
+
+
+def _rows(column: Sequence[Struct], slots: dict[Page, int]) -> int:
     """How many rows a column needs: frames that never exist together share one."""
     return max((slots[it] + 1 if isinstance(it, Page) else at + 1 for at, it in enumerate(column)), default=0)
 
