@@ -16,6 +16,7 @@ from typing import Any
 from sim.engines.checker import Search, final_violation
 from sim.engines.checker_tables import Outcome, Slot, Tables
 from sim.errors import BadParameter
+from sim.invariants import Violation
 from sim.locks import Rwsem
 from sim.machine import Event
 from sim.ops import Field
@@ -287,11 +288,23 @@ class _Export:
             "flags": list(flags_of(moment)),
             "thread": self._thread(thread(actor, moment)),
             "counts": {name: number for name, number in counts.items() if number},
+            "accused": self._accused(event.violation, moment),
             "copy": strokes.copy,
             "sent": [list(it) for it in strokes.sent],
             "taken": list(strokes.taken),
         }
         return {key: it for key, it in told.items() if it}
+
+    def _accused(self, violation: Violation | None, moment: Watched) -> list[str]:
+        """The marks of the objects at fault."""
+        if violation is None:
+            return []
+        ptes = {field: moment.get(field) for field in self.run.ever if field.base == "pte"}
+        return self.stage.marks_of(violation.culprits, ptes)
+
+    def _verdict(self, violation: Violation, state: int) -> Json:
+        marks = self._accused(violation, Watched(self.run, self.tables, state, set()))
+        return {"kind": violation.kind, "sentence": violation.sentence, "marks": marks}
 
     # --- ends ---------------------------------------------------------------------------------------------
 
@@ -303,7 +316,7 @@ class _Export:
             if stuck or not state & self.tables.busy:
                 violation = final_violation(self.tables, state)
                 samples[self.states.row(state)] = (
-                    -1 if violation is None else self._value({"kind": violation.kind, "sentence": violation.sentence})
+                    -1 if violation is None else self._value(self._verdict(violation, state))
                 )
         return self._function("", list(range(len(self.states.slots))), samples)
 

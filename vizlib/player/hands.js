@@ -56,7 +56,7 @@ export class Hands {
     const step = this.#filmStep(film, place, task, move, state);
     const steps = [...kept, step];
     const { violation = null } = world.hands.moves[move];
-    const wrong = violation ?? world.end(state) ?? null;
+    const wrong = violation ? { ...violation, marks: world.told(move, state).accused ?? [] } : world.end(state) ?? null;
     if (wrong && !step.sentence.includes(wrong.sentence)) step.sentence = `${step.sentence.replace(/\.$/, "")} — ${wrong.kind}: ${wrong.sentence}.`;
     const longer = { ...film, steps, cut: 0, ...world.lanes(steps, [...states, state]), violation: wrong && { step: steps.length, ...wrong } };
     this.known.set(longer, [...states, state]);
