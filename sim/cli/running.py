@@ -28,6 +28,8 @@ def add(commands: Commands) -> None:
     profile.add_argument("-o", "--output", metavar="FILE", help="write it to a file")
     about = "what became of the locks, by class and by call site, as lock_stat tells it (simulated)"
     _options(commands.add("lockstat", _lockstat, about))
+    about = "how busy each resource is, which is the bottleneck, how soon pages are where they end (simulated)"
+    _options(commands.add("usage", _usage, about))
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -126,4 +128,11 @@ def _lockstat(options: argparse.Namespace) -> Answer:
     from sim.analysis.lockstat import lockstat
 
     result = _timed(options, lockstat)
+    return Answer(result.to_json(), str(result))
+
+
+def _usage(options: argparse.Namespace) -> Answer:
+    from sim.analysis.usage import usage
+
+    result = _timed(options, usage)
     return Answer(result.to_json(), str(result))

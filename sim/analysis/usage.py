@@ -1,0 +1,141 @@
+"""How busy each resource is in a run under the clock, which is the bottleneck, and how soon pages are where they end.
+
+The busiest of the things that only one task at a time can have bounds throughput; which it is follows from utilisation
+and is written down nowhere.  Times are simulated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sim.analysis.lockstat import LockWatcher
+from sim.engines import timed
+from sim.engines.costs import Costs
+from sim.engines.timed_run import TimedRun
+from sim.machine import Frame, Machine
+from sim.ops import CopyPage, Field, HandleIpi, Op, Until, Write
+from sim.structs import Pte
+from sim.variants import Variant
+from sim.worlds import World
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a run used.
+
+    Attributes:
+        run: the run.
+        busy: for each resource the share of the run in which it was busy, 0 to 1: each class of mutexes and spinlocks
+            (the mean of its locks), ``interrupts`` (the CPU that answers most), ``IPI answers`` (somebody has sent and waits for
+            one), ``memory`` (the node that copies most).  Locks that are shared or held asleep are left out.
+        arrivals: (ns, share of the mapped pages that are on the node on which they end), in order of time.
+    """
+
+    run: TimedRun
+    busy: dict[str, float]
+    arrivals: list[tuple[int, float]]
+
+    @property
+    def bottleneck(self) -> str:
+        """The busiest resource."""
+        return max(self.busy, key=lambda it: (self.busy[it], it))
+
+    def to_json(self) -> dict[str, Any]:
+        """The usage as JSON values."""
+        return {"busy": self.busy, "bottleneck": self.bottleneck, "arrivals": [list(it) for it in self.arrivals]}
+
+    def __str__(self) -> str:
+        run = self.run
+        lines = [f"# what {run.world} under {run.variant} uses (simulated; locks by {run.policy})"]
+        for name, share in sorted(self.busy.items(), key=lambda it: -it[1]):
+            lines.append(f"{name:24} {100 * share:6.2f} %" + ("  <- busiest" if name == self.bottleneck else ""))
+        half = next((at for at, share in self.arrivals if share >= 0.5), 0)
+        lines.append(
+            f"half of the pages are where they end after {half / 1000:,.1f} us of {run.elapsed_ns / 1000:,.1f}"
+        )
+        return "\n".join(lines)
+
+
+def usage(
+    world: str | World, variant: str | Variant = "mutex_v37", *, costs: Costs = timed.COSTS, **options: Any
+) -> Usage:
+    """Run *world* under the clock and tell what it used; *options* are those of the timed engine."""
+    watcher = _Watcher(costs["copy_memory"])
+    run = timed.run(world, variant, costs=costs, watcher=watcher, **options)
+    length = max(1, run.elapsed_ns)
+    busy = {
+        it.name: watcher.held(it.name) / length for it in watcher.classes.values() if it.kind in ("mutex", "spinlock")
+    }
+    busy["interrupts"] = max(watcher.handled.values(), default=0) / length
+    busy["IPI answers"] = watcher.waiting_for_ipis / length
+    busy["memory"] = max(watcher.copied.values(), default=0) / length
+    return Usage(run, busy, watcher.arrivals())
+
+
+class _Watcher(LockWatcher):
+    """Listens for locks, interrupts, copies, and where PTEs point."""
+
+    def __init__(self, copy: int) -> None:
+        super().__init__()
+        self.handled: dict[int, int] = {}
+        self.copied: dict[int, int] = {}
+        self.waiting_for_ipis = 0
+        self._copy = copy
+        self._since = self._waiters = 0
+        self._places: dict[Field, int] = {}
+        self._moves: list[tuple[int, Field, int]] = []
+
+    def begin(self, machine: Machine) -> None:
+        """Note where the pages are."""
+        super().begin(machine)
+        self._places = {field: self._node(it) for field, it in machine.memory.items() if field.base == "pte" and it}
+
+    def step(self, i: int, op: Op, answer: Any, at: int, ns: int, stack: tuple[Frame, ...]) -> None:
+        """A step was made."""
+        super().step(i, op, answer, at, ns, stack)
+        if isinstance(op, HandleIpi):
+            self.handled[i] = self.handled.get(i, 0) + ns
+        elif isinstance(op, CopyPage):
+            for node in {self.machine.memory.get(it.node, 0) for it in (op.src, op.dst)}:
+                self.copied[node] = self.copied.get(node, 0) + self._copy
+        elif isinstance(op, Write) and op.field.base == "pte" and isinstance(op.value, Pte):
+            if op.value.kind != "migration":
+                self._moves.append((at, op.field, self._node(op.value)))
+
+    def blocked(self, i: int, op: Op, at: int, sleeps: bool) -> None:
+        """A wait begins; the first of those for interrupts counts."""
+        super().blocked(i, op, at, sleeps)
+        if _waits_for_ipis(op):
+            self._since = at if not self._waiters else self._since
+            self._waiters += 1
+
+    def unblocked(self, i: int, op: Op, since: int, at: int, sleeps: bool) -> None:
+        """A wait is over; the last of those for interrupts counts."""
+        super().unblocked(i, op, since, at, sleeps)
+        if _waits_for_ipis(op):
+            self._waiters -= 1
+            if not self._waiters:
+                self.waiting_for_ipis += at - self._since
+
+    def held(self, name: str) -> int:
+        """How long a lock of a class was held, on the average of its locks (ns)."""
+        it = self.classes[name]
+        return it.hold.total // max(1, len(it.locks))
+
+    def arrivals(self) -> list[tuple[int, float]]:
+        """When which share of the pages was on the node on which it ends."""
+        ends = {**self._places, **{field: node for _, field, node in self._moves}}
+        there = {field for field, node in self._places.items() if ends[field] == node}
+        found = [(0, len(there) / max(1, len(ends)))]
+        for at, field, node in self._moves:
+            (there.add if ends[field] == node else there.discard)(field)
+            found.append((at, len(there) / len(ends)))
+        return found
+
+    def _node(self, pte: Pte) -> int:
+        return int(self.machine.memory.get(pte.page.node, 0))
+
+
+def _waits_for_ipis(op: Op) -> bool:
+    return isinstance(op, Until) and op.field.base == "csd_pending"
