@@ -27,7 +27,7 @@ class Usage:
     Attributes:
         run: the run.
         busy: for each resource the share of the run in which it was busy, 0 to 1: each class of mutexes and spinlocks
-            (the mean of its locks), ``interrupts`` (the CPU that answers most), ``IPI answers`` (somebody has sent and waits for
+            (the mean of its locks), ``interrupts`` (the CPU that answers most), ``IPI answers`` (somebody waits for
             one), ``memory`` (the node that copies most).  Locks that are shared or held asleep are left out.
         arrivals: (ns, share of the mapped pages that are on the node on which they end), in order of time.
     """
