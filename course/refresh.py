@@ -1,4 +1,4 @@
-"""``python -m course.refresh``: run every lesson and store its outputs, and its transcript in instructor/.
+"""``python -m course.refresh``: run every lesson and store its outputs, its transcript and the table of verdicts.
 
 Run it after a change of the model that changes a number.  What is stored holds no widget state, and no times, so that
 the tests can compare all of it.
@@ -13,6 +13,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+from course import hazards
 from course.kit import Shown
 
 COURSE = Path(__file__).parent
@@ -71,6 +72,7 @@ def execute(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    hazards.PAGE.write_text(hazards.page(hazards.PAGE.read_text("utf-8")), "utf-8")
     for at in LESSONS:
         print(at.name)
         execute(at)
