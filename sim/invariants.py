@@ -178,14 +178,8 @@ def _faults(memory: Memory) -> Iterator[tuple[str, str, Struct]]:
     for ref in live:
         if isinstance(ref, Mm):
             yield from _lost_writes(memory, ref)
-    for ref in live:
-        if isinstance(ref, Page):
-            yield from _page_counts(memory, ref)
-        elif isinstance(ref, SwapSlot):
-            yield from _slot_counts(memory, ref)
-        elif isinstance(ref, AnonVma):
-            yield from _anon_vma_counts(memory, ref, live)
-            yield from _broken_tree(memory, ref, live)
+    for ref in refs:
+        yield from _own_faults(memory, ref, live)
     yield from _lost_chains(memory, live)
     yield from _unreachable(memory, live)
     for ref in live:
@@ -193,6 +187,24 @@ def _faults(memory: Memory) -> Iterator[tuple[str, str, Struct]]:
             yield "gained permission", sentence, ref
     for field in sorted((it for it in memory if it.base == "tlb"), key=repr):
         yield from _stale_entry(memory, field)
+
+
+def _own_faults(memory: Memory, ref: Struct, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:
+    """What is wrong with one object by itself, or with its counts."""
+    if get(memory, ref.life):
+        if isinstance(ref, PageTable):
+            yield from _forgotten_ptes(memory, ref)
+    elif isinstance(ref, Page):
+        yield from _page_counts(memory, ref)
+    elif isinstance(ref, SwapSlot):
+        yield from _slot_counts(memory, ref)
+    elif isinstance(ref, AnonVma):
+        yield from _anon_vma_counts(memory, ref, live)
+        yield from _broken_tree(memory, ref, live)
+    elif isinstance(ref, Mm):
+        yield from _mappings(memory, ref)
+        if not get(memory, ref.mm_users):
+            yield "leak", f"{ref} has no user left and was not freed", ref
 
 
 def pte_of(memory: Memory, mm: Mm, vpn: int) -> Any:
@@ -236,6 +248,40 @@ def _stale_entry(memory: Memory, field: Field) -> Iterator[tuple[str, str, Struc
         yield "gained permission", f"{field.ref} can still write to page {vpn} of {mm}", field.ref
 
 
+def _mappings(memory: Memory, mm: Mm) -> Iterator[tuple[str, str, Struct]]:
+    """Each PTE lies in a VMA and is found by a walk from its page; it is writable only if the page has no other."""
+    for first, place in sorted(mm.pmd.items(), key=lambda it: str(it[0])):
+        if (table := get(memory, place)) is None:
+            continue
+        for number, field in sorted(table.pte.items(), key=lambda it: str(it[0])):
+            pte, vpn = get(memory, field), first * 512 + number  # type: ignore[operator]  # keys are numbers
+            if pte is None or pte.kind not in {"present", "prot_none"}:
+                continue
+            if not any(_leads_to(memory, pte.page, vma, vpn) for vma in get(memory, mm.mmap)):
+                yield "broken tree", f"{pte.page} is mapped at page {vpn} of {mm}, where no walk finds it", pte.page
+            if pte.write and get(memory, pte.page._mapcount) > 0:
+                yield "gained permission", f"page {vpn} of {mm} may be written, although {pte.page} is shared", pte.page
+
+
+def _leads_to(memory: Memory, page: Page, vma: Vma, vpn: int) -> bool:
+    """Whether a walk from *page* comes to *vpn* in *vma*: by what the page says of itself."""
+    start = get(memory, vma.vm_start)
+    linked = (get(memory, avc.anon_vma) for avc in get(memory, vma.anon_vma_chain))
+    inside = start <= vpn < get(memory, vma.vm_end)
+    return (
+        inside
+        and get(memory, page.index) == vpn - start + get(memory, vma.vm_pgoff)
+        and (get(memory, page.mapping) in linked)
+    )
+
+
+def _forgotten_ptes(memory: Memory, table: PageTable) -> Iterator[tuple[str, str, Struct]]:
+    """A page table is freed when no PTE is left in it."""
+    for field in sorted(table.pte.values(), key=repr):
+        if (pte := get(memory, field)) is not None:
+            yield "leak", f"{table} was freed with a PTE of {pte.page} in it", table
+
+
 def _page_counts(memory: Memory, page: Page) -> Iterator[tuple[str, str, Struct]]:
     mapped = get(memory, page.present_ptes)
     cached = get(memory, page.private) is not None
@@ -245,6 +291,8 @@ def _page_counts(memory: Memory, page: Page) -> Iterator[tuple[str, str, Struct]
         yield "leak", f"{page} has {_times(count, 'reference')} and {_times(mapped, 'PTE')}", page
     elif count < mapped + cached:
         yield "wrong refcount", f"{page} has {_times(count, 'reference')} and {_times(mapped, 'PTE')}", page
+    elif not count:
+        yield "leak", f"{page} has no reference and was not freed", page
 
 
 def _slot_counts(memory: Memory, slot: SwapSlot) -> Iterator[tuple[str, str, Struct]]:
@@ -285,6 +333,8 @@ def _anon_vma_counts(memory: Memory, anon_vma: AnonVma, live: list[Struct]) -> I
     if (count := get(memory, anon_vma.refcount)) != linked + members:
         users = f"{_times(members, 'member')} and {'a' if linked else 'no'} tree"
         yield "wrong refcount", f"{anon_vma} has {_times(count, 'reference')}, {users}", anon_vma
+    elif not count:
+        yield "leak", f"{anon_vma} has no reference and was not freed", anon_vma
 
 
 def _broken_tree(memory: Memory, anon_vma: AnonVma, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:

@@ -31,6 +31,7 @@ from sim.context import Context
 from sim.engines.checker import check
 from sim.engines.stepper import Stepper
 from sim.invariants import KINDS
+from sim.kernel.exit import do_exit
 from sim.kernel.fork import dup_mm
 from sim.kernel.migrate import sys_move_pages
 from sim.ops import Kernel
@@ -191,6 +192,24 @@ def copy_beside_a_move() -> Builder:
     return b
 
 
+def ends() -> Builder:
+    """A process exits: nobody else is there."""
+    b = Builder()
+    mm, cpu = b.mm(), b.cpu(0, 0)
+    b.page(b.vma(mm, "heap", 0, 1), 0, node=0, written=1)
+    b.task("process", cpu, mm, do_exit, "exits")
+    return b
+
+
+def forks() -> Builder:
+    """A process forks: nobody else is there."""
+    b = Builder()
+    mm, cpu = b.mm(), b.cpu(0, 0)
+    b.page(b.vma(mm, "heap", 0, 1), 0, node=0, written=1)
+    b.task("process", cpu, mm, _fork, "forks")
+    return b
+
+
 def _forget(b: Builder, *refs: Any) -> None:
     for it in [it for it in b.memory if it.ref in refs]:
         del b.memory[it]
@@ -203,7 +222,7 @@ def private(build: Callable[..., Builder], name: str = "", **fixed: int) -> Worl
 
 
 PRIVATE = (
-    *map(private, (alone, pinned, hinted, hinted_twice, relatives, growing_twice)),
+    *map(private, (alone, ends, forks, pinned, hinted, hinted_twice, relatives, growing_twice)),
     *map(private, (fork_and_write, fork_beside_a_writer, copies, copy_beside_a_move)),
     private(first_touch, "same_page", second=0),
     private(first_touch, "two_pages", second=1),

@@ -115,7 +115,9 @@ class Bench(Builder):
         memory = self.memory
         self._insert(mm, self._fork_vma(vma, mm))
         for vpn in vpns:
-            page = memory[memory[memory[vma.vm_mm].pmd[0]].pte[vpn]].page
+            place = memory[memory[vma.vm_mm].pmd[0]].pte[vpn]
+            page = memory[place].page
+            memory[place] = memory[place]._replace(write=False)
             memory[self._table(mm, vpn).pte[vpn]] = Pte("present", page, write=False)
             for field in (page._count, page._mapcount, page.present_ptes):
                 memory[field] = memory[field] + 1

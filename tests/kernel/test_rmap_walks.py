@@ -58,6 +58,7 @@ def test_the_unmap_walk_gives_up_a_pte_s_mapping_and_its_reference(bench: Any) -
     b = bench()
     page = b.page(b.heap, 0, node=0, pins=1)
     child = b.relative("C", b.heap, 0)
+    b.memory[PT.pte[0]] = Pte("present", page)  # writable, as no fork leaves it: the two entries must differ
     unmap(b, page)
     run = b.start()
     assert run.only("unmapper", until=lambda event: "unmapped" in event.points)
