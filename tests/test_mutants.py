@@ -34,9 +34,11 @@ from sim.invariants import KINDS
 from sim.kernel.exit import do_exit
 from sim.kernel.fork import dup_mm
 from sim.kernel.migrate import sys_move_pages
+from sim.kernel.mmap import expand_stack
 from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, PageTable
+from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, PageTable, Vma
+from sim.sync import down_read, up_read
 from sim.user import user_read, user_write
 from sim.variants import Variant
 from sim.worlds import World
@@ -136,14 +138,24 @@ def relatives() -> Builder:
 
 
 def growing_twice() -> Builder:
-    """Two threads fault below one stack at different depths, and the deeper one moves the page that it got."""
+    """Two threads make one stack grow to different depths, and the deeper one moves the page that it got.
+
+    The other gets no page: two first faults in a stack that grows lose one to every walk (world stack_index).
+    """
     top = PTRS_PER_PTE - 8
     b = Builder()
     mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
-    b.page(b.vma(mm, "stack", top, top + 1, grows_down=True), top, node=0, written=1)
+    stack = b.vma(mm, "stack", top, top + 1, grows_down=True)
+    b.page(stack, top, node=0, written=1)
     b.task("deep", cpu0, mm, partial(_write, vpn=top - 3, move=True), "writes far below the stack, and moves that page")
-    b.task("shallow", cpu1, mm, partial(user_write, vpn=top - 1), "writes just below the stack")
+    b.task("shallow", cpu1, mm, partial(_grow, vma=stack, address=top - 1), "grows the stack by one page")
     return b
+
+
+def _grow(k: Context, *, vma: Vma, address: int) -> Kernel:
+    yield from down_read(k.mm.mmap_sem)
+    yield from expand_stack(k, vma, address)
+    yield from up_read(k.mm.mmap_sem)
 
 
 def fork_and_write() -> Builder:
