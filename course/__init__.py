@@ -5,7 +5,7 @@
 kit/               predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
 looking.py         reading a run: the values of a field, the locks held when it changed, stopping in a function
 questions.py       what the gates ask, with a reason for every option
-exercises.py       the checks of lesson 1; bottleneck.py those of lesson 4
+exercises.py       the checks of lesson 1; bottleneck.py those of lesson 4; walking.py those of lesson 6
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
 misconceptions.py  what people often think, by number
 glossary.py        words, each defined once
@@ -20,18 +20,26 @@ from __future__ import annotations
 from course import bottleneck as _bottleneck
 from course import exercises as _exercises
 from course import questions as _questions
+from course import walking as _walking
 from course.bottleneck import puzzle
 from course.glossary import glossary
 from course.kit import check, claim, explain_back, predict, recall
 from course.looking import history, locksets, play, run_to, steps_in, table, turns
+from course.verdicts import judge
+from course.walking import beside_nearest, disturbed, disturbers, places
 
 __all__ = [
+    "beside_nearest",
     "check",
     "claim",
+    "disturbed",
+    "disturbers",
     "explain_back",
     "glossary",
     "history",
+    "judge",
     "locksets",
+    "places",
     "play",
     "predict",
     "puzzle",
@@ -45,3 +53,4 @@ __all__ = [
 _bottleneck.known()
 _exercises.known()
 _questions.known()
+_walking.known()

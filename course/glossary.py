@@ -52,6 +52,20 @@ WORDS: Final[dict[str, Word]] = {
     "interval tree": Word(
         "an anon_vma's tree of the memory regions (VMAs) in which its pages may be mapped", "that it lists pages"
     ),
+    "VMA": Word(
+        "vm_area_struct: a range of a process's addresses; vm_start and vm_pgoff say which address a page has in it",
+        "that only its own process can get at it",
+    ),
+    "AVC": Word(
+        "anon_vma_chain: the link of one VMA to one anon_vma, a node of its interval tree; freed with the VMA",
+        "that a reference to the anon_vma keeps it",
+    ),
+    "PMD": Word("the entry by which one finds a page of 512 page-table entries", "that it stays while its PTEs do"),
+    "walk": Word(
+        "to go through an anon_vma's interval tree and look at the page's PTE in each VMA",
+        "that it sees the tree as it was at one moment",
+    ),
+    "preemption": Word("a thread that could have gone on is stopped, and another runs", "that it is rare"),
     "context switch": Word("a CPU stops one thread and goes on with another", "that it shows who used the CPU"),
     "profile": Word(
         "samples of an event, each with the call stack at that moment, summed up", "that it always counts time"

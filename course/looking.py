@@ -103,16 +103,17 @@ def locksets(*traces: Trace) -> dict[str, tuple[str, ...]]:
     for trace in traces:
         memory = dict(trace.initial)
         for event in trace.events:
-            held = {_kind(lock) for lock, mode in memory.get(event.task.held, ()) if mode == EXCLUSIVE}
+            held = {kind_of(lock) for lock, mode in memory.get(event.task.held, ()) if mode == EXCLUSIVE}
             for change in event.changes:
                 if change.field.lock is None and not isinstance(event.op, Walk):
-                    kind = _kind(change.field)
+                    kind = kind_of(change.field)
                     common[kind] = common.get(kind, held) & held
                 memory[change.field] = change.new
     return {kind: tuple(sorted(locks)) for kind, locks in sorted(common.items())}
 
 
-def _kind(field: Field) -> str:
+def kind_of(field: Field) -> str:
+    """What a field is, whatever it belongs to: ``PageTable.pte``."""
     return f"{type(field.ref).__name__}.{field.base}"
 
 

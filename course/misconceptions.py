@@ -22,8 +22,13 @@ BANK: Final[dict[str, str]] = {
     "M17": "while a page is unmapped nobody can want it",
     "M18": "copying first and unmapping then is as good as the other way round",
     "M19": "there is an anon_vma, and a lock, for each page",
+    "M20": "holding the mmap_sem of my process freezes everything that my pages hang on",
+    "M20b": "while an rwsem is held for reading, nothing changes",
     "M23": "memory on another node is always slow or wrong, and moving it costs nothing",
     "M24": "a larger batch is always better",
+    "M25": "who only reads needs no lock",
+    "M26": "a lock protects the structure that it is named after, and nothing else",
+    "M27": "a lock lets one in at a time, whoever it is",
 }
 
 

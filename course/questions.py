@@ -158,3 +158,92 @@ ask(
     Option("The migration entry, on which it sleeps", "It waits for the old page's lock."),
     Option("Nothing: nobody wants it then", "Threads run on; whoever touches it faults.", "M17"),
 )
+
+# --- 06: the unlocked walk -----------------------------------------------------------------------------------------
+
+ask(
+    "L06.a",
+    "A worker moves a page of the main thread's stack; the stack grows meanwhile. Both hold the mmap_sem of their "
+    "process, as a page fault and move_pages do. What of the walk that puts the PTE back, without its lock?",
+    Option(
+        "It finds the PTE: while the mmap_sem is held no VMA changes",
+        "Both hold it to read, at the same time. What one of them may change under it, changes under the other too.",
+        "M20b",
+    ),
+    Option(
+        "It finds the PTE: it only reads the tree, and the PTE has a lock of its own",
+        "The ptl comes too late: who reads a tree that is being changed may never get to the PTE.",
+        "M25",
+    ),
+    Option(
+        "It can miss the PTE: the VMA may be out of the tree at that moment",
+        "To grow, a VMA is taken out, changed and put back. What keeps walks away meanwhile is the anon_vma's lock.",
+    ),
+    Option(
+        "It can come too late: without the lock the anon_vma may be freed",
+        "The mail counts on the mmap_sem for that. But it is the mover's reference that keeps the anon_vma.",
+        "M10",
+    ),
+    look="What did the run show that goes wrong?",
+)
+
+ask(
+    "L06.b",
+    "Each thread makes about a hundred steps at a stretch, and chance says who is next. In how many of 900 such runs "
+    "does the walk miss the PTE?",
+    Option(
+        "In about half: either the walk is first, or the stack",
+        "Both orders pass. Only a walk that falls between two particular steps of the other thread goes wrong.",
+        "M2",
+    ),
+    Option("In a handful", "The window is a few steps wide, and both threads must stand at the right place for it."),
+    Option(
+        "In none, so the patch is good enough",
+        "A set of runs without a failure bounds how often it fails, and says nothing of whether it can.",
+        "M3",
+    ),
+)
+
+ask(
+    "L06.c",
+    "A fault next door, a child that exits, one that calls mprotect, khugepaged: the patch fails beside each. What "
+    "does the anon_vma lock give a walk, in all of these cases?",
+    Option(
+        "The anon_vma stays allocated",
+        "A reference does that, and the mover has one. The links in the tree have none: they are freed outright.",
+        "M10",
+    ),
+    Option(
+        "The interval tree stays whole, and that is all",
+        "The last row of the table below changes no tree. It hides a page table, and relies on the lock all the same.",
+        "M26",
+    ),
+    Option(
+        "The PTEs do not change",
+        "Faults change PTEs all the time, under the ptl. The walk takes that lock for each PTE.",
+        "M4",
+    ),
+    Option(
+        "Every PTE of the page can be reached: tree, links, bounds, page tables",
+        "Whoever takes away a piece of the way, even for a moment, holds the lock; so a walk under it misses nothing.",
+    ),
+)
+
+ask(
+    "L06.r1",
+    "From lesson 4: moving a page takes the anon_vma lock twice. How often is it taken under the patch?",
+    Option("Never: that is what the patch is for", "It takes the lock from one of the two walks only.", "M8"),
+    Option(
+        "Once", "The walk that takes the PTEs away, try_to_unmap, still takes it. The mail calls that the next step."
+    ),
+    Option("Twice, but for a shorter time", "The walk that puts the PTEs back takes no lock at all.", "M1"),
+)
+
+ask(
+    "L06.r2",
+    "From lesson 1: a thread meets a migration entry and sleeps on its page's lock. What if the entry was left behind, "
+    "and the page is long unlocked?",
+    Option("It goes on, with the old frame", "The entry is no mapping, and the old frame belongs to nobody.", "M12"),
+    Option("The kernel looks the page up elsewhere", "There is nothing else: the entry was all it had.", "M17"),
+    Option("The kernel stops with a BUG", "It checks that the page of a migration entry is locked, and this is not."),
+)

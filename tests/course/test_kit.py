@@ -13,7 +13,7 @@ from course import check, claim, explain_back, history, kit, predict, recall, ru
 from course.bottleneck import CASES, profiles, scopes
 from course.exercises import observed
 from course.glossary import WORDS, glossary
-from course.instructor import solutions_01, solutions_04
+from course.instructor import solutions_01, solutions_04, solutions_06
 from course.kit import EXERCISES, QUESTIONS, Option, Report, ask
 from course.looking import find, locksets
 from course.misconceptions import BANK
@@ -23,8 +23,8 @@ from sim import Stepper
 from sim import check as check_world
 from sim.engines.costs import DEFAULT
 
-GOOD = {**solutions_01.GOOD, **solutions_04.GOOD}
-BAD = [*solutions_01.BAD, *solutions_04.BAD]
+GOOD = {**solutions_01.GOOD, **solutions_04.GOOD, **solutions_06.GOOD}
+BAD = [*solutions_01.BAD, *solutions_04.BAD, *solutions_06.BAD]
 
 
 @pytest.fixture

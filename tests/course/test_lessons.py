@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from course.instructor import solutions_01, solutions_04
+from course.instructor import solutions_01, solutions_04, solutions_06
 from course.kit import EXERCISES, QUESTIONS
 from course.refresh import LESSONS, transcript, transcript_path
 from sim import profile, run
@@ -24,6 +24,7 @@ SECTIONS = (
 ALLOWED = ("sim", "vizlib", "course", "matplotlib.pyplot", "ipywidgets", "networkx")
 MARK = re.compile(r"\[(?:source: [^\]]+|assumed: illustrative)\]")
 BANNED = re.compile(r"\b(?:simply|just|obviously|proved?|proven)\b", re.IGNORECASE)
+PICTURES = ("play", "why", "beside", "beside_nearest", "over_time", "curves", "bars", "still")
 SIMULATES = re.compile(r"(?<!\.)\b(?:run|profile|puzzle)\(")
 
 lessons = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
@@ -47,7 +48,7 @@ def told(path: Path) -> str:
 
 def test_there_are_lessons() -> None:
     """The rules below look at something."""
-    assert {path.stem[:2] for path in LESSONS} >= {"01", "04"}
+    assert {path.stem[:2] for path in LESSONS} >= {"01", "04", "06"}
 
 
 @lessons
@@ -92,7 +93,7 @@ def test_a_gate_comes_before_what_it_is_about(path: Path) -> None:
     """A player or a curve stands inside a gate's then(...), so it cannot be seen unpredicted."""
     for source in code(path):
         for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("play", "curves", "bars", "still"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in PICTURES:
                 inside = [
                     it
                     for it in ast.walk(ast.parse(source))
@@ -194,6 +195,7 @@ def test_the_solutions_stand_with_the_instructors() -> None:
     """No notebook imports them."""
     assert solutions_01.GOOD
     assert solutions_04.GOOD
+    assert solutions_06.GOOD
     assert not any("instructor" in source for path in LESSONS for source in code(path))
 
 
