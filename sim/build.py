@@ -67,20 +67,28 @@ def checked(patch: Patch, *, also: Iterable[str] = ()) -> dict[str, KernelFuncti
     return {_dotted(name, also): function for name, function in patch.items()}
 
 
-def link(patch: Patch) -> Callable[[Any], Any]:
+def link(patch: Patch, users: Iterable[Any] = ()) -> Callable[[Any], Any]:
     """What turns a function (or a partial, or a tuple of functions) into its counterpart in the kernel with *patch*.
+
+    *users* are functions that call the kernel from elsewhere, such as the tasks of a world in a notebook: what stands
+    in their modules is bound anew too.
 
     Raises:
         BadVariant: for a function that the kernel does not have.
     """
-    return _linker(tuple(sorted(checked(patch).items())))
-
-
-def _linker(patch: tuple[tuple[str, KernelFunction], ...]) -> Callable[[Any], Any]:
     if not patch:
         return _same
-    ours = all(function.__module__.startswith("sim.") for _, function in patch)
-    return _kept(patch) if ours else _Linker(dict(patch))  # what a notebook's names mean may change
+    named = tuple(sorted(checked(patch).items()))
+    homes = frozenset(it.__module__ for it in (*(_inner(it) for it in users), *(function for _, function in named)))
+    ours = all(it.startswith("sim.") for it in homes)
+    return _kept(named, homes) if ours else _Linker(dict(named), homes)  # what a notebook's names mean may change
+
+
+def _inner(it: Any) -> Any:
+    """The function in a partial."""
+    while isinstance(it, partial):
+        it = it.func
+    return it
 
 
 def _same(it: Any) -> Any:
@@ -88,25 +96,32 @@ def _same(it: Any) -> Any:
 
 
 @cache
-def _kept(patch: tuple[tuple[str, KernelFunction], ...]) -> _Linker:
-    return _Linker(dict(patch))
+def _kept(patch: tuple[tuple[str, KernelFunction], ...], homes: frozenset[str]) -> _Linker:
+    return _Linker(dict(patch), homes)
+
+
+#: The functions that keep their old body where the one that replaces them names them.
+_Kept = frozenset[FunctionType]
+_NOTHING: Final[_Kept] = frozenset()
 
 
 class _Linker:
     """One kernel: the functions and namespaces that have been bound anew so far."""
 
-    def __init__(self, patch: Patch) -> None:
-        self._new = {functions()[name]: function for name, function in patch.items()}
-        self._replacements = set(self._new.values())
-        self._homes = {function.__module__ for function in self._replacements}
-        self._spaces: dict[tuple[int, bool], dict[str, Any]] = {}
+    def __init__(self, patch: Patch, homes: frozenset[str]) -> None:
+        self._new: dict[Any, Any] = {functions()[name]: function for name, function in patch.items()}
+        self._kept: dict[Any, _Kept] = dict.fromkeys(self._new.values(), _NOTHING)
+        for old, new in self._new.items():
+            self._kept[new] |= {old}
+        self._homes = homes
+        self._spaces: dict[tuple[int, _Kept], dict[str, Any]] = {}
         self._functions: dict[tuple[FunctionType, bool], FunctionType] = {}
-        self._modules: dict[tuple[str, bool], ModuleType] = {}
+        self._modules: dict[tuple[str, _Kept], ModuleType] = {}
 
-    def __call__(self, it: Any, original: bool = False) -> Any:
-        """*it* as it is in this kernel; with *original*, functions that were replaced stay what they were."""
+    def __call__(self, it: Any, kept: _Kept = _NOTHING) -> Any:
+        """*it* as it is in this kernel; the functions of *kept* stay what they were."""
         if isinstance(it, FunctionType):
-            return self._function(it, original)
+            return self._function(it, kept)
         if isinstance(it, partial):
             parts = [self(value) for value in (it.func, *it.args)]
             return partial(parts[0], *parts[1:], **{name: self(value) for name, value in it.keywords.items()})
@@ -114,15 +129,15 @@ class _Linker:
             parts = [self(value) for value in it]
             return type(it)(*parts) if hasattr(it, "_fields") else tuple(parts)
         if isinstance(it, ModuleType) and it.__name__.startswith(_LINKED):
-            return self._module(it, original)
+            return self._module(it, kept)
         return it
 
-    def _function(self, it: Any, original: bool) -> Any:
-        if it in self._new and not original:
-            return self._function(self._new[it], False)
+    def _function(self, it: Any, kept: _Kept) -> Any:
+        if it in self._new and it not in kept:
+            return self._function(self._new[it], _NOTHING)
         if not (it.__module__ or "").startswith(_LINKED) and it.__module__ not in self._homes:
             return it
-        space = self._space(it.__globals__, it in self._replacements)
+        space = self._space(it.__globals__, self._kept.get(it, _NOTHING))
         key = (it, it in self._new)
         made = self._functions.get(key)
         if made is None:
@@ -131,18 +146,31 @@ class _Linker:
             self._functions[key] = made
         return made
 
-    def _space(self, names: dict[str, Any], original: bool) -> dict[str, Any]:
-        """The namespace *names* in this kernel, with *original* for a function that replaces one."""
-        space = self._spaces.get((id(names), original))
+    def _space(self, names: dict[str, Any], kept: _Kept) -> dict[str, Any]:
+        """The namespace *names* in this kernel, for code in which the functions of *kept* stay what they were."""
+        space = self._spaces.get((id(names), kept))
         if space is None:
-            space = self._spaces[id(names), original] = dict(names)  # known before it is filled: names go in circles
+            space = self._spaces[id(names), kept] = dict(names)  # known before it is filled: names go in circles
             for name, value in names.items():
-                space[name] = self(value, original)
+                space[name] = self(value, kept)
         return space
 
-    def _module(self, it: ModuleType, original: bool) -> ModuleType:
-        key = it.__name__, original
+    def _module(self, it: ModuleType, kept: _Kept) -> ModuleType:
+        key = it.__name__, kept
         if key not in self._modules:
-            made = self._modules[key] = ModuleType(it.__name__, it.__doc__)
-            made.__dict__.update(self._space(vars(it), original))
+            self._modules[key] = _Module(it, self._space(vars(it), kept))
         return self._modules[key]
+
+
+class _Module(ModuleType):
+    """A module of this kernel; it looks its names up when asked, since its namespace may still be being filled."""
+
+    def __init__(self, it: ModuleType, names: Mapping[str, Any]) -> None:
+        super().__init__(it.__name__, it.__doc__)
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._names[name]
+        except KeyError:
+            raise AttributeError(f"module {self.__name__} has no {name}") from None

@@ -102,7 +102,7 @@ class Setup:
         patch = {**variant.patch, **self.patch}
         if not patch and variant.guarded >= self.guarded:
             return self, variant
-        linked = link(patch)
+        linked = link(patch, (it.body for it in self.tasks))
         tasks = tuple(replace(it, body=linked(it.body)) for it in self.tasks)
         seams = {name: linked(function) for name, function in variant.seams.items()}
         return replace(self, tasks=tasks), replace(variant, seams=seams, guarded=variant.guarded or self.guarded)

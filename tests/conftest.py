@@ -52,6 +52,16 @@ def lacking(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes an hour, unless it is asked for by its mark; pytest counts it as deselected."""
+    if "exhaustive" in config.option.markexpr:
+        return
+    left_out = [it for it in items if it.get_closest_marker("exhaustive")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [it for it in items if not it.get_closest_marker("exhaustive")]
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The browser
 

@@ -12,10 +12,10 @@ from sim.engines.checker import check
 from sim.engines.stepper import replay
 from sim.errors import BadVariant
 from sim.kernel import memory, rmap
-from sim.kernel.rmap import try_to_unmap_one, vma_address
+from sim.kernel.rmap import page_get_anon_vma, try_to_unmap_one, vma_address
 from sim.ops import Bug, Kernel
 from sim.setup import Builder
-from sim.structs import Page, Vma
+from sim.structs import Mm, Page, PageTable, Vma
 from sim.sync import spin_lock
 
 
@@ -38,6 +38,14 @@ def wrong_place(k: Context, pgoff: int, vma: Vma) -> Kernel:
     return address + 1
 
 
+def twice_wrapped(k: Context, page: Page, flags: int) -> Kernel:
+    """A caller of a function that the same patch replaces: it gets the new one."""
+    anon_vma = yield from page_get_anon_vma(k, page)
+    vma = yield page.node
+    yield from try_to_unmap_one(k, page, vma, 0, flags)
+    return anon_vma
+
+
 MUTEX = variants.find("mutex_v37")
 
 
@@ -54,6 +62,22 @@ def test_a_new_function_may_call_the_one_that_it_replaces() -> None:
     assert check("one_page", MUTEX.changed("mine", try_to_unmap_one=wrapped)).verdict == "safe"
     both = MUTEX.changed("mine", try_to_unmap_one=wrapped, vma_address=wrong_place)
     assert check("one_page", both, limit=20_000).states != check("one_page", MUTEX).states
+
+
+def test_the_functions_of_one_patch_call_each_other() -> None:
+    """Only the function that it replaces stays the old one; another that is replaced is the new one."""
+    both = MUTEX.changed("mine", try_to_unmap_anon=twice_wrapped, try_to_unmap_one=stopped)
+    assert [it.sentence for it in check("one_page", both).violations] == ["the new body was called"]
+
+
+def test_modules_that_import_each_other_see_the_new_function() -> None:
+    """memory.py calls migrate.migration_entry_wait by its module, and migrate.py imports memory.py."""
+
+    def waits_for_nobody(k: Context, mm: Mm, pmd: PageTable, address: int) -> Kernel:
+        yield Bug("kernel bug", "the fault came here", (pmd,))
+
+    found = check("one_page", MUTEX.changed("mine", migration_entry_wait=waits_for_nobody)).violations
+    assert [it.sentence for it in found] == ["the fault came here"]
 
 
 def test_a_kernel_without_a_patch_is_the_kernel() -> None:

@@ -18,7 +18,7 @@ from sim.kernel.migrate import migrate_page_copy, migrate_page_move_mapping, sys
 from sim.kernel.rmap import page_unlock_anon_vma
 from sim.ops import Kernel, Until
 from sim.setup import Builder
-from sim.structs import AnonVma, Page
+from sim.structs import AnonVma, Page, SwapSlot
 from sim.user import user_read, user_write
 from sim.worlds import Param, world
 
@@ -36,17 +36,17 @@ def line(function: Callable[..., Any], text: str) -> int:
 # --- whole functions -------------------------------------------------------------------------------------
 
 
-def careful(k: Context, newpage: Page, page: Page) -> Kernel:
+def careful(k: Context, mapping: SwapSlot | None, newpage: Page, page: Page) -> Kernel:
     """migrate_page, written by a reader with the same steps."""
-    rc = yield from migrate_page_move_mapping(k, newpage, page)
+    rc = yield from migrate_page_move_mapping(k, mapping, newpage, page)
     if rc == 0:
-        yield from migrate_page_copy(k, newpage, page)
+        yield from migrate_page_copy(k, mapping, newpage, page)
     return rc
 
 
-def forgetful(k: Context, newpage: Page, page: Page) -> Kernel:
+def forgetful(k: Context, mapping: SwapSlot | None, newpage: Page, page: Page) -> Kernel:
     """The same without the copy."""
-    rc = yield from migrate_page_move_mapping(k, newpage, page)
+    rc = yield from migrate_page_move_mapping(k, mapping, newpage, page)
     return rc
 
 

@@ -59,7 +59,8 @@ def _fork(k: Context) -> Kernel:
 
 
 def _exit(k: Context) -> Kernel:
-    yield from exit_mmap(k, k.mm)  # the struct stays: whoever takes its mmap_sem has pinned it
+    yield k.mm.mm_users.add(-1)  # the last user goes; the struct stays: whoever takes its mmap_sem has pinned it
+    yield from exit_mmap(k, k.mm)
     yield from forget(k.mm, 0, HEAP_PAGE + 1)
 
 
