@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from textwrap import fill
 from typing import Any, Final, NamedTuple
 
 from course.kit import Finding, Report, exercise
@@ -43,7 +44,7 @@ def beside_nearest(trace: Trace) -> list[Any]:
 
     film = counterexample(trace)
     told = [film["why"]["sentence"], *(swap["words"] for swap in film["why"]["swaps"])]
-    return [Player(film), "\n".join(told)]
+    return [Player(film), "\n".join(fill(it, 110, subsequent_indent="  ") for it in told)]
 
 
 class Held(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -40,4 +41,49 @@ def test_a_click_opens_the_player(jupyter_lab: Any, open_notebook: Callable[[str
     nb.cell(4).locator(".rmw").evaluate("player => player.scrollIntoView({block: 'start'})")
     expect(nb.cell(4).locator(".rmw-sentence")).to_be_in_viewport(ratio=1)
     expect(nb.cell(4).locator(".rmw-controls")).to_be_in_viewport(ratio=1)
+    assert not nb.errors()
+
+
+def test_lesson_6_is_gone_through_with_the_keyboard(jupyter_lab: Any, open_notebook: Callable[[str], Any]) -> None:
+    """Predict wrongly, see the run that goes wrong beside one that passes, go to the step that matters, read why."""
+    name = "06_the_unlocked_walk.ipynb"
+    shutil.copy(COURSE / name, jupyter_lab.root)
+    nb = open_notebook(name)
+    nb.run_all(seconds=240)
+
+    def answer(cell: int, option: int) -> Any:
+        at = nb.cell(cell)
+        options = at.get_by_role("radio")
+        options.nth(option).focus()
+        nb.page.keyboard.press("Space")
+        button = at.get_by_role("button", name=re.compile("That is"))
+        expect(button).to_be_enabled()
+        for _ in range(options.count() - option):  # past the options that follow
+            nb.page.keyboard.press("Tab")
+        expect(button).to_be_focused()
+        nb.page.keyboard.press("Enter")
+        return at
+
+    answer(1, 0)  # no VMA changes while the mmap_sem is held
+    assert nb.kernel_eval("gate_a.choice") == "0"
+    player = nb.cell(5).locator(".rmw")
+    player.get_by_text("step 99 of", exact=False).wait_for()
+    player.focus()
+    nb.page.keyboard.press("Home")
+    player.get_by_text("step 0 of", exact=False).wait_for()
+    nb.page.keyboard.press("End")
+    expect(nb.cell(5)).to_contain_text("Both touch A_stack.rb_root")
+
+    seen = answer(7, 2)
+    expect(seen).to_contain_text("You saw something other than you had predicted.")
+    expect(seen).to_contain_text("while an rwsem is held for reading, nothing changes")
+    expect(answer(9, 1)).to_contain_text("The window is a few steps wide")
+    expect(nb.cell(10)).to_contain_text("shown: 300 runs can pass")
+    expect(answer(12, 3)).to_contain_text("right (your answer)")
+    expect(nb.cell(13)).to_contain_text("shown: the last leaves the tree alone")
+
+    wrong = "{'worker': 'remove_migration_ptes', 'main': 'anon_vma_unlock'}"
+    assert "back in the tree" in nb.kernel_eval(f"check('L06.3', {wrong})")
+    right = wrong.replace("anon_vma_unlock", "anon_vma_interval_tree_post_update_vma")
+    assert "L06.3: right" in nb.kernel_eval(f"check('L06.3', {right})")
     assert not nb.errors()

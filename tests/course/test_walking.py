@@ -46,7 +46,8 @@ def test_the_nearest_passing_run_is_told_in_words() -> None:
     player, words = beside_nearest(trace)
     assert repr(player).startswith("Player(")
     assert words.count("Goes wrong: first") == 1
-    assert words.endswith("Both touch A_stack.rb_root.")
+    assert " ".join(words.split()).endswith("Both touch A_stack.rb_root.")
+    assert max(map(len, words.splitlines())) <= 110
 
 
 def test_one_preemption_is_enough() -> None:
