@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from sim.context import Context
 from sim.kernel.migrate import migrate_prep
-from sim.kernel.pgtable import pmd_offset, pte_offset_map, pte_present
+from sim.kernel.pgtable import (
+    is_write_migration_entry,
+    make_migration_entry_read,
+    pmd_addr_end,
+    pmd_offset,
+    pte_numa,
+    pte_offset_map,
+    pte_present,
+)
+from sim.kernel.pgtable_generic import ptep_modify_prot_commit, ptep_modify_prot_start
+from sim.kernel.tlb import flush_tlb_range
 from sim.kernel.vmscan import isolate_lru_page
 from sim.ops import Kernel, Point
-from sim.structs import Mm, Page
+from sim.structs import Mm, Page, PageTable, Pte, Vma
 from sim.sync import down_read, down_write, spin_lock, spin_unlock, up_read, up_write
 
 
@@ -88,3 +98,52 @@ def do_mbind(k: Context, start: int, end: int, node: int, passes: int = 10) -> K
         failed = yield from k.migrate_pages(isolated, node, passes)
     yield from up_write(mm.mmap_sem)
     return failed
+
+
+# --- NUMA hints ------------------------------------------------------------------------------------------
+
+
+def change_prot_numa(k: Context, vma: Vma, addr: int, end: int) -> Kernel:
+    """Mark the pages of [*addr*, *end*) so that the next access to each faults; return how many PTEs changed.
+
+    Caller holds mmap_sem to read.  Takes the ptl of each page table and flushes once, at the end of the range: until
+    then a CPU goes on using a page that is marked already.  3.7 has no hints; here both kernels can be given them, and
+    the mark is PROT_NONE.  Marks of whole page tables (pmd_numa) are left out.  mm/mempolicy.c:599 (v3.8)
+    """
+    mm = yield vma.vm_mm
+    start, pages = addr, 0
+    while addr < end:
+        stop = pmd_addr_end(addr, end)
+        table = yield pmd_offset(mm, addr)
+        if table is not None:
+            marked = yield from _mark(k, table, addr, stop)
+            pages += marked
+        addr = stop
+    if pages:
+        yield from flush_tlb_range(k, vma, start, end)
+    return pages
+
+
+def _mark(k: Context, table: PageTable, addr: int, end: int) -> Kernel:
+    """Mark the PTEs of one page table.  (change_pte_range with prot_numa, mm/mprotect.c:38 of 3.8.)
+
+    Takes the ptl.  A page with more than one mapping is left alone.
+    """
+    pages = 0
+    yield from spin_lock(table.ptl)
+    while addr < end:
+        pte = pte_offset_map(table, addr)
+        oldpte: Pte | None = yield pte
+        if pte_present(oldpte):
+            entry = yield from ptep_modify_prot_start(k, pte)
+            mapcount = yield entry.page._mapcount
+            if not pte_numa(entry) and mapcount == 0:
+                entry = entry._replace(kind="prot_none")
+                pages += 1
+            yield from ptep_modify_prot_commit(k, pte, entry)
+        elif oldpte is not None and is_write_migration_entry(oldpte):
+            yield pte.set(make_migration_entry_read(oldpte))
+            pages += 1
+        addr += 1
+    yield from spin_unlock(table.ptl)
+    return pages
