@@ -21,8 +21,13 @@ class UnknownName(UserError):
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-        hint = f"nearest: {', '.join(near)}" if near else f"there are: {', '.join(names)}"
+        hint = f"nearest: {', '.join(near)}" if near else f"there are: {_listed(names)}"
         super().__init__(f"no {what} is called '{name}'; {hint}")
+
+
+def _listed(names: list[str], most: int = 12) -> str:
+    """*names*, or where there are too many for one line the first of them and how many there are."""
+    return ", ".join(names if len(names) <= most else [*names[:most], f"... ({len(names)} in all)"])
 
 
 class BadParameter(UserError):

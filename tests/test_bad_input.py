@@ -51,7 +51,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         ("run one_pge --variant mutex_v37", "no world is called 'one_pge'; nearest: one_page"),
         ("check stack_grow --variant mutex_v37", "no world is called 'stack_grow'; nearest: stack_grows"),
         ("luck numa_02 --variant mutex_v37", "no world is called 'numa_02'; nearest: numa02"),
-        ("profile xyzzy --variant mutex_v37", "no world is called 'xyzzy'; there are: move_pages, numa02"),
+        ("profile xyzzy --variant mutex_v37", "no world is called 'xyzzy'; there are: anon_vma_recycled, "),
         ("run one_page --variant mutex_v73", "no variant is called 'mutex_v73'; nearest: mutex_v37"),
         ("check one_page --variant rwsem", "no variant is called 'rwsem'; nearest: rwsem_v38"),
         (
@@ -279,7 +279,8 @@ def test_a_notebook_shows_bad_input_as_one_line() -> None:
     with redirect_stdout(printed):
         result = shell.run_cell("from sim import Stepper\nStepper('one_pge')")
     assert isinstance(result.error_in_exec, UnknownName)
-    assert printed.getvalue() == "UnknownName: no world is called 'one_pge'; nearest: one_page, move_pages\n"
+    (line,) = printed.getvalue().splitlines()
+    assert line.startswith("UnknownName: no world is called 'one_pge'; nearest: one_page, ")
 
 
 # --- a reader's file -------------------------------------------------------------------------------------
