@@ -48,20 +48,20 @@ def beside_nearest(trace: Trace) -> list[Any]:
 
 
 class Held(NamedTuple):
-    """What a task changed under an anon_vma's lock, and the mmap_sems that it held then ("P to read")."""
+    """What a task changed under an anon_vma's mutex, and the mmap_sems that it held then ("P to read")."""
 
     mmap_sems: tuple[str, ...]
     changed: tuple[str, ...]
 
 
 def held(trace: Trace) -> dict[str, Held]:
-    """Those tasks of a run that changed something that a walk goes by, while they had an anon_vma's lock alone."""
+    """Those tasks of a run that changed something that a walk goes by, while they had an anon_vma's mutex."""
     memory = dict(trace.initial)
     found: dict[str, list[Held]] = {}
     for event in trace.events:
         locks = memory.get(event.task.held, ())
         changed = tuple(PARTS[kind_of(it.field)] for it in event.changes if kind_of(it.field) in PARTS)
-        if changed and "AnonVma.mutex" in {kind_of(lock) for lock, mode in locks if mode == EXCLUSIVE}:
+        if changed and "AnonVma.mutex" in {kind_of(lock) for lock, _ in locks}:
             found.setdefault(str(event.task), []).append(Held(tuple(_mmap_sems(locks)), changed))
         memory.update((change.field, change.new) for change in event.changes)
     return {who: Held(*(tuple(sorted({it for one in ones for it in one})) for ones in zip(*its, strict=True)))
