@@ -59,9 +59,10 @@ def _fork(k: Context) -> Kernel:
 
 
 def _exit(k: Context) -> Kernel:
-    yield k.mm.mm_users.add(-1)  # the last user goes; the struct stays: whoever takes its mmap_sem has pinned it
+    yield k.mm.mm_users.add(-1)  # the last user goes
     yield from exit_mmap(k, k.mm)
     yield from forget(k.mm, 0, HEAP_PAGE + 1)
+    yield k.mm.mm_users.add(1)  # whoever takes its mmap_sem has pinned the struct: it stays
 
 
 def _munmap(k: Context) -> Kernel:
