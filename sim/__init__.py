@@ -4,6 +4,7 @@ Where is what, from the bottom up; imports only go down this list:
 
     ops.py          what a kernel coroutine may yield
     locks.py        how each kind of lock behaves, as immutable values
+    values.py       what stands in a field: PTEs, TLB entries, requests to flush
     structs.py      kernel structs: fields, what guards each, the lock order
     sync.py         mutex_lock, down_read, spin_lock, lock_page, ...
     ghosts.py       what kernel code tells the checks about the user's data

@@ -9,7 +9,7 @@ from sim import invariants
 from sim.context import Context
 from sim.effects import Change, store
 from sim.invariants import Memory, Violation, get
-from sim.ops import TLB_FLUSH_ALL
+from sim.ops import TLB_FLUSH_ALL, SendIpi
 from sim.structs import Cpu, IpiRequest, Page, TlbEntry, Written
 
 
@@ -21,6 +21,9 @@ def user_write(vpn: int, memory: Memory, me: Context, changes: list[Change]) -> 
     _check_frame(entry.page, vpn, memory, me)
     shadow = me.mm.shadow[vpn]
     last = get(memory, shadow)
+    if last is None and get(memory, entry.page.data) is not None:
+        sentence = f"{me.current} writes to page {vpn} in {entry.page}, although that mapping has been taken from it"
+        raise Violation("stale TLB entry", sentence, (me.cpu, entry.page))
     written = Written(vpn, last.number + 1 if last else 1, me.mm)
     store(entry.page.data, written, memory, changes)
     store(shadow, written, memory, changes)
@@ -79,10 +82,12 @@ def walk(vpn: int, write: bool, memory: Memory, me: Context, changes: list[Chang
     return None
 
 
-def send_ipi(mm: Any, vpn: int, end: int, memory: Memory, me: Context, changes: list[Change]) -> int:
-    """Queue a request at every other CPU of *mm*'s mask; how many there are."""
-    others = [cpu for cpu in get(memory, mm.cpu_vm_mask) if cpu is not me.cpu]
-    request = IpiRequest(me.cpu, mm, vpn, end)
+def send_ipi(op: SendIpi, memory: Memory, me: Context, changes: list[Change]) -> int:
+    """Queue a request at every other CPU of the mm's mask, or at those that *op* names; how many there are."""
+    mm: Any = op.mm
+    mask: Any = get(memory, mm.cpu_vm_mask) if op.cpus is None else op.cpus
+    others = [cpu for cpu in mask if cpu is not me.cpu]
+    request = IpiRequest(me.cpu, mm, op.vpn, op.end, op.more)
     for cpu in others:
         queue = cpu.call_single_queue
         store(queue, (*memory.get(queue, ()), request), memory, changes)
@@ -95,8 +100,9 @@ def handle_ipi(memory: Memory, me: Context, changes: list[Change]) -> None:
     cpu = me.cpu
     queue = cpu.call_single_queue
     requests = memory.get(queue, ())
-    sender, mm, vpn, end = requests[0]
-    drop(cpu, mm, vpn, end, memory, changes)
+    sender, mm, vpn, end, more = requests[0]
+    for its, first, last in ((mm, vpn, end), *more):
+        drop(cpu, its, first, last, memory, changes)
     store(queue, requests[1:], memory, changes)
     pending = sender.csd_pending
     store(pending, memory.get(pending, 0) - 1, memory, changes)

@@ -67,7 +67,7 @@ def enabled(op: Op, memory: Memory, me: Context) -> bool:
     if isinstance(op, Until):
         return bool(memory.get(op.field, op.field.default) == op.value)
     if isinstance(op, HandleIpi):
-        return bool(get(memory, me.cpu.call_single_queue))
+        return bool(get(memory, me.cpu.call_single_queue)) and not get(memory, me.cpu.irqs_off)
     return True
 
 
@@ -95,6 +95,8 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             return handle_ipi(memory, me, changes)
         case Write(field, value):
             check_alive(field, memory, me)
+            if field.base == "tlb_ubc":
+                invariants.before_forgetting(memory, field, value)
             store(field, value, memory, changes)
             return None
         case Add(field, delta):
@@ -142,8 +144,8 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
         case Invlpg(mm, vpn, end):
             drop(me.cpu, mm, vpn, end, memory, changes)
             return None
-        case SendIpi(mm, vpn, end):
-            return send_ipi(mm, vpn, end, memory, me, changes)
+        case SendIpi():
+            return send_ipi(op, memory, me, changes)
         case CopyPage(dst, src):
             assert isinstance(dst, Page) and isinstance(src, Page)
             data = load(src.data, memory, me)

@@ -64,13 +64,13 @@ RULES: dict[str, str] = {
     "held at exit": "a task gives back every lock before it ends (kernel/lockdep.c:4106, v3.7)",
     "stale migration entry": "while a migration entry exists, its page is locked (include/linux/swapops.h:129, v3.7)",
     "lost write": "a frame is copied after its PTEs are cleared and every TLB has dropped them, so that no write"
-    " comes after the copy (mm/rmap.c:1228, v3.7)",
-    "stale read": "no CPU reads a frame once the page can be written elsewhere: its TLB entries are flushed before"
-    " (mm/memory.c:2739, v3.7)",
-    "stale TLB entry": "who takes a translation out of a page table has every TLB drop it before the call returns"
-    " (mm/mprotect.c:141, v3.7)",
+    " comes after the copy: B1 (mm/rmap.c:1228, v3.7)",
+    "stale read": "no CPU reads a frame once the page can be written elsewhere: its TLB entries are flushed before:"
+    " B4 (mm/memory.c:2739, v3.7)",
+    "stale TLB entry": "who takes a translation out of a page table has every TLB drop it before the call returns:"
+    " B5 (mm/mprotect.c:141, v3.7)",
     "gained permission": "no PTE and no TLB entry allows more than the VMA that it lies in (mm/mprotect.c:38, v3.7)",
-    "foreign frame": "a frame is used again after every TLB has dropped it (mm/memory.c:2764, v3.7)",
+    "foreign frame": "a frame is used again after every TLB has dropped it: B2 (mm/memory.c:2764, v3.7)",
     "wrong mapcount": "a page's _mapcount is the number of PTEs that map it, less one"
     " (include/linux/mm_types.h:100, v3.7)",
     "wrong refcount": "who keeps an object holds one reference to it: an anon_vma's tree, and each member its root"
@@ -82,6 +82,12 @@ RULES: dict[str, str] = {
     "deadlock": "no two tasks wait for each other, nor any longer ring of them (kernel/lockdep.c:1151, v3.7)",
     "livelock": "whoever has begun can finish (kernel/hung_task.c:71, v3.7)",
 }
+#: What a write must not come after, if the page goes to swap.
+WRITTEN_OUT_ONCE_FLUSHED = "a page is written out after every TLB has dropped it: B3 (mm/vmscan.c:795, v3.7)"
+#: What a task has unmapped without a flush it may forget only after the flush.
+FLUSHED_BEFORE_FORGOTTEN = "what was unmapped and not flushed is kept in mind until it is: B6 (mm/rmap.c:1228, v3.7)"
+#: Whoever holds a page lock and waits for another.
+ONE_PAGE_LOCK_AT_A_TIME = "who holds a page lock only tries to get another: B7 (mm/vmscan.c:710, v3.7)"
 #: A frame must also be out of every PTE when it is freed.
 NO_PTE_OF_A_FREE_PAGE = "a frame is given back when no PTE names it (mm/page_alloc.c:601, v3.7)"
 
@@ -116,6 +122,22 @@ def after(op: Op, memory: Memory) -> None:
         _raise("gained permission", no_gained_permission(memory, op.lock.ref), op.lock.ref)
     elif type(op) is Free and isinstance(op.ref, Page):
         _raise("use after free", no_freed_page_is_mapped(memory, op.ref), op.ref, rule=NO_PTE_OF_A_FREE_PAGE)
+
+
+def before_forgetting(memory: Memory, field: Field, value: Any) -> None:
+    """Check that a task's batch of flushes (``tlb_ubc``), if it is about to be emptied, has been flushed.
+
+    Raises:
+        Violation: if a TLB still has what the batch says.
+    """
+    batch = memory.get(field)
+    if batch is None or not batch.flush_required or (value is not None and value.flush_required):
+        return
+    for mm, first, end in batch.ranges:
+        for vpn in range(first, end):
+            for cpu in batch.cpumask:
+                sentence = next((it for _, it, _ in _stale_entry(memory, cpu.tlb[mm, vpn])), None)
+                _raise("stale TLB entry", sentence, cpu, rule=FLUSHED_BEFORE_FORGOTTEN)
 
 
 def _raise(kind: str, sentence: str | None, *culprits: Struct, rule: str = "") -> None:
@@ -165,7 +187,8 @@ def _times(number: int, what: str) -> str:
 def at_end(memory: Memory) -> Violation | None:
     """The first thing that is wrong in a final state, or None."""
     for kind, sentence, culprit in _faults(memory):
-        return Violation(kind, sentence, (culprit,))
+        rule = WRITTEN_OUT_ONCE_FLUSHED if kind == "lost write" and isinstance(culprit, SwapSlot) else ""
+        return Violation(kind, sentence, (culprit,), rule)
     return None
 
 
@@ -236,7 +259,7 @@ def _holder(memory: Memory, pte: Pte) -> Page | SwapSlot:
 
 def _stale_entry(memory: Memory, field: Field) -> Iterator[tuple[str, str, Struct]]:
     """A TLB entry is as in the page table, or allows less."""
-    entry = memory[field]
+    entry = memory.get(field)
     if entry is None:
         return
     key: Any = field.key

@@ -7,14 +7,17 @@ from typing import Any
 from sim.context import Context
 from sim.effects import Change, store
 from sim.invariants import Memory, Violation, get
-from sim.structs import ANON_VMA_CACHEP, RCU, Struct
+from sim.structs import ANON_VMA_CACHEP, FREE_AREA, RCU, AnonVma, Page, Slab, Struct
+
+#: Where objects of a struct wait to be given out again, in worlds that recycle them.
+_FREE: dict[type[Struct], Slab] = {AnonVma: ANON_VMA_CACHEP, Page: FREE_AREA}
 
 
 def alloc(
     struct: type[Struct], init: tuple[tuple[str, Any], ...], memory: Memory, me: Context, changes: list[Change]
 ) -> Struct:
     """A new object, or a recycled one.  See :class:`sim.ops.Alloc`."""
-    ref = _recycled(memory, changes) if struct.typesafe else None
+    ref = _recycled(struct, dict(init), memory, changes) if struct in _FREE else None
     if ref is None:
         number = get(memory, me.current.allocs) + 1
         store(me.current.allocs, number, memory, changes)
@@ -33,24 +36,31 @@ def free(ref: Struct, memory: Memory, me: Context, changes: list[Change]) -> Non
     if memory.get(ref.life):
         raise Violation("double free", f"{me.current} frees {ref}, which is free already", (ref,))
     store(ref.life, True, memory, changes)
+    if (slab := _FREE.get(type(ref))) is not None and (unused := get(memory, slab.free)) is not None:
+        store(slab.free, (*unused, ref), memory, changes)
     if not type(ref).typesafe:
         return
     for reader in get(memory, RCU.readers):
         seen = (*memory.get(reader.rcu, ()), ref)
         store(reader.rcu, tuple(sorted(set(seen), key=str)), memory, changes)
-    unused = get(memory, ANON_VMA_CACHEP.free)
-    if unused is not None:
-        store(ANON_VMA_CACHEP.free, (*unused, ref), memory, changes)
 
 
-def _recycled(memory: Memory, changes: list[Change]) -> Struct | None:
-    """The anon_vma (no other struct is type-safe) that was freed last, alive again, if this world recycles."""
-    unused = get(memory, ANON_VMA_CACHEP.free)
-    if not unused:
+def _recycled(struct: type[Struct], init: dict[str, Any], memory: Memory, changes: list[Change]) -> Struct | None:
+    """The object of *struct* that was freed last, alive again, if this world recycles; a frame of the node asked for.
+
+    An anon_vma is as it was left; a frame belongs to nobody and has nothing in it.
+    """
+    slab = _FREE[struct]
+    unused = get(memory, slab.free) or ()
+    fits = [it for it in unused if struct is not Page or get(memory, it.node) == init["node"]]
+    if not fits:
         return None
-    ref: Struct = unused[-1]
-    store(ANON_VMA_CACHEP.free, unused[:-1], memory, changes)
+    ref: Struct = fits[-1]
+    store(slab.free, tuple(it for it in unused if it is not ref), memory, changes)
     store(ref.life, False, memory, changes)
+    if isinstance(ref, Page):
+        for field in (ref.mapping, ref.private, ref.data, ref.PG_dirty, ref.PG_mlocked):
+            store(field, field.default, memory, changes)
     return ref
 
 

@@ -17,7 +17,7 @@ from sim.interpreter import BLOCKED, awaited, describe, enabled, execute
 from sim.invariants import Memory, Violation, get
 from sim.ops import STEPS, Acquire, Choose, Field, Op, Point
 from sim.setup import Setup, TaskInfo
-from sim.structs import Task
+from sim.structs import Page, Task
 from sim.variants import Variant
 
 __all__ = [
@@ -282,4 +282,11 @@ def deadlock(memory: Memory, tasks: tuple[TaskInfo, ...], ops: list[Op | None]) 
         lock = op.lock if isinstance(op, Acquire) else None
         by = locks.holders(memory.get(lock, lock.default)) if lock is not None else ()
         parts.append(f"{task}: {describe(op)}" + (f", held by {by[0]}" if by else ""))
-    return Violation("deadlock", "nothing can run; " + "; ".join(parts), tuple(task for task, _ in stuck))
+    second = any(isinstance(op, Acquire) and _is_second_page_lock(op.lock, task, memory) for task, op in stuck)
+    rule = invariants.ONE_PAGE_LOCK_AT_A_TIME if second else ""
+    return Violation("deadlock", "nothing can run; " + "; ".join(parts), tuple(task for task, _ in stuck), rule)
+
+
+def _is_second_page_lock(lock: Field, task: Task, memory: Memory) -> bool:
+    """Whether *lock* is that of a page, and *task* holds another page's."""
+    return isinstance(lock.ref, Page) and any(isinstance(it.ref, Page) for it, _ in get(memory, task.held))

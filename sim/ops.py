@@ -205,9 +205,9 @@ class Alloc(Op):
     """A new object of *struct* with *init* as (field name, value) pairs.  Answer: the object.
 
     It is named by the task that allocates it and the number of that task's allocations, so that its name
-    does not depend on the interleaving and is never used again.  Only a type-safe struct in a world that recycles
-    (:class:`sim.structs.Slab`) gives an object back that was freed, the last one first, with its other fields as they
-    were left: its memory was never anything else.
+    does not depend on the interleaving and is never used again.  Only a world that recycles anon_vmas or frames
+    (:class:`sim.structs.Slab`) gives an object back that was freed, the last one first: an anon_vma with its other
+    fields as they were left, since its memory was never anything else, a frame empty.
     """
 
     struct: type[Struct]
@@ -286,7 +286,8 @@ class Invlpg(Op):
 class SendIpi(Op):
     """Ask every other CPU in *mm*'s cpumask to drop the pages from *vpn* to before *end*.  Answer: how many CPUs.
 
-    *end* is 0 for the one page, :data:`TLB_FLUSH_ALL` for the whole address space.
+    *end* is 0 for the one page, :data:`TLB_FLUSH_ALL` for the whole address space.  *cpus*: these CPUs instead of those
+    in the mask; *more*: further (mm, vpn, end) to drop in the same interrupt.
 
     Only queues the requests; each CPU's handler answers in a step of its own, and the sender waits for
     ``cpu.csd_pending`` to be 0 (``smp_call_function_many``, kernel/smp.c:447, v3.7).
@@ -295,6 +296,8 @@ class SendIpi(Op):
     mm: Struct
     vpn: int
     end: int = 0
+    cpus: tuple[Struct, ...] | None = None
+    more: tuple[tuple[Struct, int, int], ...] = ()
 
 
 @dataclass(slots=True, unsafe_hash=True)

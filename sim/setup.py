@@ -22,6 +22,7 @@ from sim.kernel.tlb import flush_tlb_func
 from sim.ops import Kernel
 from sim.structs import (
     ANON_VMA_CACHEP,
+    FREE_AREA,
     PTRS_PER_PTE,
     SWAP_INFO,
     VM_GROWSDOWN,
@@ -202,6 +203,15 @@ class Builder:
     def recycle(self) -> None:
         """From the start an anon_vma that is freed may be given out again, as slabs do."""
         self.memory[ANON_VMA_CACHEP.free] = ()
+
+    def recycle_frames(self) -> None:
+        """From the start a frame that is freed may be given out again, to whoever wants one of its node."""
+        self.memory[FREE_AREA.free] = ()
+
+    def clean(self, mm: Mm, vpn: int) -> None:
+        """Page *vpn* has been written out, or moved, since it was last written: its PTE is not dirty."""
+        place = self.memory[mm.pmd[vpn // PTRS_PER_PTE]].pte[vpn % PTRS_PER_PTE]
+        self.memory[place] = self.memory[place]._replace(dirty=False)
 
     def _insert(self, mm: Mm, vma: Vma) -> None:
         vmas = (*self.memory.get(mm.mmap, ()), vma)

@@ -23,10 +23,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable
-from typing import Any, ClassVar, NamedTuple, Self, overload
+from typing import Any, ClassVar, Self, overload
 
 from sim.locks import FREE_RWSEM, LockKind
 from sim.ops import Field
+from sim.values import IpiRequest as IpiRequest
+from sim.values import Pte as Pte
+from sim.values import TlbEntry as TlbEntry
+from sim.values import TlbflushUnmapBatch as TlbflushUnmapBatch
+from sim.values import Written as Written
 
 MMAP_SEM = LockKind("rwsem", sleeps=True, rank=10)
 TABLE_LOCK = LockKind("page lock", sleeps=True, rank=15)
@@ -41,59 +46,6 @@ PTRS_PER_PTE = 512
 VM_WRITE, VM_GROWSDOWN, VM_LOCKED = 0x2, 0x100, 0x2000
 #: The flags of a temporary stack, which nothing else has together.  include/linux/mm.h:128 (v3.7)
 VM_STACK_INCOMPLETE_SETUP = 0x8000 | 0x10000
-
-
-class Pte(NamedTuple):
-    """A page-table entry that is not none (``pte_none`` is Python's None).
-
-    Attributes:
-        kind: ``present``, ``prot_none`` (a NUMA hint, numa/core form), ``migration`` or ``swap``.
-        page: the frame it names, or the swap slot.
-        write: writable, or for a migration entry: was writable.
-        dirty: written through since it was made.
-    """
-
-    kind: str
-    page: Any
-    write: bool = True
-    dirty: bool = False
-
-
-class TlbEntry(NamedTuple):
-    """What a CPU remembers of a present PTE: the frame, and whether a write may go straight through."""
-
-    page: Any
-    write: bool
-    dirty: bool
-
-
-class Written(NamedTuple):
-    """What the user has last put into a page, as the checks know it: no kernel keeps this.
-
-    A frame has one (its contents), and so has each virtual page (what a read must see).  It goes where the data goes:
-    a fork copies it to the child's page, mremap moves it to the new address.
-
-    Attributes:
-        vpn: the virtual page that was written to.
-        number: the number of the write to that page.
-        mm: in which address space.
-    """
-
-    vpn: int
-    number: int
-    mm: Any
-
-    def __repr__(self) -> str:
-        return f"write {self.number} to page {self.vpn} of {self.mm}"
-
-
-class IpiRequest(NamedTuple):
-    """One request in a CPU's queue: who waits for it, and what to drop from the TLB (see :class:`sim.ops.SendIpi`)."""
-
-    sender: Any
-    mm: Any
-    vpn: int
-    end: int = 0
 
 
 class declare:
@@ -297,6 +249,8 @@ class Mm(Struct):
     pmd = table(None, guard="page_table_lock | mmap_sem | mm_users")
     #: The CPUs that may hold TLB entries of this address space, in order.
     cpu_vm_mask = declare((), guard="atomic")
+    #: The pages, [first, end), that somebody has unmapped and perhaps not yet flushed, or None.  In v4.13 a flag.
+    tlb_flush_batched = declare(None, guard="flag")
     #: Per virtual page the last write any thread made (:class:`Written`), or None: what every later read must see.
     shadow = table(None, guard="ghost")
 
@@ -353,6 +307,8 @@ class Cpu(Struct):
     call_single_queue = declare((), guard="atomic")
     #: How many CPUs have not yet answered this CPU's request.
     csd_pending = declare(0, guard="atomic")
+    #: Whether its thread has turned interrupts off (the interrupt flag).
+    irqs_off = declare(False, guard="cpu")
 
 
 class Task(Struct):
@@ -363,6 +319,8 @@ class Task(Struct):
     held = declare((), guard="task")
     #: How many objects it has allocated.
     allocs = declare(0, guard="task")
+    #: The flushes that it has put off (:class:`TlbflushUnmapBatch`), or None: then each PTE is flushed at once.
+    tlb_ubc = declare(None, guard="task")
     #: Whether the order in which it takes locks is not looked at.
     lockdep_recursion = declare(False, guard="task")
     #: Within an RCU read section the type-safe objects that were freed since it began; else None.
@@ -380,7 +338,7 @@ RCU = Rcu("rcu")
 
 
 class Slab(Struct):
-    """The free objects of a type-safe struct.  mm/slub.c (v3.7)"""
+    """The free objects of a struct that may be given out again.  mm/slub.c (v3.7)"""
 
     short = "slab"
     #: The objects that may be given out again, the last one freed last; None in worlds that do not recycle.
@@ -388,6 +346,8 @@ class Slab(Struct):
 
 
 ANON_VMA_CACHEP = Slab("anon_vma_cachep")
+#: The free frames, likewise (``zone->free_area`` of all nodes together).  mm/page_alloc.c:1293 (v3.7)
+FREE_AREA = Slab("free_area")
 
 
 #: Every struct by its name.

@@ -7,7 +7,7 @@ Field arguments are lock fields: ``mm.mmap_sem``, ``page.PG_locked``, ``table.pt
 from __future__ import annotations
 
 from sim.ops import SHARED, Acquire, Field, Kernel, RcuReadLock, RcuReadUnlock, Release, TryAcquire, Until
-from sim.structs import Page, Task
+from sim.structs import Cpu, Page, Task
 
 
 def mutex_lock(lock: Field) -> Kernel:
@@ -77,6 +77,19 @@ def spin_unlock(lock: Field) -> Kernel:
     yield Release(lock)
 
 
+def local_irq_disable(cpu: Cpu) -> Kernel:
+    """From now on *cpu*, the caller's own, takes no interrupt: who wants it flushed waits.
+
+    include/linux/irqflags.h:91 (v3.7)
+    """
+    yield cpu.irqs_off.set(True)
+
+
+def local_irq_enable(cpu: Cpu) -> Kernel:
+    """Take interrupts again, first of all those that have come meanwhile.  include/linux/irqflags.h:89 (v3.7)"""
+    yield cpu.irqs_off.set(False)
+
+
 def lockdep_off(task: Task) -> Kernel:
     """From now on nobody minds in which order *task* takes locks, to see what comes of it.
 
@@ -101,6 +114,14 @@ def rcu_read_unlock() -> Kernel:
 def lock_page(page: Page) -> Kernel:
     """Take PG_locked, sleeping.  include/linux/pagemap.h:332 (v3.7)"""
     yield Acquire(page.PG_locked)
+
+
+def lock_page_nested(page: Page) -> Kernel:
+    """Take PG_locked while holding that of another page, as writeback of a run of pages does, in their order.
+
+    The kernel's lock_page does not ask what else is held.  include/linux/pagemap.h:332 (v3.7)
+    """
+    yield Acquire(page.PG_locked, nested=True)
 
 
 def trylock_page(page: Page) -> Kernel:

@@ -17,7 +17,17 @@ PACKAGES = ("sim", "vizlib", "course")
 # From the bottom up: a module imports its own line and the lines above it in this list, never one below.
 # A new module gets its line here, and its place in the map in the docstring of its package.
 ORDER = (
-    *("sim.errors", "sim.ops", "sim.locks", "sim.structs", "sim.sync", "sim.ghosts", "sim.context", "sim.guard"),
+    *(
+        "sim.errors",
+        "sim.ops",
+        "sim.locks",
+        "sim.values",
+        "sim.structs",
+        "sim.sync",
+        "sim.ghosts",
+        "sim.context",
+        "sim.guard",
+    ),
     *("sim.kernel", "sim.build", "sim.user", "sim.variants", "sim.invariants"),
     *("sim.effects", "sim.lifetimes", "sim.hardware", "sim.interpreter"),
     *("sim.setup", "sim.worlds", "sim.schedule"),

@@ -325,7 +325,8 @@ def test_the_mutants_reach_every_file_that_locks_or_flushes() -> None:
     assert files == {
         *("rmap", "fork", "migrate", "memory", "fault", "mmap", "mprotect", "mremap", "exec", "tlb", "smp"),
         *("pgtable_generic", "v38.pgtable_generic"),
-        *("numacore.memory", "numacore.migrate", "vmscan", "huge_memory", "mempolicy"),
+        *("numacore.memory", "numacore.migrate", "vmscan", "huge_memory", "mempolicy", "gup"),
+        *("batch.migrate", "batch.rmap", "batch.vmscan"),
     }
 
 

@@ -43,6 +43,7 @@ from vizlib import readings
 from vizlib.moments import Actor, Moment, cpu_name
 from vizlib.names import (
     cpus,
+    flushed_pages,
     frame_name,
     held_page,
     listed,
@@ -193,7 +194,9 @@ def _does(op: Step | Point, moment: Moment) -> str:
             words = f"drops {pages} from {own}" if moment.changed else f"flushes {own}: {nothing}"
             return words + _others(_remember(moment, mm, vpn, end))
         case SendIpi(mm, vpn, end):
-            return _send(moment, mm, pages_name(vpn, end), _remember(moment, mm, vpn, end))
+            ranges = ((mm, vpn, end), *op.more)
+            still = [cpu for its, first, last in ranges for cpu in _remember(moment, its, first, last)]
+            return _send(moment, mm, flushed_pages(op), list(dict.fromkeys(still)))
         case HandleIpi():
             return _handle(moment)
         case Choose(_, what):

@@ -27,6 +27,12 @@ def pages_name(vpn: int, end: int) -> str:
     return page_name(vpn) if end in {0, vpn + 1} else f"{page_name(vpn)} to {page_name(end - 1)}"
 
 
+def flushed_pages(flush: Any) -> str:
+    """What a flush is for that is on its way: a request in a CPU's queue, or the sending of one."""
+    ranges = ((flush.mm, flush.vpn, flush.end), *flush.more)
+    return listed(pages_name(vpn, end) for _, vpn, end in ranges)
+
+
 def frame_name(page: Any) -> str:
     """A frame: ``frame f5``."""
     return f"frame {page}"
@@ -125,7 +131,11 @@ def value(field: Field, it: Any) -> str:
     if field.base == "data":
         return "empty" if it is None else f"{page_name(it[0])}, write {it[1]}"
     if field.base == "call_single_queue":
-        return "no request" if not it else f"drop {listed(page_name(request.vpn) for request in it)}"
+        return "no request" if not it else f"drop {listed(flushed_pages(request) for request in it)}"
+    if field.base == "tlb_ubc":
+        return _batch(it)
+    if field.base == "tlb_flush_batched":
+        return pages_name(*it) if it else "none"
     if field.base == "cpu_vm_mask":
         return cpus(it) if it else "no CPU"
     if field.base == "life":
@@ -137,6 +147,16 @@ def value(field: Field, it: Any) -> str:
     if isinstance(it, bool):
         return "yes" if it else "no"
     return "nothing" if it is None else str(it)
+
+
+def _batch(it: Any) -> str:
+    """A task's batch of flushes."""
+    if it is None:
+        return "no batch"
+    if not it.flush_required:
+        return "an empty batch"
+    pages = listed(pages_name(first, end) for _, first, end in it.ranges)
+    return f"{pages} on {cpus(it.cpumask)}" + (", which may still write" if it.writable else "")
 
 
 def _rwsem(it: Rwsem) -> str:
@@ -160,6 +180,9 @@ FIELDS: dict[tuple[str, str], str] = {
     ("Page", "data"): "contents of frame {ref}",
     ("Page", "PG_lru"): "frame {ref} on the LRU list",
     ("Page", "life"): "frame {ref}",
+    ("Cpu", "irqs_off"): "interrupts off on {ref}",
+    ("Task", "tlb_ubc"): "flushes that {ref} has put off",
+    ("Mm", "tlb_flush_batched"): "pages of {ref} that may still be unflushed",
     ("Cpu", "csd_pending"): "answers that {ref} waits for",
     ("Cpu", "call_single_queue"): "requests to {ref}",
     ("Mm", "mmap"): "VMAs of {ref}",

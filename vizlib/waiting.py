@@ -35,7 +35,7 @@ from sim.ops import (
 )
 from vizlib.explain import KINDS
 from vizlib.moments import Actor, Moment
-from vizlib.names import cpus, field_name, listed, lock_name, page_name, pages_name
+from vizlib.names import cpus, field_name, flushed_pages, listed, lock_name, page_name, pages_name
 
 
 def why_blocked(actor: Actor, moment: Moment) -> str:
@@ -86,8 +86,8 @@ def intent(actor: Actor, moment: Moment) -> str:
             return f"walk the page table for {page_name(vpn)}"
         case Invlpg(_, vpn, end):
             return f"drop {pages_name(vpn, end)} from its own TLB"
-        case SendIpi(_, vpn, end):
-            return f"interrupt the others: drop {pages_name(vpn, end)}"
+        case SendIpi():
+            return f"interrupt the others: drop {flushed_pages(op)}"
         case HandleIpi():
             return "take the interrupt"
         case Alloc(struct, _):

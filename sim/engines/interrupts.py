@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, Final
 
 from sim.engines.ledger import Ledger
 from sim.machine import Change
 from sim.ops import Field, HandleIpi
+
+#: How soon after a CPU takes interrupts again one that was held up gets through, at the latest (ns).
+_AGAIN: Final = 10
 
 
 class Interrupts:
@@ -55,6 +58,8 @@ class Interrupts:
                 now, alone = at, 0
             if at < handled[handler]:  # it is still at work on somebody else's
                 heappush(arrivals, (handled[handler], handler))
+            elif machine.memory.get(machine.tasks[handler].cpu.irqs_off):  # its CPU takes no interrupts for now
+                heappush(arrivals, (at + _AGAIN, handler))
             elif self._answer(handler, at):
                 alone = 0
 

@@ -469,6 +469,7 @@ def zap_pte_range(k: Context, tlb: MmuGather, table: PageTable, address: int, en
     walk that comes to replace it finds nothing: fine, for its page is going.  It must name a locked page all the same.
     """
     yield from spin_lock(table.ptl)
+    yield from k.flush_tlb_batched_pending(tlb.mm)
     while address < end:
         pte = pte_offset_map(table, address)
         ptent = yield pte

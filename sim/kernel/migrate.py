@@ -347,5 +347,5 @@ def sys_move_pages(k: Context, mm: Mm, addresses: tuple[int, ...], node: int, pa
     Any process may be the target; only its mmap_sem is taken.  mm/migrate.c:1318 (v3.7)
     """
     yield Point("syscall")
-    failed = yield from do_pages_move(k, mm, addresses, node, passes)
+    failed = yield from k.do_pages_move(mm, addresses, node, passes)
     return failed

@@ -38,6 +38,7 @@ def change_pte_range(k: Context, mm: Mm, pmd: PageTable, addr: int, end: int) ->
     too: its entry remembers it for the time after the move.
     """
     yield from spin_lock(pmd.ptl)
+    yield from k.flush_tlb_batched_pending(mm)
     while addr < end:
         pte = pte_offset_map(pmd, addr)
         oldpte = yield pte

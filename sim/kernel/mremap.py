@@ -40,6 +40,7 @@ def alloc_new_pmd(k: Context, mm: Mm, addr: int) -> Kernel:
 
 def move_ptes(
     k: Context,
+    mm: Mm,
     vma: Vma,
     old_pmd: PageTable,
     old_addr: int,
@@ -52,7 +53,7 @@ def move_ptes(
 
     Caller holds mmap_sem to write, so that nobody else takes two ptls of this mm.  Takes the anon_vma lock if
     *need_rmap_locks*, and the ptls, the old one first.  Flushes nothing: a CPU can use a page through its old address
-    while a walk already finds it, and flushes it, at its new one.
+    while a walk already finds it, and flushes it, at its new one.  (The kernel takes *mm* from *vma*.)
     """
     anon_vma: AnonVma | None = None
     if need_rmap_locks:
@@ -62,6 +63,7 @@ def move_ptes(
     yield from spin_lock(old_pmd.ptl)
     if new_pmd is not old_pmd:
         yield from spin_lock_nested(new_pmd.ptl)
+    yield from k.flush_tlb_batched_pending(mm)
     yield from _move_each_pte(k, vma, old_pmd, old_addr, old_end, new_pmd, new_addr)
     if new_pmd is not old_pmd:
         yield from spin_unlock(new_pmd.ptl)
@@ -106,7 +108,7 @@ def move_page_tables(
                 break
             extent = min(extent, pmd_addr_end(new_addr, new_addr + extent) - new_addr, LATENCY_LIMIT)
             stop = old_addr + extent
-            yield from move_ptes(k, vma, old_pmd, old_addr, stop, new_pmd, new_addr, need_rmap_locks)
+            yield from move_ptes(k, mm, vma, old_pmd, old_addr, stop, new_pmd, new_addr, need_rmap_locks)
         old_addr += extent
         new_addr += extent
     yield from _flush_moved(k, vma, start, old_addr)

@@ -131,20 +131,28 @@ def shrink_page_list(k: Context, pages: tuple[Page, ...], ttu_flags: int) -> Ker
         locked = yield from trylock_page(page)
         if locked:
             fate = yield from _shrink_page(k, page, ttu_flags)
-        if fate == _CULL_MLOCKED:
-            mapping = yield from page_mapping(k, page)
-            if mapping is not None:
-                yield from try_to_free_swap(k, page)
-        if fate in (_CULL_MLOCKED, _KEEP_LOCKED, _FREED):
-            yield from unlock_page(page)
-        if fate == _CULL_MLOCKED:
-            yield from putback_lru_page(k, page)
-        elif fate == _FREED:
+        yield from _settle(k, page, fate)
+        if fate == _FREED:
             yield from free_hot_cold_page(k, page)
             nr_reclaimed += 1
-        else:
+        elif fate != _CULL_MLOCKED:
             ret_pages = (*ret_pages, page)
     return nr_reclaimed, ret_pages
+
+
+def _settle(k: Context, page: Page, fate: int) -> Kernel:
+    """Give back the page lock, if it is held, and to the LRU a page that is mlocked.
+
+    (The labels at the end of shrink_page_list's loop.)
+    """
+    if fate == _CULL_MLOCKED:
+        mapping = yield from page_mapping(k, page)
+        if mapping is not None:
+            yield from try_to_free_swap(k, page)
+    if fate in (_CULL_MLOCKED, _KEEP_LOCKED, _FREED):
+        yield from unlock_page(page)
+    if fate == _CULL_MLOCKED:
+        yield from putback_lru_page(k, page)
 
 
 def _shrink_page(k: Context, page: Page, ttu_flags: int) -> Kernel:
@@ -152,24 +160,43 @@ def _shrink_page(k: Context, page: Page, ttu_flags: int) -> Kernel:
 
     The page is still locked, unless it is to be kept.  (The body of shrink_page_list's loop.)
     """
+    fate, mapping = yield from _unmap(k, page, ttu_flags)
+    if fate is None:
+        fate = yield from _write_and_remove(k, page, mapping)
+    return fate
+
+
+def _unmap(k: Context, page: Page, ttu_flags: int) -> Kernel:
+    """Give a locked page a swap slot and unmap it; return what is to become of it, and its slot.
+
+    None if that is still open: no PTE maps the page.  (The first half of shrink_page_list's loop.)
+    """
     evictable = yield from page_evictable(k, page)
     if not evictable:
-        return _CULL_MLOCKED
+        return _CULL_MLOCKED, None
     anon = yield page.mapping
     mapping = yield from page_mapping(k, page)
     if anon is not None and mapping is None:
         added = yield from add_to_swap(k, page)
         if not added:
-            return _KEEP_LOCKED
+            return _KEEP_LOCKED, None
         mapping = yield from page_mapping(k, page)
     mapped = yield from rmap.page_mapped(k, page)
     if mapped and mapping is not None:
         ret = yield from rmap.try_to_unmap(k, page, ttu_flags)
         if ret == rmap.SWAP_MLOCK:
-            return _CULL_MLOCKED
+            return _CULL_MLOCKED, mapping
         mapped = yield from rmap.page_mapped(k, page)
         if mapped:
-            return _KEEP_LOCKED
+            return _KEEP_LOCKED, mapping
+    return None, mapping
+
+
+def _write_and_remove(k: Context, page: Page, mapping: SwapSlot | None) -> Kernel:
+    """Write a page that nobody maps to its slot *mapping* if it is dirty, and take it out of the swap cache.
+
+    Returns what is to become of it.  (The second half of shrink_page_list's loop.)
+    """
     dirty = yield page.PG_dirty
     if dirty and mapping is not None:
         result = yield from pageout(k, page)
@@ -212,7 +239,7 @@ def shrink_inactive_list(k: Context, pages: tuple[Page, ...]) -> Kernel:
         err = yield from __isolate_lru_page(k, page)
         if err == 0:
             page_list = (*page_list, page)
-    freed, rest = yield from shrink_page_list(k, page_list, rmap.TTU_UNMAP)
+    freed, rest = yield from k.shrink_page_list(page_list, rmap.TTU_UNMAP)
     while rest:
         page, rest = rest[0], rest[1:]
         yield from putback_lru_page(k, page)

@@ -11,7 +11,7 @@ from sim.ops import HandleIpi, Invlpg
 from sim.structs import Cpu, TlbEntry
 from vizlib.layout import TITLE, Box, Places, rows
 from vizlib.moments import Actor, Moment, Run, cpu_name
-from vizlib.names import listed, page_name, pages_name
+from vizlib.names import flushed_pages, listed, page_name, pages_name
 from vizlib.scene import Mark, Text
 
 MOST = 8
@@ -158,7 +158,7 @@ def _status(cpu: Cpu, moment: Moment, *, narrow: bool) -> tuple[str, str]:
     """What *cpu* is busy with, and the colour of the words."""
     requests = moment.get(cpu.call_single_queue)
     if requests:
-        pages = listed(pages_name(it.vpn, it.end) for it in requests)
+        pages = listed(flushed_pages(it) for it in requests)
         return f"IPI: drop {pages}" if narrow else f"interrupt pending: drop {pages}", "bad"
     waiting = moment.get(cpu.csd_pending)
     if waiting:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vizlib.layout import Places
 from vizlib.moments import Moment, Run, cpu_name
-from vizlib.names import pages_name
+from vizlib.names import flushed_pages
 from vizlib.scene import Mark, Text
 
 #: Room below the CPUs in which the arrows hang.
@@ -33,7 +33,7 @@ class IpiLens:
                 ink = "bad" if sender is None else sender.colour
                 middle = (one.middle + other.middle) / 2
                 low = max(one.bottom, other.bottom) + 2 * DEPTH
-                words = f"drop {pages_name(request.vpn, request.end)}!"
+                words = f"drop {flushed_pages(request)}!"
                 yield Mark(
                     f"ipi:{request.sender}:{queue.ref}",
                     "machine",

@@ -1,0 +1,76 @@
+"""What stands in a field that is no plain number: a PTE, a TLB entry, a request to flush.  All are immutable."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Pte(NamedTuple):
+    """A page-table entry that is not none (``pte_none`` is Python's None).
+
+    Attributes:
+        kind: ``present``, ``prot_none`` (a NUMA hint, numa/core form), ``migration`` or ``swap``.
+        page: the frame it names, or the swap slot.
+        write: writable, or for a migration entry: was writable.
+        dirty: written through since it was made.
+    """
+
+    kind: str
+    page: Any
+    write: bool = True
+    dirty: bool = False
+
+
+class TlbEntry(NamedTuple):
+    """What a CPU remembers of a present PTE: the frame, and whether a write may go straight through."""
+
+    page: Any
+    write: bool
+    dirty: bool
+
+
+class Written(NamedTuple):
+    """What the user has last put into a page, as the checks know it: no kernel keeps this.
+
+    A frame has one (its contents), and so has each virtual page (what a read must see).  It goes where the data goes:
+    a fork copies it to the child's page, mremap moves it to the new address.
+
+    Attributes:
+        vpn: the virtual page that was written to.
+        number: the number of the write to that page.
+        mm: in which address space.
+    """
+
+    vpn: int
+    number: int
+    mm: Any
+
+    def __repr__(self) -> str:
+        return f"write {self.number} to page {self.vpn} of {self.mm}"
+
+
+class IpiRequest(NamedTuple):
+    """One request in a CPU's queue: who waits for it, and what to drop from the TLB (see :class:`sim.ops.SendIpi`)."""
+
+    sender: Any
+    mm: Any
+    vpn: int
+    end: int = 0
+    more: Any = ()
+
+
+class TlbflushUnmapBatch(NamedTuple):
+    """What a task has unmapped and not yet flushed.  include/linux/sched.h (72b252aed506, v4.3)
+
+    Attributes:
+        flush_required: whether there is anything to flush.
+        writable: whether a CPU may still write through what it remembers of it.
+        cpumask: the CPUs that may remember any of it, in order.
+        ranges: the pages, as (mm, first, end) in the order in which they were unmapped.  The kernel keeps no such list,
+            and has the CPUs drop all that they remember; here a TLB is told what to drop.
+    """
+
+    flush_required: bool = False
+    writable: bool = False
+    cpumask: tuple[Any, ...] = ()
+    ranges: tuple[Any, ...] = ()
