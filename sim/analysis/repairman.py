@@ -73,7 +73,7 @@ def _partial_mean(chance: float) -> float:
 def _build(threads: int, passages: int, exponential: bool, seed: int) -> Builder:
     b = Builder()
     mm = b.mm()
-    lock = AnonVma("repairman")
+    lock: AnonVma = b.memory[b.vma(mm, "heap", 0, 1).anon_vma]
     left = count(passages, -1)  # shared, so that the threads end together and none runs on alone
     for number in range(threads):
         packs = _Pack(f"{seed}/{number}/think", exponential), _Pack(f"{seed}/{number}/hold", exponential)
