@@ -255,9 +255,9 @@ def test_which_constants_are_read_may_depend_on_constants() -> None:
 
     def allocates(k: Any) -> Kernel:
         node = yield Choose(2, "which node")
-        page = yield Alloc(Page, (("node", node),))
+        page = yield Alloc(Page, (("node", node), ("_count", 1), ("pins", 1)))
         node = yield Choose(2, "which node")
-        neighbour = yield Alloc(Page, (("node", node),))
+        neighbour = yield Alloc(Page, (("node", node), ("_count", 1), ("pins", 1)))
         yield T.a
         node = yield page.node
         if node:
