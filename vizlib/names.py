@@ -203,7 +203,7 @@ FIELDS: dict[tuple[str, str], str] = {
 }
 
 #: Fields that the machine keeps for itself: changes of these are not shown.
-GHOSTS = frozenset({"held", "allocs", "migration_ptes", "present_ptes", "shadow", "pins"})
+GHOSTS = frozenset({"held", "allocs", "migration_ptes", "present_ptes", "shadow", "pins", "rcu", "readers"})
 
 
 def field_name(field: Field, moment: Moment) -> str:

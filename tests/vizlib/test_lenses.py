@@ -67,11 +67,13 @@ def test_everything_stands_inside_its_panel(name: tuple[str, str]) -> None:
 
 
 def test_panels_do_not_overlap_and_fit_a_phone() -> None:
-    """Half of the plane is 274 wide; only the reverse map may be wider, and nothing wider than 352."""
+    """Half of the plane is 274 wide; only the reverse map may be wider: 352; a family's takes all, the key below."""
     for name in runs.NAMES:
+        family = name[0] in ("fork_during_migration", "relative_exits")
         panels = runs.shots(*name)[1].panels
         for panel in panels:
-            assert panel.w <= (352 if panel.id == "rmap" else 274), panel.id
+            wide = 560 if family and panel.id in ("rmap", "key") else 352 if panel.id == "rmap" else 274
+            assert panel.w <= wide, panel.id
             assert panel.x + panel.w <= 560
         for one in panels:
             for other in panels:
