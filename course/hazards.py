@@ -36,6 +36,19 @@ class Hazard:
     worlds: tuple[str, ...]
 
 
+BATCHED: Final = (
+    "write_during_copy",
+    "frame_reused",
+    "read_after_remap",
+    "munmap_pending_flush",
+    "pinned_in_time",
+    "fault_waits",
+    "batch_deadlock",
+    "write_during_pageout",
+    "nested_reclaim",
+    "clean_page_reclaimed",
+)
+
 HAZARDS: Final = (
     Hazard("H1", "a relative's exit frees the link or the VMA that the walk stands on", ("relative_exits",)),
     Hazard("H2", "a relative's VMA is out of its tree while its bounds change", ("relative_adjusts",)),
@@ -60,6 +73,7 @@ HAZARDS: Final = (
     Hazard("two links", "a split: two VMAs cover one page for a while", ("vma_splits", "split_visited_twice")),
     Hazard("slot reused", "a page of the swap cache is another by now", ("swap_in_race", "swap_cache_moves")),
     Hazard("dropped", "MADV_DONTNEED under mmap_sem read", ("madv_dontneed",)),
+    Hazard("flush late", "a copy, a free or a remap comes before the flush", BATCHED),
     Hazard("no mmap_sem", "compaction moves a shared page that is in use", ("compaction_moves",)),
 )
 

@@ -100,7 +100,7 @@ class _Watcher(LockWatcher):
             for node in {self.machine.memory.get(it.node, 0) for it in (op.src, op.dst)}:
                 self.copied[node] = self.copied.get(node, 0) + self._copy
         elif isinstance(op, Write) and op.field.base == "pte" and isinstance(op.value, Pte):
-            if op.value.kind != "migration":
+            if op.value.kind in {"present", "prot_none"}:
                 self._moves.append((at, op.field, self._node(op.value)))
 
     def blocked(self, i: int, op: Op, at: int, sleeps: bool) -> None:

@@ -90,7 +90,7 @@ def pages_migrated(before: Memory, after: Mapping[Field, Any]) -> int:
 
 
 def _maps(pte: Pte | None) -> bool:
-    return pte is not None and pte.kind != "migration"
+    return pte is not None and pte.kind in {"present", "prot_none"}
 
 
 def _node(memory: Mapping[Field, Any], pte: Pte) -> int:

@@ -91,7 +91,7 @@ class PageLens:
         if pte is not None and pte.kind == "swap":
             cached: Page | None = moment.get(pte.page.page_tree)
             return cached
-        if pte is not None and pte.kind != "migration":
+        if pte is not None and pte.kind in {"present", "prot_none"}:
             mapped: Page = pte.page
             return mapped
         copies = [it for it in self.run.frames if exists(it, moment) and (moment.get(it.data) or (None,))[0] == vpn]
@@ -190,7 +190,7 @@ class PageLens:
         now = at == moment.step and not moment.run.any_order
         if not now and (moment.get(dst.data) or (None,))[0] == vpn:
             return  # it is there already
-        if not now and (not exists(dst, moment) or (pte is not None and pte.kind != "migration")):
+        if not now and (not exists(dst, moment) or (pte is not None and pte.kind in {"present", "prot_none"})):
             return
         ends = (f"page:{src}", f"page:{dst}")
         start, end = (self.places.on_plane(it) for it in ends)
