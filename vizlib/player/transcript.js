@@ -50,7 +50,7 @@ export class Transcript {
       if (event.key === "Escape") this.#clear();
       event.stopPropagation();
     });
-    this.kind = html("select", { class: "rmw-speed", "aria-label": "Which steps", onchange: () => this.#filter() }, ...KINDS.map(([value, label]) => html("option", { value }, label)),
+    this.kind = html("select", { class: "rmw-kind", "aria-label": "Which steps", onchange: () => this.#filter() }, ...KINDS.map(([value, label]) => html("option", { value }, label)),
       ...timeline.film.tasks.map(({ id }) => html("option", { value: `task ${id}` }, `steps of ${id}`)));
     this.found = html("span", { class: "rmw-none", role: "status" });
     this.title = html("h3");
