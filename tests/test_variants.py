@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import types
 from collections.abc import Mapping
 
@@ -50,6 +51,15 @@ def test_a_variant_claims_something_of_every_world(name: str) -> None:
     verdicts = variants.find(name).verdicts
     assert set(verdicts) == set(WORLDS)
     assert set(verdicts.values()) <= set(variants.VERDICTS)
+
+
+@pytest.mark.parametrize("name", variants.names())
+def test_a_variant_states_only_what_its_base_does_not(name: str) -> None:
+    """Of the other worlds it claims what its base does."""
+    module = importlib.import_module(f"sim.variants.{name}")
+    if base := getattr(module, "BASE", ""):
+        stated = getattr(module, "VERDICTS", {})
+        assert [it for it in stated if variants.find(base).verdicts[it] == stated[it]] == []
 
 
 @pytest.mark.parametrize("name", variants.names())

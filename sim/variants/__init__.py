@@ -1,8 +1,8 @@
 """Variants of locking and TLB discipline: one file each.
 
 Drop a file here and everything finds it.  A variant's first docstring line is its title in menus; ``BASE``
-names the variant that it changes, ``VERDICTS`` states what it claims, world by world, and each function
-bears the name of a seam (:data:`sim.context.SEAMS`).
+names the variant that it changes, ``VERDICTS`` states what it claims, world by world (of the worlds that it
+leaves out it claims what its base does), and each function bears the name of a seam (:data:`sim.context.SEAMS`).
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ def load(module: ModuleType) -> Variant:
         raise BadVariant(f"variant {name} has no title: give its file a docstring")
     base = getattr(module, "BASE", "")
     seams = dict(find(base).seams) if base else {}
+    verdicts = {**(find(base).verdicts if base else {}), **getattr(module, "VERDICTS", {})}
     functions = {it: f for it, f in vars(module).items() if isinstance(f, FunctionType) and not it.startswith("_")}
     seams.update((it, function) for it, function in functions.items() if it in SEAMS)
     for it, function in functions.items():
@@ -123,4 +124,4 @@ def load(module: ModuleType) -> Variant:
             raise BadVariant(f"variant {name}: {UnknownName('seam', it, SEAMS)}")
     if missing := sorted(set(SEAMS) - set(seams)):
         raise BadVariant(f"variant {name} does not say what {missing[0]} is: define it, or name a BASE")
-    return Variant(name, title, MappingProxyType(seams), getattr(module, "VERDICTS", {}), base, name not in OURS)
+    return Variant(name, title, MappingProxyType(seams), MappingProxyType(verdicts), base, name not in OURS)
