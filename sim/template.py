@@ -20,7 +20,8 @@ from sim.sync import mutex_lock, mutex_unlock
 # What is not defined here is taken from this variant.
 BASE = "mutex_v37"
 
-# What you claim, world by world, where the BASE claims something else: "safe", "unsafe" or "undecided".  A test checks it.
+# What you claim, world by world, where the BASE claims something else: "safe", "unsafe" or "undecided".
+# A test checks it.
 VERDICTS: dict[str, str] = {{}}
 
 # The functions that you may define; k is the CPU and task that runs them:
