@@ -1,12 +1,13 @@
 """The course: lessons as notebooks, and what they are made of.
 
 =================  ========================================================================================
-01_….ipynb         the lessons
+00_start_here.ipynb  what this is, how the player is used, where you stand; 01_….ipynb the lessons
 kit/               predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
 looking.py         reading a run: the values of a field, the locks held when it changed, stopping in a function
 questions.py       what the gates ask, with a reason for every option
 exercises.py       the checks of lesson 1; bottleneck.py those of lesson 4; walking.py those of lesson 6
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
+progress.py        the lessons, and which of their exercises a learner has kept as right
 misconceptions.py  what people often think, by number
 glossary.py        words, each defined once
 instructor/        guide and solutions
@@ -25,6 +26,7 @@ from course.bottleneck import puzzle
 from course.glossary import glossary
 from course.kit import check, claim, explain_back, predict, recall
 from course.looking import history, locksets, play, run_to, steps_in, table, turns
+from course.progress import progress
 from course.verdicts import judge
 from course.walking import beside_nearest, disturbed, disturbers, places
 
@@ -42,6 +44,7 @@ __all__ = [
     "places",
     "play",
     "predict",
+    "progress",
     "puzzle",
     "recall",
     "run_to",

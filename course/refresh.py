@@ -15,9 +15,7 @@ from nbclient import NotebookClient
 
 from course import hazards
 from course.kit import Shown
-
-COURSE = Path(__file__).parent
-LESSONS = sorted(COURSE.glob("[0-9][0-9]_*.ipynb"))
+from course.progress import COURSE, INDEX, LESSONS
 
 
 def transcript(path: Path) -> str:
@@ -77,3 +75,5 @@ if __name__ == "__main__":
         print(at.name)
         execute(at)
         transcript_path(at).write_text(transcript(at), "utf-8")
+    print(INDEX.name)
+    execute(INDEX)

@@ -213,7 +213,7 @@ def test_readme_gives_one_line_for_each_purpose() -> None:
     """One command opens the course, one runs every test; both start from a bare Python."""
     (lab,), (test,) = command_in_readme("lab-command"), command_in_readme("test-command")
     bare = "python3 -m venv .venv && .venv/bin/python -m pip install -e "
-    assert lab == bare + ". && .venv/bin/jupyter lab course"
+    assert lab == bare + ". && .venv/bin/jupyter lab course/00_start_here.ipynb"
     assert test == bare + '".[test]" && .venv/bin/python -m pytest'
 
 

@@ -11,7 +11,7 @@ shown.py      a widget, and the same as text; claims
 questions.py  questions with their options
 gates.py      predict(), recall()
 checks.py     check()
-kept.py       explain_back(), the only thing that writes a file
+kept.py       explain_back() and what a learner keeps: the only thing that writes a file
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from course.kit import kept
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Report:
     Attributes:
         findings: sentence by sentence.
         trace: a run that shows what is wrong, to be played, or None.
+        answer: what was looked at.
     """
 
     name: str
     findings: tuple[Finding, ...] = ()
     trace: Any = field(default=None, compare=False)
+    answer: Any = field(default=..., compare=False, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -47,6 +51,13 @@ class Report:
         if self.trace is not None:
             lines.append(f"  a run of {len(self.trace.events)} steps shows it: show it with .play()")
         return "\n".join(lines)
+
+    def keep(self) -> str:
+        """Write the answer, and whether it is right, to ``answers.json``: for :func:`progress`, and to be handed in."""
+        if not self.findings:
+            return f"{self.name} is not answered yet, so there is nothing to keep."
+        kept.keep(self.name, {"right": self.ok, "answer": kept.as_written(self.answer)})
+        return f"{self.name} stands in {kept.ANSWERS} now, beside this notebook."
 
     def play(self) -> Any:
         """The player of the run that shows what is wrong."""
@@ -72,7 +83,7 @@ def exercise(name: str) -> Callable[[Callable[[Any], Report]], Callable[[Any], R
 def check(name: str, answer: Any) -> Report:
     """Look at an answer to exercise *name*: a value or a function, as the exercise says; ``...`` is no answer yet.
 
-    Nothing is stored.
+    Nothing is stored, unless the learner calls :meth:`Report.keep`.
 
     Raises:
         KeyError: if there is no such exercise.
@@ -81,7 +92,7 @@ def check(name: str, answer: Any) -> Report:
         raise KeyError(f"there is no exercise '{name}'; there are: {', '.join(sorted(EXERCISES))}")
     if unanswered(answer):
         return Report(name)
-    return EXERCISES[name](answer)
+    return replace(EXERCISES[name](answer), answer=answer)
 
 
 def unanswered(answer: Any) -> bool:

@@ -1,25 +1,54 @@
-"""What a learner keeps: sentences, in ``answers.json``."""
+"""What a learner keeps: sentences and answers to exercises, in ``answers.json``; nothing unless they say so."""
 
 from __future__ import annotations
 
 import html
+import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 
 from course.kit.shown import Shown, prose
+from sim.errors import UserError
 
 ANSWERS = Path("answers.json")
 
 
-def keep(name: str, answer: str) -> None:
-    """Write an answer that is to be handed in to ``answers.json``, beside the others."""
+def kept(path: Path = ANSWERS) -> dict[str, Any]:
+    """What stands in ``answers.json``: by exercise a sentence, or ``{"right": ..., "answer": ...}``.
+
+    Raises:
+        UserError: if the file is none that :func:`keep` wrote, naming the remedy.
+    """
     try:
-        kept = json.loads(ANSWERS.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        kept = {}
-    ANSWERS.write_text(json.dumps({**kept, name: answer}, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        return {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): move it away, and keep your answers again") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds no answers by exercise: move it away, and keep your answers again")
+    return found
+
+
+def keep(name: str, answer: Any) -> None:
+    """Write an answer that is to be handed in to ``answers.json``, beside the others.
+
+    Raises:
+        UserError: if another file stands in that place; it is left as it is.
+    """
+    found = {**kept(ANSWERS), name: answer}
+    ANSWERS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def as_written(answer: Any) -> str:
+    """An answer as its writer wrote it: a function's source, anything else as Python shows it."""
+    try:
+        return inspect.getsource(answer) if callable(answer) else repr(answer)
+    except (OSError, TypeError):
+        return repr(answer)
 
 
 class ExplainBack(Shown):
