@@ -193,13 +193,6 @@ class Builder:
         self._kin[it] = name
         return it
 
-    def untouched_vma(self, mm: Mm, name: str, start: int, end: int) -> Vma:
-        """A VMA in which nobody has faulted yet, so that it has no anon_vma."""
-        vma: Vma = self._new(Vma, name, vm_mm=mm, vm_start=start, vm_end=end, vm_pgoff=start, vm_flags=VM_WRITE)
-        self._insert(mm, vma)
-        self._kin[vma] = name
-        return vma
-
     def recycle(self) -> None:
         """From the start an anon_vma that is freed may be given out again, as slabs do."""
         self.memory[ANON_VMA_CACHEP.free] = ()

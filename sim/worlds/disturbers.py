@@ -20,7 +20,7 @@ from sim.kernel.mprotect import PROT_READ, sys_mprotect
 from sim.kernel.mremap import sys_mremap
 from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, Mm, Vma
+from sim.structs import PTRS_PER_PTE, Mm
 from sim.sync import down_read, lockdep_off, up_read
 from sim.user import user_write
 from sim.worlds import Param, world
@@ -165,7 +165,7 @@ def _layout(b: Builder, mm: Mm, who: Caller, what: Disturber) -> tuple[Target, M
     if what.name == "neighbour fault":
         first = b.vma(mm, "first", 0, 1)
         page = b.page(b.piece(first, "second", 1, 2, 1), HEAP_PAGE, node=0, written=1)
-        _untouched(b, b.vma(mm, "third", 2, 3))
+        b.untouched(mm, "third", 2, 3)
         return Target(mm, page, HEAP_PAGE), mm
     heap = b.vma(mm, "heap", 0, PTRS_PER_PTE if what.name == "collapse" else 2)
     if not what.relative:
@@ -177,10 +177,3 @@ def _layout(b: Builder, mm: Mm, who: Caller, what: Disturber) -> tuple[Target, M
         page = b.page(heap, HEAP_PAGE, node=0, written=1)
         child = b.fork(mm, "C")
     return Target(mm, page, HEAP_PAGE), child
-
-
-def _untouched(b: Builder, vma: Vma) -> None:
-    """Take the anon_vma of *vma* away again: nobody has touched it yet."""
-    gone = (AnonVma(f"A_{vma}"), AnonVmaChain(f"avc_{vma}"))
-    for field in [it for it in b.memory if it.ref in gone or it in (vma.anon_vma, vma.anon_vma_chain)]:
-        del b.memory[field]
