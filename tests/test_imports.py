@@ -43,7 +43,15 @@ ORDER = (
     ),
     *("sim", "sim.cli", "sim.__main__"),
     *("vizlib.scene", "vizlib.theme", "vizlib.layout", "vizlib.moments", "vizlib.names", "vizlib.readings"),
-    *("vizlib.explain", "vizlib.waiting", "vizlib.lenses", "vizlib.lanes", "vizlib.sources", "vizlib.stills"),
+    *(
+        "vizlib.explain",
+        "vizlib.waiting",
+        "vizlib.lenses",
+        "vizlib.waitfor",
+        "vizlib.lanes",
+        "vizlib.sources",
+        "vizlib.stills",
+    ),
     *("vizlib.learned", "vizlib.playable", "vizlib.film"),
     *(
         "vizlib.chrome",

@@ -7,6 +7,7 @@ layout.py          where everything stands
 moments.py         a trace, one moment after another
 names.py           what things are called; readings.py what it means to read or write a field
 explain.py         one English sentence an event; waiting.py who could run, and why the others cannot
+waitfor.py         who waits for whom, as a graph; the circle in it that is a deadlock
 lenses/            from memory to marks, one file a struct
 lanes.py           what each thread held and waited for, over the whole run
 sources.py         source lines of our coroutines, each function once
@@ -18,8 +19,8 @@ showcase.py        a run to look at, for whoever names no schedule
 charts.py          curves, profile bars and lanes with matplotlib
 =================  ========================================================================================
 
-A notebook needs :func:`play`, :func:`beside`, :func:`why`, :func:`over_time`, :func:`still`, :func:`text` and
-:func:`film_of`.
+A notebook needs :func:`play`, :func:`beside`, :func:`why`, :func:`over_time`, :func:`still`, :func:`waits`,
+:func:`text` and :func:`film_of`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sim.engines.timed_run import TimedRun
     from sim.trace import Trace
 
-__all__ = ["beside", "film_of", "over_time", "play", "still", "text", "why"]
+__all__ = ["beside", "film_of", "over_time", "play", "still", "text", "waits", "why"]
 
 
 def film_of(trace: Trace, title: str = "") -> dict[str, Any]:
@@ -54,6 +55,16 @@ def still(trace: Trace, step: int | None = None, mode: str = "light") -> Figure:
     from vizlib.renderers.mpl import render
 
     return render(trace, step, "dark" if mode == "dark" else "light")
+
+
+def waits(trace: Trace, step: int | None = None, mode: str = "light") -> Figure:
+    """Who waits for whom after *step* (the last one if none is given), a deadlock marked, as a matplotlib figure.
+
+    Its text twin is :func:`vizlib.renderers.text.waits`.
+    """
+    from vizlib.renderers.mpl import render_waits
+
+    return render_waits(trace, step, "dark" if mode == "dark" else "light")
 
 
 def play(trace: Trace, **options: Any) -> Any:

@@ -6,6 +6,7 @@
     python -m vizlib level stale_entry -o level.html
     python -m vizlib compare "two_migrators mutex_v37" "two_migrators rwsem_v38" -o both.html
     python -m vizlib compare "stack_grows rfc_remap_unlocked" -o why.html
+    python -m vizlib waits "batch_deadlock~B7 batch_2mb" -o ring.svg
     python -m vizlib open move_pages
 
 A run is a run name, a world (then a run worth looking at is chosen), or the file of a saved trace.  Bad input is one
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         ("export", _export, f"write a run to a file: {', '.join(WRITERS)}"),
         ("open", _open, "show a run in the browser"),
         ("text", _text, "print one step of a run as text"),
+        ("waits", _waits, "who waits for whom, a deadlock marked: print it, or with -o draw it"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(command=function)
@@ -72,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; its suffix says what")
             command.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
             command.add_argument("--hands", action="store_true", help="the reader can be the scheduler (.html)")
+        if name == "waits":
+            command.add_argument("-o", "--output", metavar="FILE", help="draw it; a suffix of .svg or .png")
+            command.add_argument("--dark", action="store_true", help="a dark picture")
     pair = commands.add_parser("compare", help="write two runs beside each other as a page")
     pair.set_defaults(command=_compare)
     pair.add_argument("run", metavar="RUN", help="a run name, a world, or a file; a violation if OTHER is left away")
@@ -134,6 +139,43 @@ def _text(options: argparse.Namespace) -> tuple[Any, str]:
     trace = _load(options)
     words = render(trace, options.step)
     return {"run_name": trace.run_name, "step": options.step, "text": words}, words.rstrip("\n")
+
+
+def _waits(options: argparse.Namespace) -> tuple[Any, str]:
+    from vizlib.moments import Run
+    from vizlib.renderers.text import waits
+    from vizlib.waitfor import wait_graph
+
+    target = None if options.output is None else _picture_file(options.output, "who waits for whom")
+    trace = _load(options)
+    words = waits(trace, options.step).rstrip("\n")
+    step = len(trace.events) if options.step is None else options.step
+    graph = wait_graph(Run(trace).moment(step))
+    data = {
+        "run_name": trace.run_name,
+        "step": step,
+        "edges": [
+            {"from": graph.said[it.source], "words": it.words, "to": graph.said[it.target]} for it in graph.edges
+        ],
+        "deadlocks": [[graph.said[it] for it in circle] for circle in graph.circles],
+    }
+    if target is None:
+        return data, words
+    _write(target, lambda part: _waits_picture(trace, options.step, options.dark, part))
+    return {"file": str(target), "bytes": target.stat().st_size, **data}, f"{target}: {words}"
+
+
+def _picture_file(name: str, what: str) -> Path:
+    target = Path(name)
+    if target.suffix not in (".svg", ".png"):
+        raise BadParameter(f"{what} is drawn as .svg or .png, and '{name}' has another suffix")
+    return target
+
+
+def _waits_picture(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
+    from vizlib.renderers.mpl import render_waits, save
+
+    save(render_waits(trace, step, "dark" if dark else "light"), part)
 
 
 def _compare(options: argparse.Namespace) -> tuple[Any, str]:

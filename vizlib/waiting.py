@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never, cast
+from typing import Any, assert_never, cast
 
 from sim.locks import Rwsem, holders
 from sim.ops import (
@@ -44,7 +44,7 @@ def why_blocked(actor: Actor, moment: Moment) -> str:
     if field is None:
         return "has finished" if moment.finished(actor) else "can run" if moment.can_run(actor) else "waits"
     if field.base == "csd_pending":
-        late = [it.ref for it in moment.run.queues if any(request.sender is actor.cpu for request in moment.get(it))]
+        late = late_cpus(actor, moment)
         return f"spins until {cpus(late)} answer{'s' if len(late) == 1 else ''}" if late else "spins"
     if field.base == "call_single_queue":
         return "has no interrupt to handle"
@@ -52,6 +52,11 @@ def why_blocked(actor: Actor, moment: Moment) -> str:
         return f"waits for {field}"
     by = _others_holding(moment, field, actor)
     return f"waits for {lock_name(field, moment)}, held by {by}"
+
+
+def late_cpus(actor: Actor, moment: Moment) -> list[Any]:
+    """The CPUs that have not answered an interrupt of *actor*'s CPU yet."""
+    return [it.ref for it in moment.run.queues if any(request.sender is actor.cpu for request in moment.get(it))]
 
 
 def _others_holding(moment: Moment, lock: Field, actor: Actor) -> str:

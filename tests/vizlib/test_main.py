@@ -53,6 +53,8 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path, capsys: pytest.Capt
         (["export", RUN, "-o", "x.pdf"], "there are: .html, .svg, .png"),
         (["export", RUN, "-o", "nowhere/x.svg"], "nowhere/x.svg cannot be written"),
         (["export", RUN], "required: -o/--output"),
+        (["waits", "one_page", "--step", "9999"], "this run has the steps 0 to"),
+        (["waits", "one_page", "-o", "x.html"], "who waits for whom is drawn as .svg or .png"),
         (["explode"], "invalid choice: 'explode'"),
         (["export", "foreign.json", "-o", "x.svg"], "is no trace of this project"),
     ],
@@ -99,6 +101,18 @@ def test_text_prints_one_step(capsys: pytest.CaptureFixture[str]) -> None:
     """For a terminal."""
     assert main(["text", RUN, "--step", "0"]) == 0
     assert capsys.readouterr().out.startswith("one_page · mutex_v37 · step 0 of 8\n")
+
+
+def test_waits_prints_and_draws_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In words, as JSON, and as a picture."""
+    assert main(["waits", "mlock_inversion~blocking"]) == 0
+    assert "Deadlock: kswapd waits to read mmap_sem of P, held by process" in capsys.readouterr().out
+    target = tmp_path / "ring.svg"
+    assert main(["waits", "mlock_inversion~blocking", "-o", str(target), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["deadlocks"] == [["kswapd", "mmap_sem of P", "process", "the anon_vma lock of A_heap"]]
+    assert said["bytes"] == target.stat().st_size
+    assert ">anon_vma lock of A_heap</text>" in target.read_text(encoding="utf-8")
 
 
 def test_it_runs_as_a_module() -> None:

@@ -48,11 +48,11 @@ class LockLens:
     """
 
     def __init__(self, run: Run) -> None:
-        self.locks = sorted(run.locked, key=lambda it: (it.lock.rank if it.lock else 0, _natural(it)))
+        self.locks = sorted(run.locked, key=lambda it: (it.lock.rank if it.lock else 0, natural(it)))
         few = len(self.locks) <= MOST or run.any_order
         self.fixed = [it for it in self.locks if few or not isinstance(it.ref, (Page, PageTable))]
         self.shared: dict[str, list[_Row]] = {}
-        for field, start, end in sorted(_holds(run), key=lambda it: (it[1], _natural(it[0]))):
+        for field, start, end in sorted(_holds(run), key=lambda it: (it[1], natural(it[0]))):
             if field not in self.fixed:
                 _first_free(self.shared.setdefault(_group(field), []), start).append((field, start, end))
 
@@ -153,5 +153,6 @@ def _title(field: Field) -> str:
     return repr(field)
 
 
-def _natural(field: Field) -> tuple[int, str, str]:
+def natural(field: Field) -> tuple[int, str, str]:
+    """What to sort locks of one rank by: f2 comes before f10."""
     return len(field.ref.name), field.ref.name, field.base

@@ -18,6 +18,7 @@ from matplotlib.path import Path as Curve
 
 from vizlib import layout, theme
 from vizlib.chrome import whole
+from vizlib.chrome.waitfor import waitfor
 from vizlib.moments import Run
 from vizlib.scene import Mark, Scene, Text
 from vizlib.stills import Stage, stills
@@ -66,6 +67,16 @@ def render(trace: Trace, step: int | None = None, mode: theme.Mode = "light", ti
     return draw(scene_at(trace, step, title), mode)
 
 
+def render_waits(trace: Trace, step: int | None = None, mode: theme.Mode = "light") -> Picture:
+    """A figure of who waits for whom after *step* (the last one if none is given)."""
+    run = Run(trace)
+    at = run.length if step is None else step
+    it, width = waitfor(
+        run.moment(at), f"Who waits for whom · {trace.world} · {trace.variant} · step {at} of {run.length}"
+    )
+    return draw(it, mode, width)
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write *figure* as SVG or PNG, by the suffix of *path*."""
     kind = path.suffix.removeprefix(".")
@@ -73,13 +84,13 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path, format=kind, dpi=DPI, metadata=dict(METADATA[kind]), facecolor=figure.get_facecolor())
 
 
-def draw(it: Scene, mode: theme.Mode = "light") -> Picture:
-    """A figure of a scene."""
+def draw(it: Scene, mode: theme.Mode = "light", width: float = layout.WIDTH) -> Picture:
+    """A figure of a scene, *width* pixels wide."""
     height = layout.height(panel for panel in it.panels if not panel.inside)
     with mpl.rc_context(SETTINGS):
-        figure = Picture(figsize=(layout.WIDTH / DPI, height / DPI), dpi=DPI, facecolor=theme.colour("paper", mode))
+        figure = Picture(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=theme.colour("paper", mode))
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_xlim(0, layout.WIDTH)
+        axes.set_xlim(0, width)
         axes.set_ylim(height, 0)
         axes.set_axis_off()
         origins = _origins(it)

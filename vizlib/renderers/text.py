@@ -14,6 +14,7 @@ from vizlib.lenses.task import STATES
 from vizlib.moments import Run
 from vizlib.sources import source
 from vizlib.stills import COUNTS, Stage, Still, stills
+from vizlib.waitfor import busiest, told, wait_graph
 
 if TYPE_CHECKING:
     from sim.trace import Trace
@@ -30,6 +31,18 @@ def render(trace: Trace, step: int | None = None) -> str:
     stage = Stage(run)
     shot = next(it for it in stills(run, stage, at) if it.moment.step == at)
     return "\n".join(line.rstrip() for line in _lines(shot, stage)) + "\n"
+
+
+def waits(trace: Trace, step: int | None = None) -> str:
+    """Who waits for whom in *trace* after *step*; after the last step if none is given."""
+    run = Run(trace)
+    at = run.length if step is None else step
+    lines = list(told(wait_graph(run.moment(at))))
+    if not lines:
+        most = busiest(run)
+        lines = ["Nobody waits." + ("" if most is None else f" Most threads wait after step {most}.")]
+    wrapped = [textwrap.fill(it, WIDTH, initial_indent="  ", subsequent_indent="      ") for it in lines]
+    return "\n".join([f"{trace.world} · {trace.variant} · step {at} of {run.length}", "", *wrapped]) + "\n"
 
 
 def transcript(trace: Trace) -> str:
