@@ -91,9 +91,9 @@ def test_an_unknown_task_is_answered_with_those_that_exist() -> None:
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        ("run numa02 --threads 0", "threads=0 is not allowed in numa02: 1 to 64 (worker threads"),
+        ("run numa02 --threads 0", "threads=0 is not allowed in numa02: 1 to 128 (worker threads"),
         ("run numa02 --pages -1", "pages=-1 is not allowed in numa02: 1 to 512"),
-        ("run numa02 --nodes 1", "nodes=1 is not allowed in numa02: 2 to 8"),
+        ("run numa02 --nodes 9", "nodes=9 is not allowed in numa02: 1 to 8"),
         ("run move_pages --spinners 32", "spinners=32 is not allowed in move_pages: 0 to 31"),
         ("run move_pages --pages 3 --pinned 4", "pinned=4 is not allowed in move_pages: 0 to 3 (pages=3)"),
         ("check one_page --passes 11", "passes=11 is not allowed in one_page: 1 to 10"),

@@ -169,6 +169,7 @@ class LockWatcher(Watcher):
     stacks = frozenset((Acquire, TryAcquire))
 
     def __init__(self) -> None:
+        super().__init__()
         self.classes: dict[str, LockClass] = {}
         self._held: dict[tuple[Field, int], tuple[int, str]] = {}  # since when, and who had asked for it
         self._waits: dict[int, tuple[int, str, tuple[tuple[str, str], ...]]] = {}  # since when, for whom
@@ -176,6 +177,7 @@ class LockWatcher(Watcher):
 
     def step(self, i: int, op: Op, answer: Any, at: int, ns: int, stack: tuple[Frame, ...]) -> None:
         """A lock was taken or given back."""
+        super().step(i, op, answer, at, ns, stack)
         if isinstance(op, Acquire | TryAcquire):
             it = self._class(op.lock)
             if answer is False:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.analysis.lockstat import LockWatcher
+from sim.analysis.places import Places
 from sim.engines import timed
 from sim.engines.costs import Costs
 from sim.engines.timed_run import TimedRun
-from sim.machine import Frame, Machine
-from sim.ops import CopyPage, Field, HandleIpi, Op, Until, Write
-from sim.structs import Pte
+from sim.machine import Frame
+from sim.ops import CopyPage, HandleIpi, Op, Until
 from sim.variants import Variant
 from sim.worlds import World
 
@@ -70,11 +70,11 @@ def usage(
     busy["interrupts"] = max(watcher.handled.values(), default=0) / length
     busy["IPI answers"] = watcher.waiting_for_ipis / length
     busy["memory"] = max(watcher.copied.values(), default=0) / length
-    return Usage(run, busy, watcher.arrivals())
+    return Usage(run, busy, watcher.arrivals(watcher.ends()))
 
 
-class _Watcher(LockWatcher):
-    """Listens for locks, interrupts, copies, and where PTEs point."""
+class _Watcher(LockWatcher, Places):
+    """Listens for locks, interrupts and copies, and for where pages are."""
 
     def __init__(self, copy: int) -> None:
         super().__init__()
@@ -83,13 +83,6 @@ class _Watcher(LockWatcher):
         self.waiting_for_ipis = 0
         self._copy = copy
         self._since = self._waiters = 0
-        self._places: dict[Field, int] = {}
-        self._moves: list[tuple[int, Field, int]] = []
-
-    def begin(self, machine: Machine) -> None:
-        """Note where the pages are."""
-        super().begin(machine)
-        self._places = {field: self._node(it) for field, it in machine.memory.items() if field.base == "pte" and it}
 
     def step(self, i: int, op: Op, answer: Any, at: int, ns: int, stack: tuple[Frame, ...]) -> None:
         """A step was made."""
@@ -99,9 +92,6 @@ class _Watcher(LockWatcher):
         elif isinstance(op, CopyPage):
             for node in {self.machine.memory.get(it.node, 0) for it in (op.src, op.dst)}:
                 self.copied[node] = self.copied.get(node, 0) + self._copy
-        elif isinstance(op, Write) and op.field.base == "pte" and isinstance(op.value, Pte):
-            if op.value.kind in {"present", "prot_none"}:
-                self._moves.append((at, op.field, self._node(op.value)))
 
     def blocked(self, i: int, op: Op, at: int, sleeps: bool) -> None:
         """A wait begins; the first of those for interrupts counts."""
@@ -122,19 +112,6 @@ class _Watcher(LockWatcher):
         """How long a lock of a class was held, on the average of its locks (ns)."""
         it = self.classes[name]
         return it.hold.total // max(1, len(it.locks))
-
-    def arrivals(self) -> list[tuple[int, float]]:
-        """When which share of the pages was on the node on which it ends."""
-        ends = {**self._places, **{field: node for _, field, node in self._moves}}
-        there = {field for field, node in self._places.items() if ends[field] == node}
-        found = [(0, len(there) / max(1, len(ends)))]
-        for at, field, node in self._moves:
-            (there.add if ends[field] == node else there.discard)(field)
-            found.append((at, len(there) / len(ends)))
-        return found
-
-    def _node(self, pte: Pte) -> int:
-        return int(self.machine.memory.get(pte.page.node, 0))
 
 
 def _waits_for_ipis(op: Op) -> bool:

@@ -13,7 +13,8 @@ is found by itself:
     locking.py     lockset
     making.py      new-variant
     measuring.py   bench
-    running.py     run, profile
+    running.py     run, profile, lockstat, usage, convergence
+    sweeping.py    sweep, splits
     tables.py      matrix
 """
 

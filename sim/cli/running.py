@@ -30,6 +30,8 @@ def add(commands: Commands) -> None:
     _options(commands.add("lockstat", _lockstat, about))
     about = "how busy each resource is, which is the bottleneck, how soon pages are where they end (simulated)"
     _options(commands.add("usage", _usage, about))
+    about = "which share of the pages is where it is used, over time, and what is lost till then (simulated)"
+    _options(commands.add("convergence", _convergence, about))
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -135,4 +137,11 @@ def _usage(options: argparse.Namespace) -> Answer:
     from sim.analysis.usage import usage
 
     result = _timed(options, usage)
+    return Answer(result.to_json(), str(result))
+
+
+def _convergence(options: argparse.Namespace) -> Answer:
+    from sim.analysis.convergence import convergence
+
+    result = _timed(options, convergence)
     return Answer(result.to_json(), str(result))

@@ -105,8 +105,9 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("alloc_page", 150, "a frame from the buddy allocator's per-CPU list"),
     Row("clear_page", 400, "zeroing a new frame"),
     Row("swap_io", 100_000, "4 KiB to a swap device or from it: a solid-state disk"),
-    # What user code does between two faults: a seed varies these two by a half, up and down.
+    # What user code does between two faults: a seed varies these by a half, up and down.
     Row("memset_page", 400, "a store of user code that hits stands for filling the 4 KiB of its page"),
+    Row("memset_page_remote", 800, "the same if the frame is on another node", ILLUSTRATIVE, "C", 500, 1600),
     Row("start_spread", 20_000, "threads start within this time of each other"),
     # What waiting costs.
     Row("spin_handover", 200, "a contended cache line travels to a spinning CPU", ILLUSTRATIVE, "C", 80, 400),

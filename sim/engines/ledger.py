@@ -62,7 +62,8 @@ class Ledger:
         self._more_for_remote = costs["copy_page_remote"] - costs["copy_page"]
         self._read_ns = costs["read"]
         self._shared = Shared(machine, costs)
-        self._target, self._memset = costs["ipi_target"], costs["memset_page"]
+        self._target = costs["ipi_target"]
+        self._memset = (costs["memset_page"], costs["memset_page_remote"])  # on this CPU's node, on another
         self._more: dict[type[Op], Callable[[int, Any, Any, int], int]] = {
             Acquire: self._count,
             TryAcquire: self._count,
@@ -155,10 +156,12 @@ class Ledger:
     def _send_ipi(self, _: int, __: SendIpi, targets: int, ___: int) -> int:
         return targets * self._target
 
-    def _user_write(self, i: int, _: UserWrite, hit: bool, __: int) -> int:
+    def _user_write(self, i: int, op: UserWrite, hit: bool, __: int) -> int:
         if not hit:
             return 0
-        return round(self._memset * self._dice[i].uniform(0.5, 1.5)) if self._seed else self._memset
+        me, memory = self.machine.contexts[i], self.machine.memory
+        ns = self._memset[memory.get(memory[me.cpu.tlb[me.mm, op.vpn]].page.node, 0) != me.node]
+        return round(ns * self._dice[i].uniform(0.5, 1.5)) if self._seed else ns
 
     def _pass_points(self, points: Iterable[str]) -> int:
         """Count the tracepoints that were passed, and say what they cost."""

@@ -58,6 +58,8 @@ VERDICTS = {
     "nested_reader~allocates": "unsafe",
     "nested_reclaim": "safe",
     "nested_reclaim~B6": "safe",
+    "numa01": "safe",
+    "numa01_thread_alloc": "safe",
     "numa02": "safe",
     "numa_mark_window": "safe",
     "numa_mark_window~fixed": "safe",

@@ -25,6 +25,8 @@ VERDICTS = {
     "move_pages": "unsafe",
     "nested_reader": "unsafe",
     "nested_reader~allocates": "unsafe",
+    "numa01": "unsafe",
+    "numa01_thread_alloc": "unsafe",
     "numa02": "unsafe",
     "numa_mark_window": "unsafe",
     "numa_mark_window~fixed": "unsafe",

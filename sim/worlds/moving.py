@@ -10,7 +10,7 @@ from sim.kernel.migrate import sys_move_pages
 from sim.ops import Kernel
 from sim.setup import Builder
 from sim.structs import PTRS_PER_PTE
-from sim.user import numa02_thread, spinner, user_read, user_write
+from sim.user import spinner, user_read, user_write
 from sim.worlds import Param, world
 
 PASSES = Param(10, 1, 10, "how often migrate_pages tries a page; 10 in the kernel, mm/migrate.c:972 (v3.7)")
@@ -93,58 +93,6 @@ def stack_grows(passes: int) -> Builder:
     b.task("main", cpu0, mm, partial(user_write, vpn=top - 1), "writes below its stack, so that it grows")
     move = partial(mover, vpns=(top,), node=1, passes=passes)
     b.task("worker", cpu1, mm, move, "moves the stack's page to node 1")
-    return b
-
-
-@world(
-    check={"threads": 2, "pages": 1},
-    threads=Param(2, 1, 64, "workers, each on a CPU of its own"),
-    pages=Param(2, 1, 512, "pages of each worker"),
-)
-def numa_only(threads: int, pages: int) -> Builder:
-    """Workers fault on their own misplaced pages and move them to their own node; nothing else happens.
-
-    Each worker's pages lie in a 2 MiB range of their own and are marked PROT_NONE (numa/core).
-    """
-    return _numa(threads, pages, nodes=2)
-
-
-@world(
-    check={"threads": 2, "pages": 1, "nodes": 2},
-    threads=Param(32, 1, 64, "worker threads, each on a CPU of its own"),
-    pages=Param(512, 1, 512, "4 KiB pages of each thread's slice; 512 are 2 MiB"),
-    nodes=Param(4, 2, 8, "NUMA nodes; the threads are spread over them evenly"),
-)
-def numa02(threads: int, pages: int, nodes: int) -> Builder:
-    """The numa02 benchmark with 4 KiB pages: each thread writes its slice of one region that lies on the wrong node.
-
-    One process, one VMA, so one anon_vma and one lock.  Every slice was first touched on the node after its
-    thread's and is marked PROT_NONE, as numa/core's scanner leaves it.  One round of the benchmark's many; the
-    scanner itself and the THP case are left out.
-    """
-    return _numa(threads, pages, nodes)
-
-
-def _numa(threads: int, pages: int, nodes: int) -> Builder:
-    """Threads and their slices, each in a 2 MiB range of its own, all in one VMA.
-
-    The first slice stands at the end of its range and the last at the start, so that with two threads the VMA
-    has no more pages than are used.
-    """
-    b = Builder(nodes=nodes)
-    mm = b.mm()
-    starts = [number * PTRS_PER_PTE for number in range(threads)]
-    if threads > 1:
-        starts[0] = PTRS_PER_PTE - pages
-    heap = b.vma(mm, "heap", starts[0], starts[-1] + pages)
-    for number, first in enumerate(starts):
-        node = number * nodes // threads
-        vpns = tuple(range(first, first + pages))
-        for vpn in vpns:
-            b.page(heap, vpn, node=(node + 1) % nodes, kind="prot_none", written=1)
-        body = partial(numa02_thread, vpns=vpns)
-        cpu = b.cpu(number, node)
-        b.task(f"worker-{number + 1}", cpu, mm, body, f"writes its {_pages(vpns)} on node {node}")
     return b
 
 
