@@ -214,7 +214,7 @@ def test_readme_gives_one_line_for_each_purpose() -> None:
     (lab,), (test,) = command_in_readme("lab-command"), command_in_readme("test-command")
     bare = "python3 -m venv .venv && .venv/bin/python -m pip install -e "
     assert lab == bare + ". && .venv/bin/jupyter lab course/00_start_here.ipynb"
-    assert test == bare + '".[test]" && .venv/bin/python -m pytest'
+    assert test == bare + '".[test]" && .venv/bin/python -m pytest -n 2 --dist loadfile'
 
 
 def run_ci(folder: Path, readme: str) -> subprocess.CompletedProcess[str]:
