@@ -14,6 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from course import hazards
+from course.instructor import prepost
 from course.kit import Shown
 from course.progress import COURSE, INDEX, LESSONS
 
@@ -71,6 +72,8 @@ def execute(path: Path) -> None:
 
 if __name__ == "__main__":
     hazards.PAGE.write_text(hazards.page(hazards.PAGE.read_text("utf-8")), "utf-8")
+    for at, made in prepost.PAGES.items():
+        at.write_text(made(), "utf-8")
     for at in LESSONS:
         print(at.name)
         execute(at)
