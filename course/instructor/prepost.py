@@ -63,7 +63,7 @@ ITEMS: Final[tuple[Item, ...]] = (
         "M13",
         2,
         Form(
-            "A process has written a page and then forked twice. Nobody has written since. To move it the kernel changes",
+            "A process has written a page and forked twice. Nobody has written since. To move it the kernel changes",
             (
                 Option("one PTE", "Each of the three has page tables of its own.", "M13"),
                 Option("one PTE, and the children copy it at their next fault", "Their PTEs are present.", "M13"),
@@ -234,7 +234,7 @@ ITEMS: Final[tuple[Item, ...]] = (
             ),
         ),
         Form(
-            "You hold your mmap_sem to read, and look through the tree of VMAs that map a page of yours. You are safe from",
+            "You hold your mmap_sem to read, and go through the tree of VMAs that map your page. You are safe from",
             (
                 Option("everything", "Relatives have an mmap_sem of their own.", "M20"),
                 Option("all changes of VMAs of your process", "A stack grows under the lock held for reading.", "M20b"),
