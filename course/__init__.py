@@ -1,11 +1,13 @@
 """The course: lessons as notebooks, and what they are made of.
 
 =================  ========================================================================================
-00_start_here.ipynb  what this is, how the player is used, where you stand; 01_….ipynb the lessons
+00_…, 01_….ipynb   what this is, how the player is used, where you stand; the lessons
 kit/               predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
 looking.py         reading a run: the values of a field, the locks held when it changed, stopping in a function
-questions.py       what the gates ask, with a reason for every option
+questions.py       what the gates ask, with a reason for every option; questions_05.py those of lesson 5
 exercises.py       the checks of lesson 1; bottleneck.py those of lesson 4; walking.py those of lesson 6
+protecting.py      the checks of lesson 5, and the inferred table; filling.py: the table that fills in run by run;
+                   cutouts.py: kernels without one guard; finding.py: what a walk would find, moment by moment
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
 progress.py        the lessons, and which of their exercises a learner has kept as right
 misconceptions.py  what people often think, by number
@@ -20,13 +22,18 @@ from __future__ import annotations
 
 from course import bottleneck as _bottleneck
 from course import exercises as _exercises
+from course import finding as _finding
+from course import protecting as _protecting
 from course import questions as _questions
+from course import questions_05 as _questions_05
 from course import walking as _walking
 from course.bottleneck import puzzle
+from course.filling import filling
 from course.glossary import glossary
 from course.kit import check, claim, explain_back, predict, recall
 from course.looking import history, locksets, play, run_to, steps_in, table, turns
 from course.progress import progress
+from course.protecting import cuts, every_order
 from course.verdicts import judge
 from course.walking import beside_nearest, disturbed, disturbers, places
 
@@ -34,9 +41,12 @@ __all__ = [
     "beside_nearest",
     "check",
     "claim",
+    "cuts",
     "disturbed",
     "disturbers",
+    "every_order",
     "explain_back",
+    "filling",
     "glossary",
     "history",
     "judge",
@@ -55,5 +65,8 @@ __all__ = [
 
 _bottleneck.known()
 _exercises.known()
+_finding.known()
+_protecting.known()
 _questions.known()
+_questions_05.known()
 _walking.known()

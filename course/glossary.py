@@ -33,6 +33,10 @@ WORDS: Final[dict[str, Word]] = {
         "that it arrives in the moment in which it is sent",
     ),
     "mapcount": Word("how many PTEs map a frame", "that it says who uses the frame: that is the reference count"),
+    "page flag": Word(
+        "a bit in a frame's struct page, such as PG_lru: the frame is on a list of those that may be reclaimed",
+        "that the page lock guards it",
+    ),
     "page lock": Word("a lock in each struct page, PG_locked; who waits for it sleeps", "that it stops the program"),
     "ptl": Word("the page-table lock, a spinlock; one for each page of page-table entries", "that one lock guards all"),
     "mmap_sem": Word(
@@ -72,6 +76,14 @@ WORDS: Final[dict[str, Word]] = {
     ),
     "mutex": Word("a lock with one holder; who waits sleeps", "that waiting for it is CPU time"),
     "rwsem": Word("a lock with many readers or one writer", "that readers never block anyone"),
+    "compaction": Word(
+        "the kernel moves pages, whosever they are, so that free frames come to lie side by side",
+        "that it works for one process",
+    ),
+    "mprotect": Word(
+        "a call that changes what part of a process's memory may be used for; it may split a VMA in two",
+        "that it changes PTEs only",
+    ),
     "hand-off": Word("whoever releases a lock passes it to the longest waiter", "that every mutex does so"),
     "stealing": Word("a running thread takes a free lock before the thread that was woken for it", "that it is a bug"),
 }

@@ -25,6 +25,8 @@ def as_widget(value: Any) -> widgets.Widget:
     """What a lesson shows, as a widget."""
     if isinstance(value, widgets.Widget):
         return value
+    if isinstance(value, Shown):
+        return value.box
     if isinstance(value, list | tuple):
         return widgets.VBox([as_widget(it) for it in value])
     if _is_figure(value):

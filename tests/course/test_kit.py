@@ -13,7 +13,7 @@ from course import check, claim, explain_back, history, kit, predict, recall, ru
 from course.bottleneck import CASES, profiles, scopes
 from course.exercises import observed
 from course.glossary import WORDS, glossary
-from course.instructor import solutions_01, solutions_04, solutions_06
+from course.instructor import solutions_01, solutions_04, solutions_05, solutions_06
 from course.kit import EXERCISES, QUESTIONS, Option, Report, ask
 from course.looking import find, locksets
 from course.misconceptions import BANK
@@ -23,8 +23,8 @@ from sim import Stepper
 from sim import check as check_world
 from sim.engines.costs import DEFAULT
 
-GOOD = {**solutions_01.GOOD, **solutions_04.GOOD, **solutions_06.GOOD}
-BAD = [*solutions_01.BAD, *solutions_04.BAD, *solutions_06.BAD]
+GOOD = {**solutions_01.GOOD, **solutions_04.GOOD, **solutions_05.GOOD, **solutions_06.GOOD}
+BAD = [*solutions_01.BAD, *solutions_04.BAD, *solutions_05.BAD, *solutions_06.BAD]
 
 
 @pytest.fixture
@@ -135,6 +135,14 @@ def test_a_figure_becomes_a_picture(gate: kit.Gate) -> None:
     figure = plt.Figure()
     assert bytes(kit.as_widget(figure).value).startswith(b"\x89PNG")
     assert kit.as_text(figure) == ""
+
+
+def test_what_has_controls_keeps_them_behind_a_gate(gate: kit.Gate) -> None:
+    """Something shown inside ``then`` is its widget, not its text."""
+    inner = explain_back("L01.5", "Why?")
+    later = gate.then(inner)
+    gate.answer("a")
+    assert later.box.children == (inner.box,)
 
 
 def test_what_is_shown_is_a_widget_and_a_text(gate: kit.Gate) -> None:

@@ -87,3 +87,36 @@ def test_lesson_6_is_gone_through_with_the_keyboard(jupyter_lab: Any, open_noteb
     right = wrong.replace("anon_vma_unlock", "anon_vma_interval_tree_post_update_vma")
     assert "L06.3: right" in nb.kernel_eval(f"check('L06.3', {right})")
     assert not nb.errors()
+
+
+def test_lesson_5_fills_its_table_with_the_keyboard(jupyter_lab: Any, open_notebook: Callable[[str], Any]) -> None:
+    """Predict, add run after run, and see locks drop out that do not guard a PTE; a wrong table is told why."""
+    name = "05_what_does_this_lock_protect.ipynb"
+    shutil.copy(COURSE / name, jupyter_lab.root)
+    nb = open_notebook(name)
+    nb.run_all(seconds=240)
+    first = nb.cell(1).get_by_role("radio").nth(0)
+    first.focus()
+    nb.page.keyboard.press("Space")
+    button = nb.cell(1).get_by_role("button", name="That is my answer")
+    expect(button).to_be_enabled()
+    button.focus()
+    nb.page.keyboard.press("Enter")
+
+    table = nb.cell(3).get_by_role("table")
+    row = table.get_by_role("row").filter(has=nb.page.get_by_role("rowheader", name="PTE", exact=True))
+    expect(row).to_have_text(re.compile(r"PTE\s*never\s*all 3\s*all 3\s*all 3"))
+    more = nb.cell(3).get_by_role("button", name=re.compile("Add the next run"))
+    more.focus()
+    nb.page.keyboard.press("Enter")
+    expect(row).to_contain_text("9 of 11, out")
+    for _ in range(3):
+        nb.page.keyboard.press("Enter")
+    expect(nb.cell(3).get_by_role("button", name="All runs are in")).to_be_disabled()
+    expect(row).to_contain_text("all 26")
+
+    assert "freed outright" in nb.kernel_eval("check('L05.2', {'AVC': 'reference'})")
+    assert "L05.3: right" in nb.kernel_eval(
+        "check('L05.3', {'A': 'structure', 'B': 'lifetime', 'C': 'contents', 'D': 'lifetime'})"
+    )
+    assert not nb.errors()

@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from course.instructor import solutions_01, solutions_04, solutions_06
+from course.instructor import solutions_01, solutions_04, solutions_05, solutions_06
 from course.kit import EXERCISES, QUESTIONS
 from course.refresh import LESSONS, transcript, transcript_path
 from sim import profile, run
@@ -48,7 +48,7 @@ def told(path: Path) -> str:
 
 def test_there_are_lessons() -> None:
     """The rules below look at something."""
-    assert {path.stem[:2] for path in LESSONS} >= {"01", "04", "06"}
+    assert {path.stem[:2] for path in LESSONS} >= {"01", "04", "05", "06"}
 
 
 @lessons
@@ -195,6 +195,7 @@ def test_the_solutions_stand_with_the_instructors() -> None:
     """No notebook imports them."""
     assert solutions_01.GOOD
     assert solutions_04.GOOD
+    assert solutions_05.GOOD
     assert solutions_06.GOOD
     assert not any("instructor" in source for path in LESSONS for source in code(path))
 
