@@ -99,6 +99,28 @@ LEVELS = {
             kind="stale migration entry",
         ),
         Level(
+            "lost_write",
+            "lose a write",
+            "This kernel unmaps a batch, copies it, and only then has every CPU drop it from its TLB. The writer's CPU "
+            "remembers p0 as writable. Let both step so that a write goes to the old frame after it has been copied: "
+            "the page arrives on node 1 without it.",
+            "write_during_copy",
+            "batch_flush_after_copy",
+            (("passes", 2),),
+            "The page table said all the time that p0 is migrating. Which change keeps every order safe?",
+            (
+                Fix("Leave it: who writes to a migrating page faults and waits", "batch_flush_after_copy"),
+                Fix(
+                    "Hold the page lock while the page is copied",
+                    says="It is held, from before the unmapping until after the mapping. A write through the TLB asks "
+                    "for no lock and no page table.",
+                ),
+                Fix("Flush every TLB once for the batch, after the unmapping and before the copies", "batch_2mb"),
+                Fix("Make no batches: flush after each PTE that is cleared", "mutex_v37"),
+            ),
+            kind="lost write",
+        ),
+        Level(
             "same_page",
             "make both migrate the same page",
             "Two threads want to move p0. Let them step so that both have looked it up before either has taken it: "

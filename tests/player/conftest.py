@@ -46,8 +46,14 @@ def move_file(move: dict[str, Any], tmp_path: Path) -> Path:
     return path
 
 
-#: Runs of small worlds, with the worlds: a violation, none, a lock that is waited for, a page that two want.
-HANDS = (("stack_grows", "rfc_remap_unlocked"), ("stack_grows", "mutex_v37"), ("two_migrators?pages=1", "rwsem_v38"))
+#: Runs of small worlds, with the worlds: a violation, none, a page that two want, a wrong final state, a deadlock.
+HANDS = (
+    ("stack_grows", "rfc_remap_unlocked"),
+    ("stack_grows", "mutex_v37"),
+    ("two_migrators?pages=1", "rwsem_v38"),
+    ("write_during_copy", "batch_flush_after_copy"),
+    ("batch_deadlock~B7", "batch_2mb"),
+)
 
 
 @cache

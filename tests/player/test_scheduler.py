@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from sim.engines.stepper import replay
 from tests.player.conftest import hands_of
+from vizlib.levels import level_film
 
 pytestmark = pytest.mark.browser
 
@@ -141,3 +143,24 @@ def test_a_schedule_that_cannot_be_followed_is_told_with_its_step(open_film: Ope
     start = " ".join(safe["run_name"].split()[:2])
     page = open_film(safe, f"run={start} a900".replace(" ", "%20"))
     expect(page.locator(".rmw-notice")).to_contain_text("cannot be followed beyond step")
+
+
+def test_a_write_is_lost_by_keys_alone_and_then_mended(open_film: OpenFilm) -> None:
+    """The certified run, walked with the number keys in the offline file: the goal is reached with its par; the fixes
+    are then offered, and each says what the checker says.
+    """
+    made = level_film("lost_write")
+    page = open_film(made)
+    expect(page.locator(".rmw-goal")).to_contain_text("it can be done without a preemption")
+    letters = {task["letter"]: number for number, task in enumerate(made["tasks"], 1)}
+    turns = re.findall(r"([a-z])(\d*)", made["goal"]["run"].split()[-1])
+    for letter, count in turns:
+        for _ in range(int(count or 1)):
+            page.keyboard.press(str(letters[letter]))
+    expect(page.locator(".rmw")).to_have_attribute("data-step", str(made["goal"]["steps"]))
+    expect(page.locator(".rmw-badge")).to_have_text("lost write")
+    expect(page.locator(".rmw-goal")).to_contain_text("with no preemptions. Nobody has to be interrupted.")
+    for button in page.locator(".rmw-fix button").all():
+        button.click()
+    verdicts = page.locator(".rmw-fix [data-verdict]").evaluate_all("its => its.map(it => it.dataset.verdict)")
+    assert verdicts == ["unsafe", "wrong", "safe", "safe"]

@@ -42,6 +42,22 @@ def test_both_have_the_page_only_if_somebody_is_interrupted() -> None:
     assert (found["f0._count"], found.get("f0.PG_lru", True), found["f0._mapcount"]) == (3, True, 0)
 
 
+def test_a_write_is_lost_without_interrupting_anybody() -> None:
+    """The mover itself waits for the CPUs to answer, after it has copied; then the writer's turn is no preemption."""
+    goal = level_film("lost_write")["goal"]
+    assert goal["par"] == 0
+    trace = replay(goal["run"])
+    kinds = [type(event.op).__name__ for event in trace.events]
+    names = [str(event.task) for event in trace.events]
+    write = max(at for at, kind in enumerate(kinds) if kind == "UserWrite")
+    assert kinds.index("CopyPage") < kinds.index("SendIpi") < write < kinds.index("HandleIpi")
+    assert names[write] == "writer"
+    verdicts = {fix["label"].split(":")[0]: fix["verdict"] for fix in goal["fixes"]}
+    assert list(verdicts.values()) == ["unsafe", "wrong", "safe", "safe"]
+    assert "lost write" in goal["fixes"][0]["says"]
+    assert "nothing breaks" in goal["fixes"][2]["says"]
+
+
 def test_fixes_are_judged_by_the_checker() -> None:
     """What a fix that breaks something is told with is its counterexample, which replays."""
     goal = level_film("stale_entry")["goal"]

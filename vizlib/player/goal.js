@@ -5,6 +5,8 @@ import { html, setAttribute, setText } from "./dom.js";
 
 const VERDICTS = { safe: "Mended. ", unsafe: "Still broken. ", right: "Yes. ", wrong: "No. " };
 
+const times = (count) => (count === 1 ? "1 preemption" : `${count || "no"} preemptions`);
+
 /**
  * @typedef {{label: string, verdict: string, says: string, run?: string}} Fix a change, and what the checker says of it
  * @typedef {{title: string, task: string, kind?: string, par: number, steps: number, states: number, run: string,
@@ -18,8 +20,8 @@ export class Goal {
     this.goal = goal;
     this.yours = html("p", { role: "status" });
     this.fix = html("div", { class: "rmw-fix", hidden: true }, html("h3", {}, goal.kind ? "Now mend it" : "And now"), html("p", {}, goal.question), ...goal.fixes.map((it) => this.#option(it)));
-    const times = (count) => (count === 1 ? "1 preemption" : `${count} preemptions`);
-    this.par = `Certified by the checker: it can be done with ${times(goal.par)} and no fewer (${goal.states.toLocaleString("en")} states).`;
+    const how = goal.par === 0 ? "without a preemption" : `with ${times(goal.par)} and no fewer`;
+    this.par = `Certified by the checker: it can be done ${how} (${goal.states.toLocaleString("en")} states).`;
     this.el = html("section", { class: "rmw-goal", "aria-label": "Goal" }, html("h3", {}, `Goal: ${goal.title}`), html("p", {}, goal.task), html("p", { class: "rmw-none" }, this.par), this.yours, this.fix);
     this.reached = false;
   }
@@ -28,14 +30,13 @@ export class Goal {
   show(film, place, state) {
     const done = this.#isReached(film, place, state);
     const mine = preemptions({ steps: film.steps.slice(0, place) });
-    const times = mine === 1 ? "1 preemption" : `${mine} preemptions`;
     setAttribute(this.el, "data-reached", String(done));
     if (done && !this.reached) {
       this.reached = true;
       this.fix.hidden = this.goal.fixes.length === 0;
     }
-    if (!done) setText(this.yours, place === 0 ? "Click a task under “could run next”." : `So far: ${place} steps, ${times}.`);
-    else setText(this.yours, `Reached in ${place} steps with ${times}. ${mine <= this.goal.par ? "Nobody can do it with fewer." : `It can be done with ${this.goal.par}.`}`);
+    if (!done) setText(this.yours, place === 0 ? "Click a task under “could run next”." : `So far: ${place} steps, ${times(mine)}.`);
+    else setText(this.yours, `Reached in ${place} steps with ${times(mine)}. ${mine <= this.goal.par ? (mine === 0 ? "Nobody has to be interrupted." : "Nobody can do it with fewer.") : `It can be done with ${this.goal.par}.`}`);
   }
 
   #isReached(film, place, state) {

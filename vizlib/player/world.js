@@ -77,8 +77,10 @@ export class World {
     return this.hands.values[ask(this.hands.told[move], state) ?? -1] ?? {};
   }
 
-  /** What is wrong with a state in which nobody goes on; undefined if nothing is. */
+  /** What is wrong with a state in which nobody goes on; undefined if nothing is, or if somebody does. */
   end(state) {
+    const stuck = this.hands.tasks.every(({ task }) => this.moves(state, task).length === 0);
+    if (!stuck && !this.finished(state)) return undefined; // the table was learned from the other states only
     return this.hands.values[ask(this.hands.ends, state) ?? -1];
   }
 
