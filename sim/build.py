@@ -8,7 +8,8 @@ stays as it is.
     patch = {"rmap.try_to_unmap_one": mine}
     link(patch)(sys_move_pages)      # the same function, in a kernel that has mine
 
-A function that replaces another may still call the one it replaces: a name that means the original keeps that meaning.
+A function that replaces another may still call the one it replaces: a name that means the original keeps that meaning,
+also if the one that it replaces had replaced that.
 """
 
 from __future__ import annotations
@@ -44,11 +45,15 @@ def functions() -> Mapping[str, FunctionType]:
 
 
 def _dotted(name: str, also: Iterable[str]) -> str:
-    """The dotted name of the kernel function *name*, which may be dotted already."""
+    """The dotted name of the kernel function *name*, which may be dotted already.
+
+    A bare name means the function of 3.7, if that has it: what other trees have under the name are other functions.
+    """
     known = functions()
     if name in known:
         return name
     found = [it for it in known if it.rpartition(".")[2] == name]
+    found = [it for it in found if it.count(".") == 1] or found
     if not found:
         names = {*known, *(it.rpartition(".")[2] for it in known), *also}
         raise BadVariant(str(UnknownName("seam or kernel function" if also else "kernel function", name, names)))
@@ -61,8 +66,8 @@ def checked(patch: Patch, *, also: Iterable[str] = ()) -> dict[str, KernelFuncti
     """*patch* with dotted names.
 
     Raises:
-        BadVariant: for a function that the kernel does not have, naming the nearest among its own and *also*; or if
-            several trees have one of that name.
+        BadVariant: for a function that the kernel does not have, naming the nearest among its own and *also*; or if 3.7
+            has none of that name and several later trees have one.
     """
     return {_dotted(name, also): function for name, function in patch.items()}
 
@@ -79,16 +84,18 @@ def link(patch: Patch, users: Iterable[Any] = ()) -> Callable[[Any], Any]:
     if not patch:
         return _same
     named = tuple(sorted(checked(patch).items()))
-    homes = frozenset(it.__module__ for it in (*(_inner(it) for it in users), *(function for _, function in named)))
+    theirs = [it for user in users for it in _within(user)]
+    homes = frozenset(it.__module__ for it in (*theirs, *(function for _, function in named)))
     ours = all(it.startswith("sim.") for it in homes)
     return _kept(named, homes) if ours else _Linker(dict(named), homes)  # what a notebook's names mean may change
 
 
-def _inner(it: Any) -> Any:
-    """The function in a partial."""
-    while isinstance(it, partial):
-        it = it.func
-    return it
+def _within(it: Any) -> list[Any]:
+    """The functions in a partial: the one that it calls, and those that it hands over."""
+    if not isinstance(it, partial):
+        return [it]
+    handed = [value for value in (*it.args, *it.keywords.values()) if isinstance(value, FunctionType | partial)]
+    return [found for part in (it.func, *handed) for found in _within(part)]
 
 
 def _same(it: Any) -> Any:
@@ -112,11 +119,15 @@ class _Linker:
         self._new: dict[Any, Any] = {functions()[name]: function for name, function in patch.items()}
         self._kept: dict[Any, _Kept] = dict.fromkeys(self._new.values(), _NOTHING)
         for old, new in self._new.items():
-            self._kept[new] |= {old}
+            self._kept[new] |= self._replaced_by(old)
         self._homes = homes
         self._spaces: dict[tuple[int, _Kept], dict[str, Any]] = {}
         self._functions: dict[tuple[FunctionType, bool], FunctionType] = {}
         self._modules: dict[tuple[str, _Kept], ModuleType] = {}
+
+    def _replaced_by(self, it: Any) -> _Kept:
+        """*it*, and if it replaces a function itself, that one too."""
+        return frozenset({it}).union(*(self._replaced_by(old) for old, new in self._new.items() if new is it))
 
     def __call__(self, it: Any, kept: _Kept = _NOTHING) -> Any:
         """*it* as it is in this kernel; the functions of *kept* stay what they were."""

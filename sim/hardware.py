@@ -87,7 +87,7 @@ def send_ipi(op: SendIpi, memory: Memory, me: Context, changes: list[Change]) ->
     mm: Any = op.mm
     mask: Any = get(memory, mm.cpu_vm_mask) if op.cpus is None else op.cpus
     others = [cpu for cpu in mask if cpu is not me.cpu]
-    request = IpiRequest(me.cpu, mm, op.vpn, op.end, op.more)
+    request = IpiRequest(me.cpu, mm, op.vpn, op.end, op.more, op.gen)
     for cpu in others:
         queue = cpu.call_single_queue
         store(queue, (*memory.get(queue, ()), request), memory, changes)
@@ -100,12 +100,51 @@ def handle_ipi(memory: Memory, me: Context, changes: list[Change]) -> None:
     cpu = me.cpu
     queue = cpu.call_single_queue
     requests = memory.get(queue, ())
-    sender, mm, vpn, end, more = requests[0]
-    for its, first, last in ((mm, vpn, end), *more):
-        drop(cpu, its, first, last, memory, changes)
+    sender, mm, vpn, end, more, gen = requests[0]
+    ranges = ((mm, vpn, end), *more)
+    if gen is None:
+        for its, first, last in ranges:
+            drop(cpu, its, first, last, memory, changes)
+        if get(memory, cpu.is_lazy):
+            _leave_mm(cpu, me.mm, memory, changes)
+    else:
+        flush_tlb(cpu, me.mm, [(first, last) for its, first, last in ranges if its is me.mm], gen, memory, changes)
     store(queue, requests[1:], memory, changes)
     pending = sender.csd_pending
     store(pending, memory.get(pending, 0) - 1, memory, changes)
+
+
+def _leave_mm(cpu: Cpu, mm: Any, memory: Memory, changes: list[Change]) -> None:
+    """A lazy CPU that is interrupted for a flush remembers nothing of *mm* from now on, and is interrupted no more.
+
+    Up to 4.14; it is the handler of arch/x86/mm/tlb.c:97 that does it, by ``leave_mm`` (arch/x86/mm/tlb.c:44, v3.7).
+    """
+    drop(cpu, mm, 0, TLB_FLUSH_ALL, memory, changes)
+    mask = get(memory, mm.cpu_vm_mask)
+    store(mm.cpu_vm_mask, tuple(it for it in mask if it is not cpu), memory, changes)
+
+
+def ask_flush(mm: Any, vpn: int, end: int, memory: Memory, changes: list[Change]) -> int:
+    """*mm* wants one more flush: which it is.  See :class:`sim.ops.AskFlush`."""
+    asked = get(memory, mm.tlb_gen).one_more(vpn, end)
+    store(mm.tlb_gen, asked, memory, changes)
+    number: int = asked.number
+    return number
+
+
+def flush_tlb(
+    cpu: Cpu, mm: Any, pages: Iterable[tuple[int, int]], gen: int, memory: Memory, changes: list[Change]
+) -> bool:
+    """Make flush *gen*, or all that *cpu* has missed; whether there was any.  See :class:`sim.ops.FlushTlb`."""
+    asked, made = get(memory, mm.tlb_gen), get(memory, cpu.tlb_gen)
+    if made == asked.number:
+        return False
+    if not gen == made + 1 == asked.number:
+        pages = asked.ranges
+    for first, end in pages:
+        drop(cpu, mm, first, end, memory, changes)
+    store(cpu.tlb_gen, asked.number, memory, changes)
+    return True
 
 
 def drop(cpu: Cpu, mm: Any, vpn: int, end: int, memory: Memory, changes: list[Change]) -> None:

@@ -12,7 +12,7 @@ from sim import invariants, locks
 from sim.context import Context
 from sim.effects import Change, check_alive, load, store
 from sim.errors import BadSchedule
-from sim.hardware import drop, handle_ipi, send_ipi, user_read, user_write, walk
+from sim.hardware import ask_flush, drop, flush_tlb, handle_ipi, send_ipi, user_read, user_write, walk
 from sim.invariants import Memory, Violation, get
 from sim.lifetimes import alloc, free, rcu_section
 from sim.ops import (
@@ -21,11 +21,13 @@ from sim.ops import (
     Add,
     AddUnless,
     Alloc,
+    AskFlush,
     Bug,
     Choose,
     CmpXchg,
     CopyPage,
     Field,
+    FlushTlb,
     Free,
     HandleIpi,
     Invlpg,
@@ -130,8 +132,9 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             _release(lock, mode, memory, me, changes)
             invariants.after(op, memory)
             return None
-        case Until(field, _, sleeps):
-            check_alive(field, memory, me)
+        case Until(field, _, sleeps, queued):
+            if not queued:
+                check_alive(field, memory, me)
             if sleeps:
                 _check_may_sleep(f"wait for {field}", memory, me)
             return None
@@ -146,6 +149,10 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             return None
         case SendIpi():
             return send_ipi(op, memory, me, changes)
+        case FlushTlb(mm, vpn, end, gen):
+            return flush_tlb(me.cpu, mm, ((vpn, end),), gen, memory, changes)
+        case AskFlush(mm, vpn, end):
+            return ask_flush(mm, vpn, end, memory, changes)
         case CopyPage(dst, src):
             assert isinstance(dst, Page) and isinstance(src, Page)
             data = load(src.data, memory, me)

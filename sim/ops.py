@@ -193,11 +193,15 @@ class Release(Op):
 
 @dataclass(slots=True, unsafe_hash=True)
 class Until(Op):
-    """Disabled until *field* holds *value*.  *sleeps* says whether the task gives its CPU away.  Answer: None."""
+    """Disabled until *field* holds *value*.  *sleeps* says whether the task gives its CPU away.  Answer: None.
+
+    *queued*: it is woken through a queue of its own, and does not touch the object again, which may have been freed.
+    """
 
     field: Field
     value: Hashable
     sleeps: bool = False
+    queued: bool = False
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -287,7 +291,8 @@ class SendIpi(Op):
     """Ask every other CPU in *mm*'s cpumask to drop the pages from *vpn* to before *end*.  Answer: how many CPUs.
 
     *end* is 0 for the one page, :data:`TLB_FLUSH_ALL` for the whole address space.  *cpus*: these CPUs instead of those
-    in the mask; *more*: further (mm, vpn, end) to drop in the same interrupt.
+    in the mask; *more*: further (mm, vpn, end) to drop in the same interrupt; *gen*: which flush this is of those that
+    *mm* has asked for, so that a CPU can tell whether it is behind (0: of several address spaces at once).
 
     Only queues the requests; each CPU's handler answers in a step of its own, and the sender waits for
     ``cpu.csd_pending`` to be 0 (``smp_call_function_many``, kernel/smp.c:447, v3.7).
@@ -298,6 +303,33 @@ class SendIpi(Op):
     end: int = 0
     cpus: tuple[Struct, ...] | None = None
     more: tuple[tuple[Struct, int, int], ...] = ()
+    gen: int | None = None
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class FlushTlb(Op):
+    """This CPU makes flush number *gen* of *mm*, or all that it has not made yet.  Answer: whether it was behind.
+
+    If *gen* is the next one it drops the pages from *vpn* to before *end*; else, or if *gen* is 0, all that the missing
+    ones were for.  One step, because interrupts are off (``flush_tlb_func``, arch/x86/mm/tlb.c, v6.1).
+    """
+
+    mm: Struct
+    vpn: int = 0
+    end: int = 0
+    gen: int = 0
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class AskFlush(Op):
+    """Count one more flush of *mm*, for the pages from *vpn* to before *end*.  Answer: which it is.
+
+    Atomic (``inc_mm_tlb_gen``, arch/x86/include/asm/tlbflush.h, v6.1).
+    """
+
+    mm: Struct
+    vpn: int
+    end: int
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -349,6 +381,7 @@ KernelFunction: TypeAlias = Callable[..., Kernel]
 Step: TypeAlias = (
     Field | Write | Xchg | Wrprotect | Add | AddUnless | CmpXchg | Acquire | TryAcquire | Release | Until | Alloc
     | Free | RcuReadLock | RcuReadUnlock | CopyPage | UserRead | UserWrite | Walk | Invlpg | SendIpi | HandleIpi
+    | FlushTlb | AskFlush
     | Choose | Bug
 )  # fmt: skip
 

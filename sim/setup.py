@@ -41,6 +41,7 @@ from sim.structs import (
     Vma,
     Written,
 )
+from sim.user import swapper
 from sim.variants import Variant
 
 Body = Callable[[Context], Kernel]
@@ -329,6 +330,11 @@ class Builder:
         task: Task = self._new(Task, name)
         self._tasks.append((task, cpu, mm, daemon, title, body))
         return task
+
+    def idle(self, cpu: Cpu, mm: Mm) -> Task:
+        """A thread of *mm* has run on *cpu*, which is idle now and in lazy TLB mode: *mm* is still loaded there."""
+        self.memory[cpu.is_lazy] = True
+        return self.task(f"swapper@{cpu}", cpu, mm, swapper, f"is idle; {mm} is still loaded there", daemon=True)
 
     def kernel_thread(self, name: str, cpu: Cpu, body: Body, title: str) -> Task:
         """A thread without an address space of its own, such as kswapd; no user code runs on its CPU."""

@@ -31,6 +31,7 @@ from sim.values import IpiRequest as IpiRequest
 from sim.values import Pte as Pte
 from sim.values import TlbEntry as TlbEntry
 from sim.values import TlbflushUnmapBatch as TlbflushUnmapBatch
+from sim.values import TlbGen as TlbGen
 from sim.values import Written as Written
 
 MMAP_SEM = LockKind("rwsem", sleeps=True, rank=10)
@@ -249,6 +250,10 @@ class Mm(Struct):
     pmd = table(None, guard="page_table_lock | mmap_sem | mm_users")
     #: The CPUs that may hold TLB entries of this address space, in order.
     cpu_vm_mask = declare((), guard="atomic")
+    #: How many flushes this address space has asked for (:class:`TlbGen`); only modern kernels count them.
+    tlb_gen = declare(TlbGen(), guard="atomic")
+    #: How many tasks have changed PTEs and not flushed yet.
+    tlb_flush_pending = declare(0, guard="atomic")
     #: The pages, [first, end), that somebody has unmapped and perhaps not yet flushed, or None.  In v4.13 a flag.
     tlb_flush_batched = declare(None, guard="flag")
     #: Per virtual page the last write any thread made (:class:`Written`), or None: what every later read must see.
@@ -304,6 +309,10 @@ class Cpu(Struct):
     node = declare(0, guard="const")
     #: Slots are (mm, vpn); a slot holds a :class:`TlbEntry` or None.
     tlb = table(None, guard="cpu")
+    #: How many of its address space's flushes it has made (``cpu_tlbstate.ctxs[].tlb_gen``); only in modern kernels.
+    tlb_gen = declare(0, guard="cpu")
+    #: Whether it runs no thread of the address space whose page tables it has loaded (lazy TLB mode).
+    is_lazy = declare(False, guard="cpu")
     call_single_queue = declare((), guard="atomic")
     #: How many CPUs have not yet answered this CPU's request.
     csd_pending = declare(0, guard="atomic")

@@ -21,12 +21,12 @@ from sim.locks import Rwsem
 from sim.machine import BLOCKED, Change, Event, Frame
 from sim.schedule import Turn, run_name
 from sim.setup import TaskInfo
-from sim.structs import STRUCTS, IpiRequest, Pte, Struct, TlbEntry, TlbflushUnmapBatch, Written, declare, table
+from sim.structs import STRUCTS, IpiRequest, Pte, Struct, TlbEntry, TlbflushUnmapBatch, TlbGen, Written, declare, table
 from sim.worlds import find
 
 FORMAT, VERSION = "rmapwalk-trace", 2
 
-_TUPLES = {it.__name__: it for it in (Pte, TlbEntry, IpiRequest, TlbflushUnmapBatch, Written, Rwsem)}
+_TUPLES = {it.__name__: it for it in (Pte, TlbEntry, IpiRequest, TlbflushUnmapBatch, TlbGen, Written, Rwsem)}
 
 
 @dataclass

@@ -43,6 +43,19 @@ def spinner(k: Context) -> Kernel:
     yield Until(k.current.allocs, -1)
 
 
+def swapper(k: Context) -> Kernel:
+    """What an idle CPU runs, for ever: nothing.  A daemon.  The page tables of the last thread may stay loaded."""
+    yield Until(k.current.allocs, -1, sleeps=True)
+
+
+def busy_writer(k: Context, vpns: tuple[int, ...]) -> Kernel:
+    """Write the pages *vpns* one after the other, for ever.  A daemon."""
+    at = 0
+    while True:
+        yield from user_write(k, vpns[at])
+        at = (at + 1) % len(vpns)
+
+
 # --- numa02 ----------------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,30 @@ class IpiRequest(NamedTuple):
     vpn: int
     end: int = 0
     more: Any = ()
+    gen: int | None = None
+
+
+class TlbGen(NamedTuple):
+    """How many flushes an address space has asked for.  (``mm->context.tlb_gen``, arch/x86/include/asm/mmu.h, v6.1)
+
+    Attributes:
+        number: how many.  A CPU that has made fewer has something left to drop.
+        ranges: what they were for, as (first, end).  The kernel keeps no such list, and has a CPU that is behind by
+            more than one drop all that it remembers of the address space; here a TLB is told what to drop.
+    """
+
+    number: int = 0
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    def one_more(self, first: int, end: int) -> TlbGen:
+        """With a flush of the pages from *first* to before *end*, or of all (*end* is TLB_FLUSH_ALL)."""
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted({*self.ranges, (first, end)}):
+            if merged and 0 < low <= merged[-1][1] and high > 0:
+                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+            else:
+                merged.append((low, high))
+        return TlbGen(self.number + 1, tuple(merged))
 
 
 class TlbflushUnmapBatch(NamedTuple):

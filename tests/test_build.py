@@ -92,13 +92,18 @@ def test_a_kernel_without_a_patch_is_the_kernel() -> None:
 
 
 def test_a_function_that_the_kernel_lacks_names_the_nearest() -> None:
-    """A misspelt name, in a variant and in a tilde world; a name that two trees have."""
+    """A misspelt name, in a variant and in a tilde world; a name that 3.7 does not have and two later trees do."""
     with pytest.raises(BadVariant, match=r"nearest: .*try_to_unmap_one"):
         MUTEX.changed("mine", try_to_unmap_on=stopped)
     with pytest.raises(BadVariant, match=r"no kernel function is called 'vma_adress'; nearest: .*vma_address"):
         worlds.find("one_page").variation("mistake", "A mistake.", {"vma_adress": wrong_place})
-    with pytest.raises(BadVariant, match=r"several trees have .*pgtable_generic.ptep_clear_flush"):
-        build.checked({"ptep_clear_flush": stopped})
+    with pytest.raises(BadVariant, match=r"several trees have .*batch.migrate.migrate_pages_batch, v61.migrate"):
+        build.checked({"migrate_pages_batch": stopped})
+
+
+def test_a_bare_name_means_the_function_of_3_7() -> None:
+    """Whatever later trees have under it."""
+    assert build.checked({"ptep_clear_flush": stopped}) == {"pgtable_generic.ptep_clear_flush": stopped}
 
 
 def test_a_tilde_world_runs_under_every_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ PLACE = re.compile(r"\b((?:[\w.-]+/)+[\w.-]+\.[chS]):(\d+) \((v3\.[78])\)")
 MESSAGE = re.compile(r"\b\d{8,}[\w.-]*(?:@[\w.-]+)? \((numa/core v1[78])\)")
 #: A change whose tree is not at hand: its first digits, the version that has it, and no line.
 LATER = re.compile(r"\b((?:[\w.-]+/)+[\w.-]+\.[chS]) \([0-9a-f]{12}, (v[4-6]\.\d+)\)$")
+#: A modern kernel, whose tree is not at hand: the file under its tag, and no line.
+TAGGED = re.compile(r"\b((?:[\w.-]+/)+[\w.-]+\.[ch]) \((v6\.(?:1|3|12))\)$")
 #: What no kernel has; only in sim/kernel/batch.
 OURS = re.compile(r"\b[Aa] construction of ours\b")
 ROW = re.compile(r"^([\w/]+\.py) +(\S+\.[ch])(?: of \S.*?)?  +\S", re.MULTILINE)
@@ -78,6 +80,9 @@ def cited(doc: str) -> tuple[str, str] | None:
     found = MESSAGE.search(doc)
     if found:
         return "", found[1]
+    found = TAGGED.search(doc)
+    if found:
+        return found[1], found[2]
     found = LATER.search(doc)
     return (found[1], f"later: {found[2]}") if found else None
 
@@ -98,7 +103,11 @@ def test_the_rules_below_can_fail() -> None:
     assert cited("1354305521-11583-5 (numa/core v18)") == ("", "numa/core v18")
     assert cited("20121119022558.GA3186@gmail.com (numa/core v17)") == ("", "numa/core v17")
     assert cited("mm/rmap.c (72b252aed506, v4.3)") == ("mm/rmap.c", "later: v4.3")
-    for doc in ("mm/rmap.c (v4.3)", "mm/rmap.c (72b252aed506)", "mm/rmap.c (72b252aed506, v4.3) and more"):
+    assert cited("Takes the lock.  mm/rmap.c (v6.12)") == ("mm/rmap.c", "v6.12")
+    for doc in (
+        *("mm/rmap.c (v4.3)", "mm/rmap.c (v6.2)", "mm/rmap.c (72b252aed506)"),
+        *("mm/rmap.c (v6.1) and more", "mm/rmap.c (72b252aed506, v4.3) and more"),
+    ):
         assert cited(doc) is None
     for doc in ("Takes the lock.", "mm/rmap.c (v3.7)", "mm/rmap.c:1470", "rmap.c:1470 (v3.7)", "see 3.7"):
         assert cited(doc) is None
@@ -109,7 +118,7 @@ def test_the_rules_below_can_fail() -> None:
 def test_a_kernel_function_says_where_the_kernel_has_it(function: Function) -> None:
     """By file, line and version, or by the message id of the mail that it was posted in.
 
-    A function of a later kernel whose tree is not at hand: by file, commit and version.
+    A function of a later kernel whose tree is not at hand: by file, commit and version, or by file and tag.
     """
     cites = cited(function.doc) or is_ours(function)
     assert cites, f"{function} has no citation: end its docstring with mm/file.c:123 (v3.7)"

@@ -32,7 +32,7 @@ from sim.invariants import KINDS
 from sim.kernel.exit import do_exit
 from sim.kernel.fork import dup_mm
 from sim.kernel.migrate import sys_move_pages
-from sim.kernel.mmap import expand_stack
+from sim.kernel.mmap import expand_stack, sys_munmap
 from sim.ops import Kernel
 from sim.setup import Builder
 from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, PageTable, Vma
@@ -202,6 +202,17 @@ def copy_beside_a_move() -> Builder:
     return b
 
 
+def moved_and_unmapped() -> Builder:
+    """A thread moves a page that another thread of the process unmaps."""
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    b.page(b.vma(mm, "heap", 0, 1), 0, node=0, written=1)
+    b.page(b.vma(mm, "other", 1, 2), 1, node=1)
+    b.task("mover", cpu0, mm, partial(_move, vpn=0), "moves page 0")
+    b.task("owner", cpu1, mm, partial(sys_munmap, start=0, length=1), "unmaps page 0")
+    return b
+
+
 def ends() -> Builder:
     """A process exits: nobody else is there."""
     b = Builder()
@@ -234,7 +245,7 @@ def private(build: Callable[..., Builder], name: str = "", **fixed: int) -> Worl
 WORLDS = dict(worlds.WORLDS)
 PRIVATE = (
     *map(private, (alone, ends, forks, pinned, hinted, hinted_twice, relatives, growing_twice)),
-    *map(private, (fork_and_write, fork_beside_a_writer, copies, copy_beside_a_move)),
+    *map(private, (fork_and_write, fork_beside_a_writer, copies, copy_beside_a_move, moved_and_unmapped)),
     private(first_touch, "same_page", second=0),
     private(first_touch, "two_pages", second=1),
 )
@@ -282,7 +293,8 @@ def rewritten(function: FunctionType, changes: list[tuple[str, str]]) -> Functio
 def mutated(mutant: dict[str, Any]) -> Variant:
     """The mutant's variant, on a kernel with the rewritten functions."""
     patch = {place: rewritten(build.functions()[place], changes) for place, changes in edits(mutant).items()}
-    return replace(variants.find(mutant.get("variant", "mutex_v37")), patch=patch)
+    variant = variants.find(mutant.get("variant", "mutex_v37"))
+    return replace(variant, patch={**variant.patch, **patch})
 
 
 # --- what the table claims -------------------------------------------------------------------------------
@@ -327,6 +339,8 @@ def test_the_mutants_reach_every_file_that_locks_or_flushes() -> None:
         *("pgtable_generic", "v38.pgtable_generic"),
         *("numacore.memory", "numacore.migrate", "vmscan", "huge_memory", "mempolicy", "gup"),
         *("batch.migrate", "batch.rmap", "batch.vmscan"),
+        *("v61.filemap", "v61.gup", "v61.mempolicy", "v61.migrate", "v61.mremap", "v61.pgtable_generic"),
+        *("v61.rmap", "v61.tlb"),
     }
 
 

@@ -16,11 +16,13 @@ from sim.ops import (
     Add,
     AddUnless,
     Alloc,
+    AskFlush,
     Bug,
     Choose,
     CmpXchg,
     CopyPage,
     Field,
+    FlushTlb,
     Free,
     HandleIpi,
     Invlpg,
@@ -197,6 +199,10 @@ def _does(op: Step | Point, moment: Moment) -> str:
             ranges = ((mm, vpn, end), *op.more)
             still = [cpu for its, first, last in ranges for cpu in _remember(moment, its, first, last)]
             return _send(moment, mm, flushed_pages(op), list(dict.fromkeys(still)))
+        case AskFlush(mm, vpn, end):
+            return f"asks for one more flush of {mm}, number {answer}: {pages_name(vpn, end)}"
+        case FlushTlb(mm, vpn, end, gen):
+            return _catch_up(moment, mm, pages_name(vpn, end) if gen else "what it has missed", bool(answer))
         case HandleIpi():
             return _handle(moment)
         case Choose(_, what):
@@ -212,6 +218,17 @@ def _does(op: Step | Point, moment: Moment) -> str:
 
 def _cpu(moment: Moment) -> str:
     return "" if moment.actor is None else cpu_name(moment.actor.cpu)
+
+
+def _catch_up(moment: Moment, mm: Any, pages: str, behind: bool) -> str:
+    """This CPU makes the flushes that it lacks: the one for *pages*, or whatever was asked for meanwhile."""
+    own = f"its own TLB ({_cpu(moment)})"
+    if not behind:
+        return f"looks whether {own} lacks a flush of {mm}: it does not"
+    dropped = [it.key[1] for it in moment.changed if it.base == "tlb" and isinstance(it.key, tuple)]
+    if not dropped:
+        return f"flushes {own}: {pages} is not in it"
+    return f"drops {listed(page_name(it) for it in dropped)} from {own}: now it lacks no flush of {mm}"
 
 
 def _exchange(moment: Moment, field: Field, new: Any, old: Any) -> str:

@@ -10,11 +10,13 @@ from sim.ops import (
     Add,
     AddUnless,
     Alloc,
+    AskFlush,
     Bug,
     Choose,
     CmpXchg,
     CopyPage,
     Field,
+    FlushTlb,
     Free,
     HandleIpi,
     Invlpg,
@@ -93,6 +95,10 @@ def intent(actor: Actor, moment: Moment) -> str:
             return f"drop {pages_name(vpn, end)} from its own TLB"
         case SendIpi():
             return f"interrupt the others: drop {flushed_pages(op)}"
+        case AskFlush(mm, vpn, end):
+            return f"number one more flush of {mm}: {pages_name(vpn, end)}"
+        case FlushTlb(mm):
+            return f"make the flushes of {mm} that this CPU lacks"
         case HandleIpi():
             return "take the interrupt"
         case Alloc(struct, _):

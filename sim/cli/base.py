@@ -61,7 +61,7 @@ def add_params(parser: argparse.ArgumentParser) -> None:
     """An option for each parameter of a world."""
     for name in param_names():
         its = [f"{it.name} {it.params[name].low}-{it.params[name].high}" for it in WORLDS.values() if name in it.params]
-        parser.add_argument(f"--{name}", type=int, metavar="N", help="; ".join(its))
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help="; ".join(its))
 
 
 def given_params(options: argparse.Namespace, world: World) -> dict[str, int]:

@@ -26,11 +26,13 @@ from sim.ops import (
     Add,
     AddUnless,
     Alloc,
+    AskFlush,
     Bug,
     Choose,
     CmpXchg,
     CopyPage,
     Field,
+    FlushTlb,
     Free,
     HandleIpi,
     Invlpg,
@@ -131,7 +133,7 @@ def row_of(op: Step) -> str:
             return "read"
         case Write():
             return "write"
-        case Xchg() | Wrprotect() | Add() | AddUnless() | CmpXchg():
+        case Xchg() | Wrprotect() | Add() | AddUnless() | CmpXchg() | AskFlush():
             return "atomic"
         case Acquire():
             return "acquire"
@@ -153,7 +155,7 @@ def row_of(op: Step) -> str:
             return "user_access"
         case Walk():
             return "walk"
-        case Invlpg():
+        case Invlpg() | FlushTlb():
             return "invlpg"
         case SendIpi():
             return "ipi_send"

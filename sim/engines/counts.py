@@ -80,13 +80,14 @@ def count(events: Iterable[Event], first_points: Iterable[str] = ()) -> dict[str
 
 
 def pages_migrated(before: Memory, after: Mapping[Field, Any]) -> int:
-    """How many PTEs map a frame in both memories, on different nodes."""
-    moved = 0
+    """How many frames took the place of a frame of another node; a frame that relatives share counts once."""
+    moved = set()
     for place, old in before.items():
         if place.base == "pte" and _maps(old):
             new = after.get(place)
-            moved += new is not None and _maps(new) and _node(before, old) != _node(after, new)
-    return moved
+            if new is not None and _maps(new) and _node(before, old) != _node(after, new):
+                moved.add(new.page)
+    return len(moved)
 
 
 def _maps(pte: Pte | None) -> bool:

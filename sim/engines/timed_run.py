@@ -104,7 +104,7 @@ class TimedRun:
 
     Attributes:
         world, variant, params, policy, seed: what was run.
-        pages_migrated: base pages whose PTE maps a frame at the start and at the end, on different nodes.
+        pages_migrated: frames that took the place of a frame of another node.
         elapsed_ns: from the start until the last thread has ended (or the run, if by a violation).
         counts: see :mod:`sim.engines.counts`.
         sites: where threads gave up their CPUs: how often, and for how long.

@@ -46,6 +46,16 @@ batch/vmscan.py           mm/vmscan.c of ours             reclaim flushes once f
 numacore/memory.py        mm/memory.c of numa/core v18    a NUMA fault serves 2 MB
 numacore/migrate.py       mm/migrate.c of numa/core v18   moving a page that the wrong node uses
 v38/pgtable_generic.py    mm/pgtable-generic.c of 3.8     a flush only where a TLB may hold the entry
+v61/fault.py              arch/x86/mm/fault.c of 6.1      a stack grows with mmap_sem held to write
+v61/filemap.py            mm/filemap.c of 6.1             sleeping on a page that nobody keeps
+v61/gup.py                mm/gup.c of 6.1                 pinning a page, with a second look
+v61/memory.py             mm/memory.c of 6.1              a NUMA fault serves one page
+v61/mempolicy.py          mm/mempolicy.c of 6.1           NUMA hints, with a note that a flush is to come
+v61/migrate.py            mm/migrate.c of 6.1             move_pages without mmap_sem, one page at a time
+v61/mremap.py             mm/mremap.c of 6.1              moved PTEs are flushed in time
+v61/pgtable_generic.py    mm/pgtable-generic.c of 6.1     a flush only where a TLB may hold the entry
+v61/rmap.py               mm/rmap.c of 6.1                the unmap walk of a migration
+v61/tlb.py                arch/x86/mm/tlb.c of 6.1        flushes by number; lazy CPUs
 ========================  ==============================  ============================================
 
 Of a kernel function only what touches shared state is here, and only for anonymous 4 KiB pages:

@@ -3,6 +3,7 @@
 Drop a file here and everything finds it.  A variant's first docstring line is its title in menus; ``BASE``
 names the variant that it changes, ``VERDICTS`` states what it claims, world by world (of the worlds that it
 leaves out it claims what its base does), and each function bears the name of a seam (:data:`sim.context.SEAMS`).
+``PATCH`` names other kernel functions that it replaces (:mod:`sim.build`): where the tree of another version differs.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ VERDICTS = ("safe", "unsafe", "undecided")
 OURS = frozenset(
     {
         *("batch_2mb", "batch_clean_deferred", "batch_flush_after_copy", "mutex_v37", "rwsem_v38"),
+        *("batch_v63", "batch_v63_rc", "v61", "v612"),
         *("rfc_as_posted", "rfc_remap_unlocked", "rfc_split_unlocked", "rfc_unmap_unlocked_all"),
     }
 )
@@ -117,6 +119,7 @@ def load(module: ModuleType) -> Variant:
     base = getattr(module, "BASE", "")
     seams = dict(find(base).seams) if base else {}
     verdicts = {**(find(base).verdicts if base else {}), **getattr(module, "VERDICTS", {})}
+    patch = {**(find(base).patch if base else {}), **checked(getattr(module, "PATCH", {}), also=SEAMS)}
     functions = {it: f for it, f in vars(module).items() if isinstance(f, FunctionType) and not it.startswith("_")}
     seams.update((it, function) for it, function in functions.items() if it in SEAMS)
     for it, function in functions.items():
@@ -124,4 +127,5 @@ def load(module: ModuleType) -> Variant:
             raise BadVariant(f"variant {name}: {UnknownName('seam', it, SEAMS)}")
     if missing := sorted(set(SEAMS) - set(seams)):
         raise BadVariant(f"variant {name} does not say what {missing[0]} is: define it, or name a BASE")
-    return Variant(name, title, MappingProxyType(seams), MappingProxyType(verdicts), base, name not in OURS)
+    frozen = [MappingProxyType[str, Any](it) for it in (seams, verdicts, patch)]
+    return Variant(name, title, frozen[0], frozen[1], base, name not in OURS, frozen[2])

@@ -40,6 +40,8 @@ VERDICTS = {
     "frame_reused": "safe",
     "frame_reused~B2": "safe",
     "khugepaged_collapse": "safe",
+    "lazy_tlb": "safe",
+    "lazy_tlb~no_look": "safe",
     "madv_dontneed": "safe",
     "mlock_inversion": "safe",
     "mlock_inversion~blocking": "unsafe",

@@ -21,6 +21,8 @@ VERDICTS = {
     "fault_waits": "unsafe",
     "frame_reused": "unsafe",
     "frame_reused~B2": "unsafe",
+    "lazy_tlb": "unsafe",
+    "lazy_tlb~no_look": "unsafe",
     "madv_dontneed": "unsafe",
     "move_pages": "unsafe",
     "nested_reader": "unsafe",

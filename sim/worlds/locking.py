@@ -7,11 +7,12 @@ from functools import partial
 from sim.context import Context
 from sim.kernel.compaction import compact_zone
 from sim.kernel.exit import do_exit
-from sim.kernel.rmap import anon_vma_free, anon_vma_prepare, page_referenced
+from sim.kernel.rmap import anon_vma_prepare, page_referenced
+from sim.kernel.v61 import rmap as v61_rmap
 from sim.kernel.vmscan import __isolate_lru_page, putback_lru_page
 from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import AnonVma, Page, Vma
+from sim.structs import Page, Vma
 from sim.sync import down_read, lock_page, unlock_page, up_read
 from sim.worlds import world
 from sim.worlds.moving import PASSES, mover
@@ -73,18 +74,10 @@ def root_freed_first(passes: int) -> Builder:
     return b
 
 
-def member_first(k: Context, anon_vma: AnonVma) -> Kernel:
-    """``__put_anon_vma`` as 624483f3ea82 has it: the member is freed while the root is still there."""
-    root = yield anon_vma.root
-    yield from anon_vma_free(k, anon_vma)
-    if root is not anon_vma:
-        count = yield root.refcount.add(-1)
-        if count == 0:
-            yield from anon_vma_free(k, root)
-
-
 root_freed_first.variation(
-    "fixed", "The same with 624483f3ea82: the member is freed before its root.", {"rmap.__put_anon_vma": member_first}
+    "fixed",
+    "The same with 624483f3ea82: the member is freed before its root.",
+    {"rmap.__put_anon_vma": v61_rmap.__put_anon_vma},
 )
 
 

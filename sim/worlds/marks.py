@@ -7,11 +7,12 @@ from functools import partial
 from sim.context import Context
 from sim.kernel import pgtable_generic
 from sim.kernel.mempolicy import change_prot_numa
-from sim.kernel.mmap import expand_stack
+from sim.kernel.v61 import fault as v61_fault
+from sim.kernel.v61 import memory as v61_memory
 from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import PTRS_PER_PTE, Mm, Vma
-from sim.sync import down_read, down_write, up_read, up_write
+from sim.structs import PTRS_PER_PTE, Vma
+from sim.sync import down_read, up_read
 from sim.user import user_write
 from sim.worlds import world
 from sim.worlds.edits import kernel_mover
@@ -74,24 +75,8 @@ def stack_index() -> Builder:
     return b
 
 
-def grow_alone(k: Context, vma: Vma, address: int) -> Kernel:
-    """Let the stack grow with mmap_sem held to write; in between it is free, but nobody unmaps the stack here."""
-    mm: Mm = k.mm
-    yield from up_read(mm.mmap_sem)
-    yield from down_write(mm.mmap_sem)
-    yield from expand_stack(k, vma, address)
-    yield from up_write(mm.mmap_sem)
-    yield from down_read(mm.mmap_sem)
-
-
-def no_guard_page(k: Context, vma: Vma, address: int) -> Kernel:
-    """A stack does not grow below the page that is touched: since 1be7107fbe18 (2017) a gap is kept there instead."""
-    yield from ()
-    return 0
-
-
 stack_index.variation(
     "fixed",
     "A stack grows with mmap_sem held to write (6.5, 2023), and not once more for its guard page (1be7107fbe18, 2017).",
-    {"fault._grow": grow_alone, "memory.check_stack_guard_page": no_guard_page},
+    {"fault._grow": v61_fault._grow, "memory.check_stack_guard_page": v61_memory._no_guard_page},
 )

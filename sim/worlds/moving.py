@@ -10,7 +10,7 @@ from sim.kernel.migrate import sys_move_pages
 from sim.ops import Kernel
 from sim.setup import Builder
 from sim.structs import PTRS_PER_PTE
-from sim.user import spinner, user_read, user_write
+from sim.user import busy_writer, spinner, user_read, user_write
 from sim.worlds import Param, world
 
 PASSES = Param(10, 1, 10, "how often migrate_pages tries a page; 10 in the kernel, mm/migrate.c:972 (v3.7)")
@@ -100,14 +100,23 @@ def stack_grows(passes: int) -> Builder:
     check={"pages": 2, "spinners": 1, "passes": 2},
     pages=Param(4, 1, 4096, "pages that the one call moves"),
     spinners=Param(0, 0, 31, "threads of the process that spin on CPUs of their own"),
+    writers=Param(
+        0, 0, 31, "threads that write the pages in turn for as long as it takes; a check never ends with them"
+    ),
+    children=Param(0, 0, 8, "generations that were forked since: the pages are shared by so many relatives, and move"),
+    stale_cpu=Param(0, 0, 1, "1: the process has run on one more CPU, which is idle now (lazy TLB mode)"),
     pinned=Param(0, 0, 4096, "how many of the pages are pinned, so that they cannot move; at most pages"),
     passes=PASSES,
 )
-def move_pages(pages: int, spinners: int, pinned: int, passes: int) -> Builder:
+def move_pages(
+    pages: int, spinners: int, writers: int, children: int, stale_cpu: int, pinned: int, passes: int
+) -> Builder:
     """One move_pages call moves N pages to node 1 while K threads of the process spin on other CPUs.
 
     The spinners touch none of the pages, but their CPUs are in mm_cpumask, so every flush interrupts them.
     Pinned pages have a reference from get_user_pages: each attempt unmaps them and puts them back.
+    Writers use the pages meanwhile.  Children are a chain of forks, each a generation further, which have run on the
+    mover's CPU, wait, and share every page (MPOL_MF_MOVE_ALL).  An idle CPU is interrupted once in 3.7, never since.
     """
     if pinned > pages:
         raise BadParameter(f"pinned={pinned} is not allowed in move_pages: 0 to {pages} (pages={pages})")
@@ -116,9 +125,19 @@ def move_pages(pages: int, spinners: int, pinned: int, passes: int) -> Builder:
     heap = b.vma(mm, "heap", 0, pages)
     for vpn in range(pages):
         b.page(heap, vpn, node=0, written=1, pins=int(vpn < pinned))
-    move = partial(mover, vpns=tuple(range(pages)), node=1, passes=passes)
-    b.task("mover", b.cpu(0, 0), mm, move, f"moves {pages} pages to node 1")
+    vpns = tuple(range(pages))
+    cpu0 = b.cpu(0, 0)
+    b.task("mover", cpu0, mm, partial(mover, vpns=vpns, node=1, passes=passes), f"moves {pages} pages to node 1")
     for number in range(1, spinners + 1):
         cpu = b.cpu(number, number % 2)
         b.task(f"spinner-{number}", cpu, mm, spinner, "keeps its CPU busy", daemon=True)
+    for number in range(1, writers + 1):
+        cpu = b.cpu(spinners + number, (spinners + number) % 2)
+        b.task(f"writer-{number}", cpu, mm, partial(busy_writer, vpns=vpns), "writes the pages in turn", daemon=True)
+    if stale_cpu:
+        b.idle(b.cpu(spinners + writers + 1, 1), mm)
+    parent = mm
+    for number in range(1, children + 1):
+        parent = b.fork(parent, f"C{number}")
+        b.memory[parent.cpu_vm_mask] = (cpu0,)
     return b

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from sim.context import Context
-from sim.kernel.mremap import _move_each_pte, move_page_tables, sys_mremap
-from sim.kernel.tlb import flush_tlb_range
+from sim.kernel.mremap import move_page_tables, sys_mremap
+from sim.kernel.v61 import mremap as v61_mremap
 from sim.ops import Kernel, UserWrite
 from sim.setup import Builder
-from sim.structs import PageTable, Vma
+from sim.structs import Vma
 from sim.user import user_read
 from sim.worlds import world
 from sim.worlds.edits import kernel_mover
@@ -100,19 +100,6 @@ def never_locked(
     return done
 
 
-def flushed_in_time(
-    k: Context, vma: Vma, old_pmd: PageTable, old_addr: int, old_end: int, new_pmd: PageTable, new_addr: int
-) -> Kernel:
-    """The PTEs are moved, and flushed before a page table's lock is given back, as since eb66ae030829."""
-    yield from _move_each_pte(k, vma, old_pmd, old_addr, old_end, new_pmd, new_addr)
-    yield from flush_tlb_range(k, vma, old_addr, old_end)
-
-
-def already_flushed(k: Context, vma: Vma, start: int, end: int) -> Kernel:
-    """There is nothing left to flush at the end."""
-    yield from ()
-
-
 mremap_during_migration.variation(
     "no_rmap_locks",
     "The PTE is moved without the anon_vma lock, although the new place comes before the old one.",
@@ -126,5 +113,5 @@ mremap_fresh_vma.variation(
 mremap_stale_tlb.variation(
     "fixed",
     "Each PTE is flushed before the page tables' locks are given back (eb66ae030829, 2018).",
-    {"mremap._move_each_pte": flushed_in_time, "mremap._flush_moved": already_flushed},
+    {"mremap._move_each_pte": v61_mremap._move_each_pte, "mremap._flush_moved": v61_mremap._flush_moved},
 )

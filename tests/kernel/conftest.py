@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -81,6 +82,11 @@ class Run:
         )
 
 
+def _noting(k: Context, *, results: dict[str, Any], name: str, function: Callable[[Context], Kernel]) -> Kernel:
+    """Call *function*, in whatever kernel *k* runs, and note what it returns."""
+    results[name] = yield from function(k)
+
+
 class Bench(Builder):
     """A process P with a heap, and one CPU on each of two nodes."""
 
@@ -93,10 +99,7 @@ class Bench(Builder):
 
     def spawn(self, name: str, function: Callable[[Context], Kernel], cpu: int = 0, mm: Any = None) -> None:
         """A task that calls *function*; what it returns stands in ``results[name]``."""
-
-        def body(k: Context) -> Kernel:
-            self.results[name] = yield from function(k)
-
+        body = partial(_noting, results=self.results, name=name, function=function)
         self.task(name, (self.cpu0, self.cpu1)[cpu], mm or self.p, body, name)
 
     def migrator(self, page: Any, passes: int = 10, **mode: str) -> None:

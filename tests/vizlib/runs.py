@@ -26,6 +26,7 @@ NAMES = (
     ("numa02", "rwsem_v38"),
     ("move_pages", "mutex_v37"),
     ("move_pages?pages=2,spinners=2,pinned=1", "mutex_v37"),
+    ("lazy_tlb", "v61"),
 )
 
 

@@ -1,0 +1,37 @@
+"""Linux 6.1: one page after the other, without mmap_sem; lazy CPUs are not interrupted
+
+What move_pages(2) does on 6.1, and the faults, walks and flushes that it meets (:mod:`sim.kernel.v61`); as recorded
+from a 6.1.192 kernel.  The rest is as in 3.8.  Defects of 3.8 that were mended by then are mended here.
+"""
+
+from __future__ import annotations
+
+from sim.kernel.v61 import fault, gup, memory, mempolicy, migrate, mremap, rmap, tlb
+from sim.kernel.v61.migrate import do_pages_move, migrate_pages
+from sim.kernel.v61.pgtable_generic import ptep_clear_flush
+
+__all__ = ["do_pages_move", "migrate_pages", "ptep_clear_flush"]
+
+BASE = "rwsem_v38"
+
+PATCH = {
+    "fault._grow": fault._grow,
+    "gup.gup_pte_range": gup.gup_pte_range,
+    "memory.check_stack_guard_page": memory._no_guard_page,
+    "mempolicy.change_prot_numa": mempolicy.change_prot_numa,
+    "migrate.migration_entry_wait": migrate.migration_entry_wait,
+    "mremap._flush_moved": mremap._flush_moved,
+    "mremap._move_each_pte": mremap._move_each_pte,
+    "numacore.memory.do_numa_page": memory.do_numa_page,
+    "rmap.__put_anon_vma": rmap.__put_anon_vma,
+    "tlb.flush_tlb_mm_range": tlb.flush_tlb_mm_range,
+    "tlb.flush_tlb_page": tlb.flush_tlb_page,
+}
+
+VERDICTS = {
+    "lazy_tlb~no_look": "unsafe",
+    "mremap_stale_tlb": "safe",
+    "numa_mark_window": "safe",
+    "root_freed_first": "safe",
+    "stack_index": "safe",
+}
