@@ -4,10 +4,11 @@
 00_…, 01_….ipynb   what this is, how the player is used, where you stand; the lessons
 kit/               predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
 looking.py         reading a run: the values of a field, the locks held when it changed, stopping in a function
-questions.py       what the gates ask, with a reason for every option; questions_05.py those of lesson 5
-exercises.py       the checks of lesson 1; bottleneck.py those of lesson 4; walking.py those of lesson 6
+questions.py       what the gates ask, with a reason for every option; questions_02.py and questions_05.py
+exercises.py       the checks of lesson 1; family_checks.py of 2; bottleneck.py of 4; walking.py of 6
 protecting.py      the checks of lesson 5, and the inferred table; filling.py: the table that fills in run by run;
                    cutouts.py: kernels without one guard; finding.py: what a walk would find, moment by moment
+family.py          processes that fork, run by the kernel's code; family_picture.py: their graph, and a bench to grow it
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
 progress.py        the lessons, and which of their exercises a learner has kept as right
 misconceptions.py  what people often think, by number
@@ -22,12 +23,17 @@ from __future__ import annotations
 
 from course import bottleneck as _bottleneck
 from course import exercises as _exercises
+from course import family_checks as _family_checks
 from course import finding as _finding
 from course import protecting as _protecting
 from course import questions as _questions
+from course import questions_02 as _questions_02
 from course import questions_05 as _questions_05
 from course import walking as _walking
 from course.bottleneck import puzzle
+from course.family import Family, grown
+from course.family_checks import visited
+from course.family_picture import picture, workbench
 from course.filling import filling
 from course.glossary import glossary
 from course.kit import check, claim, explain_back, predict, recall
@@ -38,6 +44,7 @@ from course.verdicts import judge
 from course.walking import beside_nearest, disturbed, disturbers, places
 
 __all__ = [
+    "Family",
     "beside_nearest",
     "check",
     "claim",
@@ -48,9 +55,11 @@ __all__ = [
     "explain_back",
     "filling",
     "glossary",
+    "grown",
     "history",
     "judge",
     "locksets",
+    "picture",
     "places",
     "play",
     "predict",
@@ -61,12 +70,16 @@ __all__ = [
     "steps_in",
     "table",
     "turns",
+    "visited",
+    "workbench",
 ]
 
 _bottleneck.known()
 _exercises.known()
 _finding.known()
 _protecting.known()
+_family_checks.known()
 _questions.known()
+_questions_02.known()
 _questions_05.known()
 _walking.known()

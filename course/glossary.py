@@ -64,6 +64,17 @@ WORDS: Final[dict[str, Word]] = {
         "anon_vma_chain: the link of one VMA to one anon_vma, a node of its interval tree; freed with the VMA",
         "that a reference to the anon_vma keeps it",
     ),
+    "fork": Word(
+        "a process makes another, with copies of its VMAs and page tables: what they name is shared and read-only",
+        "that it copies the memory",
+    ),
+    "copy on write": Word(
+        "who writes a page that is shared gets a frame of its own, with a copy", "that the others see the write"
+    ),
+    "root": Word(
+        "the oldest anon_vma of a family of processes; in it is the one lock that is ever taken",
+        "that each anon_vma's own lock is used",
+    ),
     "PMD": Word("the entry by which one finds a page of 512 page-table entries", "that it stays while its PTEs do"),
     "walk": Word(
         "to go through an anon_vma's interval tree and look at the page's PTE in each VMA",

@@ -31,6 +31,8 @@ BANK: Final[dict[str, str]] = {
     "M25": "who only reads needs no lock",
     "M26": "a lock protects the structure that it is named after, and nothing else",
     "M27": "a lock lets one in at a time, whoever it is",
+    "M28": "a fork copies the parent's pages, so that nothing is shared afterwards",
+    "M29": "whoever is in the tree of a page's anon_vma maps the page",
 }
 
 

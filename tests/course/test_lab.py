@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from course.refresh import COURSE
+from tests.course.keyboard import answer
 
 pytestmark = pytest.mark.browser
 
@@ -51,20 +52,7 @@ def test_lesson_6_is_gone_through_with_the_keyboard(jupyter_lab: Any, open_noteb
     nb = open_notebook(name)
     nb.run_all(seconds=240)
 
-    def answer(cell: int, option: int) -> Any:
-        at = nb.cell(cell)
-        options = at.get_by_role("radio")
-        options.nth(option).focus()
-        nb.page.keyboard.press("Space")
-        button = at.get_by_role("button", name=re.compile("That is"))
-        expect(button).to_be_enabled()
-        for _ in range(options.count() - option):  # past the options that follow
-            nb.page.keyboard.press("Tab")
-        expect(button).to_be_focused()
-        nb.page.keyboard.press("Enter")
-        return at
-
-    answer(1, 0)  # no VMA changes while the mmap_sem is held
+    answer(nb, 1, 0)  # no VMA changes while the mmap_sem is held
     assert nb.kernel_eval("gate_a.choice") == "0"
     player = nb.cell(5).locator(".rmw")
     player.get_by_text("step 99 of", exact=False).wait_for()
@@ -74,12 +62,12 @@ def test_lesson_6_is_gone_through_with_the_keyboard(jupyter_lab: Any, open_noteb
     nb.page.keyboard.press("End")
     expect(nb.cell(5)).to_contain_text("Both touch A_stack.rb_root")
 
-    seen = answer(7, 2)
+    seen = answer(nb, 7, 2)
     expect(seen).to_contain_text("You saw something other than you had predicted.")
     expect(seen).to_contain_text("while an rwsem is held for reading, nothing changes")
-    expect(answer(9, 1)).to_contain_text("The window is a few steps wide")
+    expect(answer(nb, 9, 1)).to_contain_text("The window is a few steps wide")
     expect(nb.cell(10)).to_contain_text("shown: 300 runs can pass")
-    expect(answer(12, 3)).to_contain_text("right (your answer)")
+    expect(answer(nb, 12, 3)).to_contain_text("right (your answer)")
     expect(nb.cell(13)).to_contain_text("shown: the last leaves the tree alone")
 
     wrong = "{'worker': 'remove_migration_ptes', 'main': 'anon_vma_unlock'}"
