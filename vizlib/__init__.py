@@ -16,7 +16,7 @@ chrome/            what a still shows around the machine; a player has text of i
 renderers/         text (terminal), mpl (PNG, SVG), movie (GIF, MP4), html (one offline file)
 player/            the moving picture, in JavaScript
 showcase.py        a run to look at, for whoever names no schedule
-charts.py          curves, profile bars and lanes with matplotlib
+charts/            curves, profile bars and lanes with matplotlib; charting.py: series of runs drawn with them
 =================  ========================================================================================
 
 A notebook needs :func:`play`, :func:`beside`, :func:`why`, :func:`over_time`, :func:`still`, :func:`waits`,

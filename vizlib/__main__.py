@@ -7,6 +7,7 @@
     python -m vizlib compare "two_migrators mutex_v37" "two_migrators rwsem_v38" -o both.html
     python -m vizlib compare "stack_grows rfc_remap_unlocked" -o why.html
     python -m vizlib waits "batch_deadlock~B7 batch_2mb" -o ring.svg
+    python -m vizlib chart staircase -o staircase.svg
     python -m vizlib open move_pages
 
 A run is a run name, a world (then a run worth looking at is chosen), or the file of a saved trace.  Bad input is one
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sim.errors import BadParameter, UserError
+from vizlib.charting import CHARTS
 
 if TYPE_CHECKING:
     from sim.trace import Trace
@@ -88,7 +90,30 @@ def _parser() -> argparse.ArgumentParser:
     level.add_argument("name", nargs="?", metavar="NAME", help="the level")
     level.add_argument("-o", "--output", metavar="FILE", help="where to; a suffix of .html")
     level.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    chart = commands.add_parser(
+        "chart",
+        help="draw a series of runs under the clock (simulated)",
+        description=f"Draw a series of runs under the clock: {', '.join(CHARTS)}.",
+    )
+    kinds = chart.add_subparsers(metavar="KIND", parser_class=_Parser, required=True)
+    for kind, it in CHARTS.items():
+        its = kinds.add_parser(kind, help=it.text, description=it.text)
+        its.set_defaults(command=_chart, kind=kind)
+        its.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; a suffix of .svg or .png")
+        its.add_argument("--dark", action="store_true", help="a dark picture")
+        its.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        it.options(its)
     return parser
+
+
+def _chart(options: argparse.Namespace) -> tuple[Any, str]:
+    from vizlib.charts import save_chart
+
+    target = _picture_file(options.output, f"the chart '{options.kind}'")
+    chart = CHARTS[options.kind]
+    found = chart.measure(options)
+    _write(target, lambda part: save_chart(chart.draw(found, "dark" if options.dark else "light"), part))
+    return {"file": str(target), "bytes": target.stat().st_size, **found.to_json()}, f"{found}\n{target} is written"
 
 
 def _load(options: argparse.Namespace) -> Trace:

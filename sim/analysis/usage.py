@@ -15,7 +15,7 @@ from sim.engines import timed
 from sim.engines.costs import Costs
 from sim.engines.timed_run import TimedRun
 from sim.machine import Frame
-from sim.ops import CopyPage, HandleIpi, Op, Until
+from sim.ops import Acquire, CopyPage, Field, HandleIpi, Op, Release, TryAcquire, Until
 from sim.variants import Variant
 from sim.worlds import World
 
@@ -27,8 +27,9 @@ class Usage:
     Attributes:
         run: the run.
         busy: for each resource the share of the run in which it was busy, 0 to 1: each class of mutexes and spinlocks
-            (the mean of its locks), ``interrupts`` (the CPU that answers most), ``IPI answers`` (somebody waits for
-            one), ``memory`` (the node that copies most).  Locks that are shared or held asleep are left out.
+            (the mean of its locks), the count of each class of rwsems (the busiest line), ``interrupts`` (the CPU that
+            answers most), ``IPI answers`` (somebody waits for one), ``memory`` (the node that copies most).  Locks for
+            which nobody ever waited, which are shared, or which are held asleep are left out.
         arrivals: (ns, share of the mapped pages that are on the node on which they end), in order of time.
     """
 
@@ -61,12 +62,14 @@ def usage(
     world: str | World, variant: str | Variant = "mutex_v37", *, costs: Costs = timed.COSTS, **options: Any
 ) -> Usage:
     """Run *world* under the clock and tell what it used; *options* are those of the timed engine."""
-    watcher = _Watcher(costs["copy_memory"])
+    watcher = _Watcher(costs["copy_memory"], costs["rwsem_line"])
     run = timed.run(world, variant, costs=costs, watcher=watcher, **options)
     length = max(1, run.elapsed_ns)
-    busy = {
-        it.name: watcher.held(it.name) / length for it in watcher.classes.values() if it.kind in ("mutex", "spinlock")
-    }
+    waited = [it for it in watcher.classes.values() if it.kind in ("mutex", "spinlock") and it.wait.count]
+    busy = {it.name: watcher.held(it.name) / length for it in waited}
+    for field, ns in watcher.lines.items():
+        name = f"count of {type(field.ref).__name__}.{field.base}"
+        busy[name] = max(busy.get(name, 0.0), ns / length)
     busy["interrupts"] = max(watcher.handled.values(), default=0) / length
     busy["IPI answers"] = watcher.waiting_for_ipis / length
     busy["memory"] = max(watcher.copied.values(), default=0) / length
@@ -76,8 +79,11 @@ def usage(
 class _Watcher(LockWatcher, Places):
     """Listens for locks, interrupts and copies, and for where pages are."""
 
-    def __init__(self, copy: int) -> None:
+    def __init__(self, copy: int, line: int) -> None:
         super().__init__()
+        self.lines: dict[Field, int] = {}
+        self._last: dict[Field, int] = {}
+        self._line = line
         self.handled: dict[int, int] = {}
         self.copied: dict[int, int] = {}
         self.waiting_for_ipis = 0
@@ -87,11 +93,20 @@ class _Watcher(LockWatcher, Places):
     def step(self, i: int, op: Op, answer: Any, at: int, ns: int, stack: tuple[Frame, ...]) -> None:
         """A step was made."""
         super().step(i, op, answer, at, ns, stack)
-        if isinstance(op, HandleIpi):
+        if isinstance(op, Acquire | TryAcquire | Release):
+            self._counted(i, op.lock)
+        elif isinstance(op, HandleIpi):
             self.handled[i] = self.handled.get(i, 0) + ns
         elif isinstance(op, CopyPage):
             for node in {self.machine.memory.get(it.node, 0) for it in (op.src, op.dst)}:
                 self.copied[node] = self.copied.get(node, 0) + self._copy
+
+    def _counted(self, i: int, lock: Field) -> None:
+        """The count of a rwsem changes: if another CPU had its line, that is on its way for a while."""
+        if lock.lock is not None and lock.lock.name == "rwsem":
+            moved = self._last.get(lock, i) != i
+            self._last[lock] = i
+            self.lines[lock] = self.lines.get(lock, 0) + moved * self._line
 
     def blocked(self, i: int, op: Op, at: int, sleeps: bool) -> None:
         """A wait begins; the first of those for interrupts counts."""

@@ -14,6 +14,7 @@ is found by itself:
     making.py      new-variant
     measuring.py   bench
     running.py     run, profile, lockstat, usage, convergence
+    staircases.py  staircase, batches
     sweeping.py    sweep, splits
     tables.py      matrix
 """

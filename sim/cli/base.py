@@ -116,6 +116,19 @@ def bar(options: argparse.Namespace, what: str) -> Callable[[int, int, int], Non
     return draw
 
 
+def runs_bar(options: argparse.Namespace, what: str) -> Callable[[int, int], None] | None:
+    """As :func:`bar`, for a sweep: told how many runs are done, and how many there are."""
+    tell = progress(options, what)
+    if tell is None:
+        return None
+
+    def draw(part: int, whole: int) -> None:
+        full = _BAR * part // max(1, whole)
+        tell(f"[{'#' * full}{'.' * (_BAR - full)}] {part} of {whole} runs")
+
+    return draw
+
+
 def done(told: Callable[..., None] | None) -> None:
     """Wipe the line of progress."""
     if told is not None:

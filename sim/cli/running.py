@@ -17,24 +17,25 @@ FORMATS = ("text", "html", "folded", "speedscope")
 def add(commands: Commands) -> None:
     """The commands of this file."""
     run = commands.add("run", _run, "run a world under the clock: counts, throughput (simulated)")
-    _options(run)
+    run_options(run)
     about = "answer from shorter runs where those show that it is exact; such an answer says so and has no schedule"
     run.add_argument("--quick", action="store_true", help=about)
     about = "who slept where: context switches as perf report shows them (simulated)"
     profile = commands.add("profile", _profile, about)
-    _options(profile)
+    run_options(profile)
     profile.add_argument("--cpu", action="store_true", help="where CPU time goes instead: another question")
     profile.add_argument("--format", choices=FORMATS, default="text", help="what to write (default text)")
     profile.add_argument("-o", "--output", metavar="FILE", help="write it to a file")
     about = "what became of the locks, by class and by call site, as lock_stat tells it (simulated)"
-    _options(commands.add("lockstat", _lockstat, about))
+    run_options(commands.add("lockstat", _lockstat, about))
     about = "how busy each resource is, which is the bottleneck, how soon pages are where they end (simulated)"
-    _options(commands.add("usage", _usage, about))
+    run_options(commands.add("usage", _usage, about))
     about = "which share of the pages is where it is used, over time, and what is lost till then (simulated)"
-    _options(commands.add("convergence", _convergence, about))
+    run_options(commands.add("convergence", _convergence, about))
 
 
-def _options(parser: argparse.ArgumentParser) -> None:
+def run_options(parser: argparse.ArgumentParser) -> None:
+    """What every command here can be told."""
     parser.add_argument("world", help="the world; see 'worlds'")
     parser.add_argument("--variant", required=True, help="the variant; see 'variants'")
     parser.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
@@ -46,7 +47,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> Answer:
     from sim.engines.quick import quick
 
-    result = _timed(options, quick if options.quick else None)
+    result = timed_run(options, quick if options.quick else None)
     data = {
         "world": result.world,
         "variant": result.variant,
@@ -79,7 +80,7 @@ def _how(result: Any) -> str:
     return " (extrapolated from shorter runs, which lie on a line exactly)" if result.extrapolated else ""
 
 
-def _timed(options: argparse.Namespace, run: Callable[..., Any] | None = None) -> Any:
+def timed_run(options: argparse.Namespace, run: Callable[..., Any] | None = None) -> Any:
     """What *run* says (by default the timed engine's) with the options that every command here takes."""
     from sim.engines import timed
 
@@ -112,10 +113,10 @@ def _profile(options: argparse.Namespace) -> Answer:
     from sim.analysis.profile import graph, profile
 
     if options.cpu:
-        found, _ = _timed(options, cputime)
+        found, _ = timed_run(options, cputime)
         data, text = callgraph.to_json(found), found.report()
     else:
-        run = _timed(options)
+        run = timed_run(options)
         found, switches = graph(run), profile(run)
         data, text = switches.to_json(), str(switches)
     if options.format != "text":
@@ -129,19 +130,19 @@ def _profile(options: argparse.Namespace) -> Answer:
 def _lockstat(options: argparse.Namespace) -> Answer:
     from sim.analysis.lockstat import lockstat
 
-    result = _timed(options, lockstat)
+    result = timed_run(options, lockstat)
     return Answer(result.to_json(), str(result))
 
 
 def _usage(options: argparse.Namespace) -> Answer:
     from sim.analysis.usage import usage
 
-    result = _timed(options, usage)
+    result = timed_run(options, usage)
     return Answer(result.to_json(), str(result))
 
 
 def _convergence(options: argparse.Namespace) -> Answer:
     from sim.analysis.convergence import convergence
 
-    result = _timed(options, convergence)
+    result = timed_run(options, convergence)
     return Answer(result.to_json(), str(result))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
 from sim import variants, worlds
-from sim.cli.base import Answer, Commands, done, progress
+from sim.cli.base import Answer, Commands, done, runs_bar
 from sim.errors import BadParameter, UnknownName
 
 #: Columns of the table unless others are asked for, after those that vary.
 COLUMNS = ("pages_per_second", "anon_vma_lock_waits", "context_switches", "ipis_received", "lock_percent")
-_WIDTH = 24
 
 
 def add(commands: Commands) -> None:
@@ -39,7 +37,7 @@ def _sweep(options: argparse.Namespace) -> Answer:
 
     axes = _axes(options)
     points = grid(world=options.world, **axes)
-    told = _bar(options, options.world)
+    told = runs_bar(options, options.world)
     try:
         table = sweep(points, path=options.output, progress=told)
     finally:
@@ -94,7 +92,7 @@ def _splits(options: argparse.Namespace) -> Answer:
         if getattr(options, name) < 1:
             raise BadParameter(f"--{name} {getattr(options, name)} is not allowed: at least 1")
     worlds.find("numa02").values({"threads": options.threads, "pages": options.pages})
-    told = _bar(options, "splits")
+    told = runs_bar(options, "splits")
     try:
         found = splits(options.threads, options.pages, options.seeds, path=options.output, progress=told)
     finally:
@@ -103,15 +101,3 @@ def _splits(options: argparse.Namespace) -> Answer:
     mail = f"The mail: {MAIL['lock']} % on the lock, {MAIL['rmap_walk']} % of those below rmap_walk."
     rows = [{**vars(it), "like_the_mail": it.like_the_mail} for it in found]
     return Answer({"mail": MAIL, "rows": rows}, f"{head}\n{mail}\n\n{text(found)}")
-
-
-def _bar(options: argparse.Namespace, what: str) -> Callable[[int, int], None] | None:
-    tell = progress(options, what)
-    if tell is None:
-        return None
-
-    def draw(part: int, whole: int) -> None:
-        full = _WIDTH * part // max(1, whole)
-        tell(f"[{'#' * full}{'.' * (_WIDTH - full)}] {part} of {whole} runs")
-
-    return draw

@@ -21,6 +21,7 @@ from sim.sync import trylock_page, unlock_page
 BASE = "batch_2mb"
 
 VERDICTS = {
+    "busy_region": "unsafe",
     "empty_pte": "unsafe",
     "frame_reused~B2": "safe",
     "mremap_stale_tlb~fixed": "unsafe",

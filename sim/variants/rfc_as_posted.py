@@ -16,6 +16,7 @@ BASE = "rfc_remap_unlocked"
 VERDICTS = {
     "batch_deadlock": "unsafe",
     "batch_deadlock~B7": "unsafe",
+    "busy_region": "unsafe",
     "compaction_moves": "unsafe",
     "empty_pte": "unsafe",
     "fault_waits": "unsafe",
@@ -25,6 +26,7 @@ VERDICTS = {
     "lazy_tlb~no_look": "unsafe",
     "madv_dontneed": "unsafe",
     "move_pages": "unsafe",
+    "movers": "unsafe",
     "nested_reader": "unsafe",
     "nested_reader~allocates": "unsafe",
     "numa01": "unsafe",

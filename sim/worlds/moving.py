@@ -141,3 +141,72 @@ def move_pages(
         parent = b.fork(parent, f"C{number}")
         b.memory[parent.cpu_vm_mask] = (cpu0,)
     return b
+
+
+@world(
+    check={"threads": 2, "pages": 1, "nodes": 2, "passes": 2},
+    threads=Param(8, 1, 128, "threads that move pages, each on a CPU of its own"),
+    pages=Param(64, 1, 512, "pages of each thread's slice, moved by one call; 512 are 2 MiB"),
+    nodes=Param(2, 2, 8, "NUMA nodes; the threads are spread over them evenly"),
+    passes=PASSES,
+)
+def movers(threads: int, pages: int, nodes: int, passes: int) -> Builder:
+    """Each thread of a process moves its slice of one region to its own node, with one move_pages call.
+
+    One VMA, so one anon_vma and one lock; every flush goes to all threads' CPUs; each slice has a page table of its
+    own.  It is numa02's memory with a call in
+    place of the hints, so that a kernel that moves pages in batches gets a whole slice at a time.
+    """
+    b = Builder(nodes=nodes)
+    mm = b.mm()
+    starts = [number * PTRS_PER_PTE for number in range(threads)]
+    if threads > 1:
+        starts[0] = PTRS_PER_PTE - pages  # so that with two threads the VMA has no more pages than are used
+    heap = b.vma(mm, "heap", starts[0], starts[-1] + pages)
+    for number, first in enumerate(starts):
+        node = number * nodes // threads
+        vpns = tuple(range(first, first + pages))
+        for vpn in vpns:
+            b.page(heap, vpn, node=(node + 1) % nodes, written=1)
+        move = partial(mover, vpns=vpns, node=node, passes=passes)
+        b.task(f"mover-{number + 1}", b.cpu(number, node), mm, move, f"moves {_pages(vpns)} to node {node}")
+    return b
+
+
+def _filler(k: Context, *, vpns: tuple[int, ...], rounds: int) -> Kernel:
+    while rounds:
+        at = 0
+        while at < len(vpns):
+            yield from user_write(k, vpns[at])
+            at += 1
+        rounds -= 1
+
+
+@world(
+    check={"pages": 1, "writers": 1, "rounds": 1, "passes": 2},
+    pages=Param(512, 1, 4096, "pages that the one call moves"),
+    writers=Param(3, 1, 31, "threads that go on writing to them"),
+    rounds=Param(16, 1, 1000, "how often each of those writes to every page"),
+    passes=PASSES,
+)
+def busy_region(pages: int, writers: int, rounds: int, passes: int) -> Builder:
+    """One move_pages call moves a region to node 1 while threads on other CPUs go on filling it, page after page.
+
+    Each writer begins elsewhere in the region.  Who comes to a page that is on its way waits for it; and what waits
+    has a reference to the page, which may be seen as one too many to move it (12.11).
+    """
+    b = Builder()
+    mm = b.mm()
+    heap = b.vma(mm, "heap", 0, pages)
+    vpns = tuple(range(pages))
+    for vpn in vpns:
+        b.page(heap, vpn, node=0, written=1)
+    b.task(
+        "mover", b.cpu(0, 0), mm, partial(mover, vpns=vpns, node=1, passes=passes), f"moves {_pages(vpns)} to node 1"
+    )
+    for number in range(1, writers + 1):
+        first = (number - 1) * pages // writers
+        body = partial(_filler, vpns=vpns[first:] + vpns[:first], rounds=rounds)
+        cpu = b.cpu(number, number % 2)
+        b.task(f"writer-{number}", cpu, mm, body, f"writes {_pages(vpns)}, {rounds} times")
+    return b

@@ -16,6 +16,7 @@ staircase      staircase_table              what goes up in steps: pages moved, 
 profile_tree   profile_text                 a call tree with shares, as perf report prints it
 bars           (its own labels)             shares that add up
 lanes          (the lanes' bars)            a row a thread
+panels         (those of its charts)        several axes side by side
 =============  ===========================  ==========================================================
 """
 
@@ -31,6 +32,7 @@ from vizlib.charts.measured import (
     waits,
     waits_table,
 )
+from vizlib.charts.panels import panels
 from vizlib.charts.plain import bars, curves, lanes, table
 from vizlib.charts.tree import profile_text, profile_tree
 
@@ -40,6 +42,7 @@ __all__ = [
     "heatmap",
     "heatmap_table",
     "lanes",
+    "panels",
     "profile_text",
     "profile_tree",
     "save_chart",

@@ -62,7 +62,8 @@ def curves(
     axes.set_xscale("log", base=2) if len(ticks) > 2 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 8 else None
     axes.set_xticks(ticks, [f"{it:g}" for it in ticks])
     axes.minorticks_off()
-    axes.set_ylim(bottom=0)
+    nothing = not any(it for points in series.values() for it in points.values())
+    axes.set_ylim(0, 1) if nothing else axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda it, _: f"{it:,.0f}"))
     axes.set_xlabel(x)
     axes.set_ylabel(y)

@@ -1,0 +1,109 @@
+"""What stops which kernel, and what a batch is good for: series of runs under the clock."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from sim import variants, worlds
+from sim.cli.base import Answer, Commands, done, runs_bar
+from sim.errors import BadParameter, UnknownName
+
+
+def add(commands: Commands) -> None:
+    """The commands of this file."""
+    about = "pages a second against threads, kernel after kernel, and which resource stops each (simulated)"
+    staircase_options(commands.add("staircase", _staircase, about))
+    about = "batch size against interrupts, pages a second, and how long a faulting thread waits (simulated)"
+    batches_options(commands.add("batches", _batches, about))
+
+
+def staircase_options(parser: argparse.ArgumentParser) -> None:
+    """What a staircase can be told."""
+    parser.add_argument("--threads", type=int, nargs="+", metavar="N", help="numbers of threads (default 1 to 32)")
+    parser.add_argument("--rungs", nargs="+", metavar="VARIANT", help="only the rungs of these variants")
+    parser.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
+    _numbers(parser, "movers", pages=64)
+
+
+def batches_options(parser: argparse.ArgumentParser) -> None:
+    """What a batch lab can be told."""
+    parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="pages in a batch (default 1 to 512)")
+    parser.add_argument("--variant", default="batch_2mb", help="the variant whose batches they are")
+    _numbers(parser, "busy_region")
+
+
+def _numbers(parser: argparse.ArgumentParser, world: str, **defaults: int) -> None:
+    parser.set_defaults(params=(world, defaults))
+    for name, it in worlds.find(world).params.items():
+        if name not in ("threads", "passes"):
+            usual = defaults.get(name, it.default)
+            parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{it.text} (default {usual})")
+    about = "add results to FILE as JSON Lines, and go on from those that it has"
+    parser.add_argument("--keep", metavar="FILE", help=about)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    world, defaults = options.params
+    names = [it for it in worlds.find(world).params if it not in ("threads", "passes")]
+    given = {it: value for it in names if (value := getattr(options, it)) is not None}
+    worlds.find(world).values(given)
+    return {**defaults, **given}
+
+
+def made_staircase(options: argparse.Namespace) -> Any:
+    """The staircase that *options* ask for.
+
+    Raises:
+        UserError: for anything that no run takes.
+    """
+    from sim.analysis.staircase import RUNGS, THREADS, staircase
+    from sim.engines.timed import POLICIES
+
+    rungs = {it.variant: it for it in RUNGS}
+    for name in options.rungs or ():
+        if name not in rungs:
+            raise UnknownName("rung", name, rungs)
+    if options.policy not in POLICIES:
+        raise UnknownName("policy", options.policy, POLICIES)
+    threads = options.threads or list(THREADS)
+    for number in threads:
+        worlds.find("movers").values({"threads": number})
+    its = [rungs[it] for it in options.rungs or rungs]
+    params = _given(options)
+    told = runs_bar(options, "staircase")
+    try:
+        return staircase(its, threads, policy=options.policy, path=options.keep, progress=told, **params)
+    finally:
+        done(told)
+
+
+def made_batches(options: argparse.Namespace) -> Any:
+    """The batch lab that *options* ask for.
+
+    Raises:
+        UserError: for anything that no run takes.
+    """
+    from sim.analysis.batches import SIZES, batches
+
+    params = _given(options)
+    variants.find(options.variant)
+    sizes = options.sizes or [it for it in SIZES if it <= params.get("pages", max(SIZES))]
+    for size in sizes:
+        if size < 1:
+            raise BadParameter(f"--sizes {size} is not allowed: 1 page or more")
+    told = runs_bar(options, "batches")
+    try:
+        return batches(sizes, options.variant, path=options.keep, progress=told, **params)
+    finally:
+        done(told)
+
+
+def _staircase(options: argparse.Namespace) -> Answer:
+    found = made_staircase(options)
+    return Answer(found.to_json(), str(found))
+
+
+def _batches(options: argparse.Namespace) -> Answer:
+    found = made_batches(options)
+    return Answer(found.to_json(), str(found))
