@@ -61,6 +61,7 @@ ORDER = (
         "vizlib.player",
         "vizlib.renderers",
         "vizlib.charts",
+        "vizlib.charting",
         "vizlib.showcase",
         "vizlib.levels",
         "vizlib.exporter",
