@@ -10,6 +10,7 @@ protecting.py      the checks of lesson 5, and the inferred table; filling.py: t
                    cutouts.py: kernels without one guard; finding.py: what a walk would find, moment by moment
 family.py          processes that fork, run by the kernel's code; family_picture.py: their graph, and a bench to grow it
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
+running.py         runs a lesson's cells without a notebook: for refresh.py (transcripts) and slides.py
 progress.py        the lessons, and which of their exercises a learner has kept as right
 misconceptions.py  what people often think, by number
 glossary.py        words, each defined once

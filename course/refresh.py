@@ -6,7 +6,6 @@ the tests can compare all of it.
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from nbclient import NotebookClient
 
 from course import hazards
 from course.instructor import prepost
-from course.kit import Shown
 from course.progress import COURSE, INDEX, LESSONS
+from course.running import values_of
 
 
 def transcript(path: Path) -> str:
@@ -29,26 +28,10 @@ def transcript(path: Path) -> str:
             parts.append(cell.source)
         else:
             parts.append(f"```python\n{cell.source}\n```")
-            shown = run_cell(cell.source, names)
+            shown = "\n".join(it if isinstance(it, str) else repr(it) for it in values_of(cell.source, names))
             if shown:
                 parts.append(f"```text\n{shown}\n```")
     return "\n\n".join(parts) + "\n"
-
-
-def run_cell(source: str, names: dict[str, Any]) -> str:
-    """Run a cell; return what it prints and shows, as text."""
-    printed: list[str] = []
-    names["print"] = lambda *values: printed.append(" ".join(map(str, values)))
-    tree = ast.parse(source)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "a cell", "exec"), names)
-    if isinstance(last, ast.Expr):
-        value = eval(compile(ast.Expression(last.value), "a cell", "eval"), names)
-        if isinstance(value, Shown) and hasattr(value, "answer_right"):
-            value.answer_right()
-        if value is not None:
-            printed.append(repr(value))
-    return "\n".join(printed)
 
 
 def transcript_path(path: Path) -> Path:

@@ -108,7 +108,7 @@ class Later(Shown):
     """Something that a gate hides until it is answered."""
 
     def __init__(self, gate: Gate, values: tuple[Any, ...]) -> None:
-        self._gate, self._values = gate, values
+        self._gate, self.values = gate, values
         note = prose(f"<i>Answer {gate.question.name} above; what you see next depends on it.</i>")
         self.box = widgets.VBox(
             [note], layout={"overflow": "visible"}
@@ -118,14 +118,14 @@ class Later(Shown):
             self._open()
 
     def _open(self) -> None:
-        self.box.children = tuple(map(as_widget, self._values))
+        self.box.children = tuple(map(as_widget, self.values))
 
     def text(self) -> str:
         """The text twin of what is hidden; before the gate is answered its fingerprint, and claims that fail."""
-        told = as_text(self._values)
+        told = as_text(self.values)
         if self._gate.choice is not None:
             return told
-        failed = [it.text() for it in self._values if isinstance(it, Claim) and not it.holds]
+        failed = [it.text() for it in self.values if isinstance(it, Claim) and not it.holds]
         mark = hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
         return "\n".join([f"hidden until {self._gate.question.name} is answered ({mark})", *failed])
 

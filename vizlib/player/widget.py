@@ -88,14 +88,14 @@ class Player(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """What a notebook stores: the widget, and a text that is the same in every run."""
         if os.environ.get(OFFLINE):
-            return {"text/plain": repr(self), "text/html": self._frame()}
+            return {"text/plain": repr(self), "text/html": self.frame()}
         found = super()._repr_mimebundle_(**options)
         data = found[0] if isinstance(found, tuple) else found
         if data is not None:
             data["text/plain"] = repr(self)
         return found
 
-    def _frame(self) -> str:
+    def frame(self) -> str:
         """The film as an offline page in a frame that may run scripts and nothing else."""
         from vizlib.renderers.html import page
 
