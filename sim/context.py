@@ -27,6 +27,7 @@ SEAMS: Final[Mapping[str, str]] = {
     "rmap_walk_anon_lock": "(k, anon_vma): lock for the remap walk",
     "rmap_walk_anon_unlock": "(k, anon_vma): give it back",
     "ptep_clear_flush": "(k, vma, address, pte): clear a PTE, flush every TLB that may hold it, return the old PTE",
+    "split_huge_page": "(k, page): make small pages of a huge one; return 0, or 1 if nobody maps it",
     "flush_tlb_batched_pending": "(k, mm): flush what others have unmapped in *mm* and put off flushing; ptl held",
     "shrink_page_list": "(k, pages, ttu_flags): free isolated pages; return how many were freed, and the others",
     "do_pages_move": "(k, mm, addresses, node, passes): move what *mm* maps there; return how many were not moved",
@@ -55,6 +56,7 @@ class Context:
     rmap_walk_anon_lock: Callable[..., Kernel]
     rmap_walk_anon_unlock: Callable[..., Kernel]
     ptep_clear_flush: Callable[..., Kernel]
+    split_huge_page: Callable[..., Kernel]
     flush_tlb_batched_pending: Callable[..., Kernel]
     shrink_page_list: Callable[..., Kernel]
     do_pages_move: Callable[..., Kernel]

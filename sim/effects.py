@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from sim.context import Context
 from sim.invariants import Memory, Violation, get
 from sim.ops import Field
-from sim.structs import Pte
+from sim.structs import PageTable, Pmd, Pte
 
 
 class Change(NamedTuple):
@@ -49,7 +49,7 @@ def store(field: Field, value: Any, memory: Memory, changes: list[Change]) -> No
         return
     memory[field] = value
     changes.append(_new(Change, (field, old, value)))
-    if field.base == "pte":
+    if field.base == "pte" or field.base == "pmd":
         _count_pte(old, -1, memory, changes)
         _count_pte(value, +1, memory, changes)
 
@@ -58,8 +58,8 @@ def store(field: Field, value: Any, memory: Memory, changes: list[Change]) -> No
 _COUNTED_IN: Final = {"migration": "migration_ptes", "swap": "swap_ptes"}
 
 
-def _count_pte(pte: Pte | None, by: int, memory: Memory, changes: list[Change]) -> None:
-    """Keep the ghosts of a frame, or of a swap slot, that say how many PTEs name it."""
-    if pte is not None:
+def _count_pte(pte: Pte | Pmd | PageTable | None, by: int, memory: Memory, changes: list[Change]) -> None:
+    """Keep the ghosts of a frame, or of a swap slot, that say how many PTEs (and PMDs of huge pages) name it."""
+    if pte is not None and not isinstance(pte, PageTable):
         ghost = getattr(pte.page, _COUNTED_IN.get(pte.kind, "present_ptes"))
         store(ghost, get(memory, ghost) + by, memory, changes)

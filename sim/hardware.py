@@ -10,7 +10,7 @@ from sim.context import Context
 from sim.effects import Change, store
 from sim.invariants import Memory, Violation, get
 from sim.ops import TLB_FLUSH_ALL, SendIpi
-from sim.structs import Cpu, IpiRequest, Page, TlbEntry, Written
+from sim.structs import Cpu, IpiRequest, Page, Pmd, TlbEntry, Written
 
 
 def user_write(vpn: int, memory: Memory, me: Context, changes: list[Change]) -> bool:
@@ -67,6 +67,8 @@ def _check_frame(page: Page, vpn: int, memory: Memory, me: Context) -> None:
 def walk(vpn: int, write: bool, memory: Memory, me: Context, changes: list[Change]) -> str | None:
     """The MMU fills the TLB from the page table, or says why not.  See :class:`sim.ops.Walk`."""
     table = get(memory, me.mm.pmd[vpn // 512])
+    if isinstance(table, Pmd):
+        return _walk_huge(vpn, write, table, memory, me, changes)
     field = None if table is None else table.pte[vpn % 512]
     pte = None if field is None else get(memory, field)
     if field is None or pte is None:
@@ -79,6 +81,21 @@ def walk(vpn: int, write: bool, memory: Memory, me: Context, changes: list[Chang
         pte = pte._replace(dirty=True)
         store(field, pte, memory, changes)
     store(me.cpu.tlb[me.mm, vpn], TlbEntry(pte.page, pte.write, pte.dirty), memory, changes)
+    return None
+
+
+def _walk_huge(vpn: int, write: bool, pmd: Pmd, memory: Memory, me: Context, changes: list[Change]) -> str | None:
+    """The MMU has met a huge page: from one entry the TLB knows all its pages."""
+    if pmd.kind != "present":
+        return pmd.kind
+    if write and not pmd.write:
+        return "read_only"
+    if write and not pmd.dirty:
+        pmd = pmd._replace(dirty=True)
+        store(me.mm.pmd[vpn // 512], pmd, memory, changes)
+    for number, page in enumerate((pmd.page, *get(memory, pmd.page.tails))):
+        place = me.cpu.tlb[me.mm, vpn - vpn % 512 + number]
+        store(place, TlbEntry(page, pmd.write, pmd.dirty), memory, changes)
     return None
 
 

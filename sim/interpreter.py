@@ -159,8 +159,8 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             check_alive(dst.data, memory, me)
             store(dst.data, data, memory, changes)
             return None
-        case Alloc(struct, init):
-            return alloc(struct, init, memory, me, changes)
+        case Alloc():
+            return alloc(op, memory, me, changes)
         case Free(ref):
             free(ref, memory, me, changes)
             invariants.after(op, memory)

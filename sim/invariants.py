@@ -19,6 +19,7 @@ from sim.structs import (
     Mm,
     Page,
     PageTable,
+    Pmd,
     Pte,
     Struct,
     SwapSlot,
@@ -231,8 +232,11 @@ def _own_faults(memory: Memory, ref: Struct, live: list[Struct]) -> Iterator[tup
 
 
 def pte_of(memory: Memory, mm: Mm, vpn: int) -> Any:
-    """The PTE of virtual page *vpn*, or None."""
+    """The PTE of virtual page *vpn*, or None; for a page in a huge one what a PTE would say."""
     table = get(memory, mm.pmd[vpn // 512])
+    if isinstance(table, Pmd):
+        frames = (table.page, *get(memory, table.page.tails))[vpn % 512 :]
+        return Pte(table.kind, frames[0], table.write, table.dirty) if frames else None
     return get(memory, table.pte[vpn % 512]) if isinstance(table, PageTable) else None
 
 
@@ -273,29 +277,35 @@ def _stale_entry(memory: Memory, field: Field) -> Iterator[tuple[str, str, Struc
 
 def _mappings(memory: Memory, mm: Mm) -> Iterator[tuple[str, str, Struct]]:
     """Each PTE lies in a VMA and is found by a walk from its page; it is writable only if the page has no other."""
-    for first, place in sorted(mm.pmd.items(), key=lambda it: str(it[0])):
-        if (table := get(memory, place)) is None:
+    huge = 0
+    for vpn, pte in _entries(memory, mm):
+        huge += isinstance(pte, Pmd)
+        if pte.kind not in {"present", "prot_none"}:
             continue
-        for number, field in sorted(table.pte.items(), key=lambda it: str(it[0])):
-            pte, vpn = get(memory, field), first * 512 + number  # type: ignore[operator]  # keys are numbers
-            if pte is None or pte.kind not in {"present", "prot_none"}:
-                continue
-            if not any(_leads_to(memory, pte.page, vma, vpn) for vma in get(memory, mm.mmap)):
-                yield "broken tree", f"{pte.page} is mapped at page {vpn} of {mm}, where no walk finds it", pte.page
-            if pte.write and get(memory, pte.page._mapcount) > 0:
-                yield "gained permission", f"page {vpn} of {mm} may be written, although {pte.page} is shared", pte.page
+        if not any(_leads_to(memory, pte.page, vma, vpn) for vma in get(memory, mm.mmap)):
+            yield "broken tree", f"{pte.page} is mapped at page {vpn} of {mm}, where no walk finds it", pte.page
+        if pte.write and get(memory, pte.page._mapcount) > 0:
+            yield "gained permission", f"page {vpn} of {mm} may be written, although {pte.page} is shared", pte.page
+    if (spare := len(get(memory, mm.pmd_huge_pte))) != huge:
+        yield "leak", f"{mm} has put by {_times(spare, 'page table')} for {_times(huge, 'huge page')}", mm
+
+
+def _entries(memory: Memory, mm: Mm) -> Iterator[tuple[int, Pte | Pmd]]:
+    """Each entry of the page tables of *mm* with its page; a huge page has one, in the page directory."""
+    for first, place in sorted(mm.pmd.items(), key=lambda it: str(it[0])):
+        table: Any = get(memory, place)
+        slots = {0: place} if isinstance(table, Pmd) else table.pte if table is not None else {}
+        for number, field in sorted(slots.items(), key=lambda it: str(it[0])):
+            if (entry := get(memory, field)) is not None:
+                yield first * 512 + number, entry  # type: ignore[operator]  # keys are numbers
 
 
 def _leads_to(memory: Memory, page: Page, vma: Vma, vpn: int) -> bool:
     """Whether a walk from *page* comes to *vpn* in *vma*: by what the page says of itself."""
-    start = get(memory, vma.vm_start)
+    start, pgoff = get(memory, vma.vm_start), get(memory, vma.vm_pgoff)
     linked = (get(memory, avc.anon_vma) for avc in get(memory, vma.anon_vma_chain))
-    inside = start <= vpn < get(memory, vma.vm_end)
-    return (
-        inside
-        and get(memory, page.index) == vpn - start + get(memory, vma.vm_pgoff)
-        and (get(memory, page.mapping) in linked)
-    )
+    inside = start <= vpn < get(memory, vma.vm_end) and get(memory, page.index) == vpn - start + pgoff
+    return inside and get(memory, page.mapping) in linked
 
 
 def _forgotten_ptes(memory: Memory, table: PageTable) -> Iterator[tuple[str, str, Struct]]:
@@ -307,6 +317,10 @@ def _forgotten_ptes(memory: Memory, table: PageTable) -> Iterator[tuple[str, str
 
 def _page_counts(memory: Memory, page: Page) -> Iterator[tuple[str, str, Struct]]:
     mapped = get(memory, page.present_ptes)
+    if (head := get(memory, page.first_page)) is not None:
+        if (own := (get(memory, page._count), get(memory, page._mapcount) + 1, mapped)) != (0, 0, 0):
+            yield "wrong refcount", f"{page} is a tail of {head} and has counts of its own: {own}", page
+        return
     cached = get(memory, page.private) is not None
     if get(memory, page._mapcount) + 1 != mapped:
         yield "wrong mapcount", f"{page} has mapcount {get(memory, page._mapcount)} and {_times(mapped, 'PTE')}", page
@@ -340,7 +354,7 @@ def _lost_chains(memory: Memory, live: list[Struct]) -> Iterator[tuple[str, str,
 def _unreachable(memory: Memory, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:
     """A VMA is in the list of its address space, a page table in the page directory of one, both of live ones."""
     mms = [ref for ref in live if isinstance(ref, Mm)]
-    tables = {get(memory, field) for mm in mms for field in mm.pmd.values()}
+    tables = {it for mm in mms for it in (*(get(memory, at) for at in mm.pmd.values()), *get(memory, mm.pmd_huge_pte))}
     for ref in live:
         if isinstance(ref, Vma) and not any(ref in get(memory, mm.mmap) for mm in mms):
             yield "leak", f"{ref} is in no address space", ref

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sim.context import Context
 from sim.effects import Change, store
 from sim.invariants import Memory, Violation, get
+from sim.ops import Alloc, Field
 from sim.structs import ANON_VMA_CACHEP, FREE_AREA, RCU, AnonVma, Page, Slab, Struct
 
 #: Where objects of a struct wait to be given out again, in worlds that recycle them.
 _FREE: dict[type[Struct], Slab] = {AnonVma: ANON_VMA_CACHEP, Page: FREE_AREA}
 
 
-def alloc(
-    struct: type[Struct], init: tuple[tuple[str, Any], ...], memory: Memory, me: Context, changes: list[Change]
-) -> Struct:
+def alloc(op: Alloc, memory: Memory, me: Context, changes: list[Change]) -> Struct:
     """A new object, or a recycled one.  See :class:`sim.ops.Alloc`."""
-    ref = _recycled(struct, dict(init), memory, changes) if struct in _FREE else None
+    struct, init = op.struct, op.init
+    ref = _recycled(struct, dict(init), memory, changes) if struct in _FREE and not op.tails else None
     if ref is None:
         number = get(memory, me.current.allocs) + 1
         store(me.current.allocs, number, memory, changes)
         ref = struct(f"{me.current}.{struct.short}{number}")
     for name, value in init:
         store(getattr(ref, name), value, memory, changes)
+    if op.tails and isinstance(ref, Page):
+        for field, value in compound(ref, op.tails, get(memory, ref.node)):
+            store(field, value, memory, changes)
     return ref
+
+
+def compound(head: Page, tails: int, node: int) -> Iterator[tuple[Field, Any]]:
+    """The fields that make *head* and so many frames after it one huge page, with their values."""
+    its = tuple(Page(f"{head}.{number}") for number in range(1, tails + 1))
+    yield head.tails, its
+    yield head.PG_head, True
+    for page in its:
+        yield page.node, node
+        yield page.first_page, head
+        yield page.PG_lru, False
+        yield page._count, 0
 
 
 def free(ref: Struct, memory: Memory, me: Context, changes: list[Change]) -> None:
@@ -36,6 +52,10 @@ def free(ref: Struct, memory: Memory, me: Context, changes: list[Change]) -> Non
     if memory.get(ref.life):
         raise Violation("double free", f"{me.current} frees {ref}, which is free already", (ref,))
     store(ref.life, True, memory, changes)
+    if isinstance(ref, Page) and get(memory, ref.PG_head):
+        for page in get(memory, ref.tails):
+            store(page.life, True, memory, changes)
+        return
     if (slab := _FREE.get(type(ref))) is not None and (unused := get(memory, slab.free)) is not None:
         store(slab.free, (*unused, ref), memory, changes)
     if not type(ref).typesafe:

@@ -212,15 +212,21 @@ class Alloc(Op):
     does not depend on the interleaving and is never used again.  Only a world that recycles anon_vmas or frames
     (:class:`sim.structs.Slab`) gives an object back that was freed, the last one first: an anon_vma with its other
     fields as they were left, since its memory was never anything else, a frame empty.
+
+    *tails*: so many frames follow it and make one huge page with it; the answer is its head.
     """
 
     struct: type[Struct]
     init: tuple[tuple[str, Hashable], ...] = ()
+    tails: int = 0
 
 
 @dataclass(slots=True, unsafe_hash=True)
 class Free(Op):
-    """Free *ref*: from now on touching it is a bug event, and so is freeing it again.  Answer: None."""
+    """Free *ref*: from now on touching it is a bug event, and so is freeing it again.  Answer: None.
+
+    A huge page is freed by its head, and whole.
+    """
 
     ref: Struct
 
@@ -265,8 +271,8 @@ class UserWrite(Op):
 class Walk(Op):
     """The MMU walks the page table and fills this CPU's TLB.  Answer: None, or the PTE it faults on as a string.
 
-    ``"none"`` (nothing mapped), ``"prot_none"``, ``"migration"``, ``"swap"``, ``"read_only"``.  A write sets the dirty
-    bit in the PTE, as x86 hardware does.
+    ``"none"`` (nothing mapped), ``"prot_none"``, ``"migration"``, ``"swap"``, ``"not_present"`` (a huge page at the end
+    of its split), ``"read_only"``.  A write sets the dirty bit in the PTE, as x86 hardware does.
     """
 
     vpn: int

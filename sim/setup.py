@@ -16,9 +16,11 @@ from sim import guard
 from sim.build import Patch, link
 from sim.context import Context
 from sim.interpreter import execute
+from sim.invariants import pte_of
 from sim.kernel.interval_tree import anon_vma_interval_tree_remove
 from sim.kernel.rmap import anon_vma_chain_link
 from sim.kernel.tlb import flush_tlb_func
+from sim.lifetimes import compound
 from sim.ops import Kernel
 from sim.structs import (
     ANON_VMA_CACHEP,
@@ -33,6 +35,7 @@ from sim.structs import (
     Mm,
     Page,
     PageTable,
+    Pmd,
     Pte,
     Struct,
     SwapSlot,
@@ -275,24 +278,32 @@ class Builder:
 
     def _share_pages(self, vma: Vma, parent: Mm, child: Mm) -> None:
         for vpn in range(self.memory[vma.vm_start], self.memory[vma.vm_end]):
-            table = self.memory.get(parent.pmd[vpn // PTRS_PER_PTE])
-            if table is None or (pte := self.memory.get(table.pte[vpn % PTRS_PER_PTE])) is None:
-                continue
-            shared = self.memory[table.pte[vpn % PTRS_PER_PTE]] = pte._replace(write=False)
-            self.memory[self._table(child, vpn).pte[vpn % PTRS_PER_PTE]] = shared
-            for count in (pte.page._mapcount, pte.page._count, pte.page.present_ptes):
-                self.memory[count] += 1
+            place = parent.pmd[vpn // PTRS_PER_PTE]
+            if isinstance(table := self.memory.get(place), PageTable):
+                place = table.pte[vpn % PTRS_PER_PTE]
             if (last := self.memory.get(parent.shadow[vpn])) is not None:
                 self.memory[child.shadow[vpn]] = last
+            if (entry := self.memory.get(place)) is None or (isinstance(entry, Pmd) and vpn % PTRS_PER_PTE):
+                continue  # nothing, or in the huge page of before
+            shared = self.memory[place] = entry._replace(write=False)
+            for count in (entry.page._mapcount, entry.page._count, entry.page.present_ptes):
+                self.memory[count] += 1
+            if isinstance(shared, Pmd):
+                self._map_huge(child, vpn, shared)
+            else:
+                self.memory[self._table(child, vpn).pte[vpn % PTRS_PER_PTE]] = shared
 
     def _table(self, mm: Mm, vpn: int) -> PageTable:
         """The page table of *vpn*, made if there is none: ``pt0`` in the first address space, ``pt_C0`` in C."""
         place = mm.pmd[vpn // PTRS_PER_PTE]
         table: PageTable | None = self.memory.get(place)
         if table is None:
-            first = mm is next(iter(self._mms))
-            name = f"pt{vpn // PTRS_PER_PTE}" if first else f"pt_{mm}{vpn // PTRS_PER_PTE}"
-            table = self.memory[place] = self._new(PageTable, name)
+            table = self.memory[place] = self._new_table(mm, vpn)
+        return table
+
+    def _new_table(self, mm: Mm, vpn: int) -> PageTable:
+        first = mm is next(iter(self._mms))
+        table: PageTable = self._new(PageTable, f"pt{'' if first else f'_{mm}'}{vpn // PTRS_PER_PTE}")
         return table
 
     def page(self, vma: Vma, vpn: int, node: int, *, kind: str = "present", pins: int = 0, written: int = 0) -> Page:
@@ -303,16 +314,45 @@ class Builder:
         """
         mm = self.memory[vma.vm_mm]
         table = self._table(mm, vpn)
+        page = self._mapped(vma, vpn, node, pins)
+        self._write(mm, vpn, page, written)
+        self.memory[table.pte[vpn % PTRS_PER_PTE]] = Pte(kind, page, True, bool(written))
+        return page
+
+    def _mapped(self, vma: Vma, vpn: int, node: int, pins: int) -> Page:
+        """A new frame that one entry maps."""
         index = self.memory[vma.vm_pgoff] + vpn - self.memory[vma.vm_start]
         page: Page = self._new(Page, f"f{self.frames}", node=node, mapping=self.memory[vma.anon_vma], index=index)
         self.frames += 1
         self._set(page, _mapcount=0, _count=1 + pins, pins=pins, present_ptes=1)
-        if written:
-            last = Written(vpn, written, mm)
-            self._set(page, data=last)
-            self.memory[mm.shadow[vpn]] = last
-        self.memory[table.pte[vpn % PTRS_PER_PTE]] = Pte(kind, page, True, bool(written))
         return page
+
+    def _write(self, mm: Mm, vpn: int, page: Page, times: int) -> None:
+        """Page *vpn*, which is *page*, has been written to so often."""
+        if times:
+            self.memory[page.data] = self.memory[mm.shadow[vpn]] = Written(vpn, times, mm)
+
+    def huge_page(
+        self, vma: Vma, vpn: int, pages: int, node: int, *, kind: str = "present", pins: int = 0, written: int = 0
+    ) -> Page:
+        """A huge page of *pages* small ones on *node*, mapped by one entry at *vpn* of *vma*; its head.
+
+        The first of a page table's 512 pages is at *vpn*, and *vma* covers them; those beyond *pages* are left out, and
+        nobody may touch them.  The rest as for :meth:`page`.
+        """
+        start, end = self.memory[vma.vm_start], self.memory[vma.vm_end]
+        assert vpn % PTRS_PER_PTE == 0 and start <= vpn and vpn + PTRS_PER_PTE <= end, "a huge page needs 512 addresses"
+        head = self._mapped(vma, vpn, node, pins)
+        self.memory.update(compound(head, pages - 1, node))
+        for number, page in enumerate((head, *self.memory[head.tails])):
+            self._write(self.memory[vma.vm_mm], vpn + number, page, written)
+        self._map_huge(self.memory[vma.vm_mm], vpn, Pmd(kind, head, True, bool(written)))
+        return head
+
+    def _map_huge(self, mm: Mm, vpn: int, pmd: Pmd) -> None:
+        """Map a huge page, and put a page table by for when it is split."""
+        self.memory[mm.pmd_huge_pte] = (self._new_table(mm, vpn), *self.memory.get(mm.pmd_huge_pte, ()))
+        self.memory[mm.pmd[vpn // PTRS_PER_PTE]] = pmd
 
     def swap(self, slots: int) -> tuple[SwapSlot, ...]:
         """A swap device of so many pages, all free."""
@@ -322,7 +362,7 @@ class Builder:
 
     def remembers(self, cpu: Cpu, mm: Mm, vpn: int) -> None:
         """A thread of *mm* on *cpu* has used page *vpn*: its translation is in the TLB."""
-        pte = self.memory[self.memory[mm.pmd[vpn // PTRS_PER_PTE]].pte[vpn % PTRS_PER_PTE]]
+        pte = pte_of(self.memory, mm, vpn)
         self.memory[cpu.tlb[mm, vpn]] = TlbEntry(pte.page, pte.write, pte.dirty)
 
     def task(self, name: str, cpu: Cpu, mm: Mm, body: Body, title: str, *, daemon: bool = False) -> Task:

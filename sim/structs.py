@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Self, overload
 from sim.locks import FREE_RWSEM, LockKind
 from sim.ops import Field
 from sim.values import IpiRequest as IpiRequest
+from sim.values import Pmd as Pmd
 from sim.values import Pte as Pte
 from sim.values import TlbEntry as TlbEntry
 from sim.values import TlbflushUnmapBatch as TlbflushUnmapBatch
@@ -54,7 +55,8 @@ class declare:
 
     The guard says which locks a writer holds once others can find the object, as paths from it
     (:mod:`sim.analysis.roles`): ``ptl``; ``anon_vma.root.lock``; ``vm_mm.mmap_sem read`` if it is enough to share it;
-    ``A + B`` for both, ``A | B`` for either; ``mm_users`` for the last user of the address space.  Or it is a word:
+    ``A + B`` for both, ``A | B`` for either; ``mm_users`` for the last user of the address space; ``Page[tails]...``
+    goes the other way, to the page that has this one among its tails.  Or it is a word:
 
     * ``const``: never written after set-up; reading it is no step;
     * ``set once``: written once more at most;
@@ -180,8 +182,14 @@ class Page(Struct):
     PG_dirty = declare(False, guard="PG_locked")
     #: The swap slot of a page in the swap cache, else None.  (In the kernel valid only while PG_swapcache is set.)
     private = declare(None, guard="PG_locked")
-    mapping = declare(None, guard="PG_locked")
-    index = declare(0, guard="PG_locked")
+    mapping = declare(None, guard="PG_locked | Page[tails].mapping.root.lock")
+    index = declare(0, guard="PG_locked | Page[tails].mapping.root.lock")
+    #: Whether it is the head of a huge page: then the frames that follow it, its tails, are parts of this page.
+    PG_head = declare(False, guard="flag")
+    #: The frames that make a huge page together with this one, in order; frames lie where they lie.
+    tails = declare((), guard="const")
+    #: The head of the huge page of which this frame is a tail (PageTail), or None.
+    first_page = declare(None, guard="flag")
     _mapcount = declare(-1, guard="atomic")
     _count = declare(0, guard="atomic", outlives=True)
     #: The user's data: the last write that is in this frame (:class:`Written`), or None.
@@ -247,7 +255,12 @@ class Mm(Struct):
     page_table_lock = declare(None, guard="itself", lock=PAGE_TABLE_LOCK)
     #: The VMAs, in order of address.
     mmap = declare((), guard="mmap_sem")
+    #: For each 512 pages their :class:`PageTable`, or the :class:`Pmd` of a huge page, or None.
     pmd = table(None, guard="page_table_lock | mmap_sem | mm_users")
+    #: How many small pages make a huge one (512 in the kernel); 0: a fault maps none (``transparent_hugepage=never``).
+    hpage_nr = declare(0, guard="const")
+    #: The page tables that were put by, one for each huge page: a split must not fail for want of one.
+    pmd_huge_pte = declare((), guard="page_table_lock")
     #: The CPUs that may hold TLB entries of this address space, in order.
     cpu_vm_mask = declare((), guard="atomic")
     #: How many flushes this address space has asked for (:class:`TlbGen`); only modern kernels count them.

@@ -21,6 +21,25 @@ class Pte(NamedTuple):
     dirty: bool = False
 
 
+class Pmd(NamedTuple):
+    """An entry of a page directory that maps a huge page (else it names a page table, or is None).
+
+    Attributes:
+        kind: ``present``, ``not_present`` (huge, but closed to the hardware: the end of a split), ``prot_none`` (a NUMA
+            hint) or ``migration``.
+        page: the huge page's first frame, its head.
+        write: writable, or for a migration entry: was writable.
+        dirty: written through since it was made.
+        splitting: the huge page is about to fall apart; nobody may change this entry but who splits it.
+    """
+
+    kind: str
+    page: Any
+    write: bool = True
+    dirty: bool = False
+    splitting: bool = False
+
+
 class TlbEntry(NamedTuple):
     """What a CPU remembers of a present PTE: the frame, and whether a write may go straight through."""
 

@@ -86,6 +86,7 @@ PURPOSES: dict[str, dict[str, str]] = {
         "__unmap_and_move": "for the whole move: who meets a migration entry waits for it",
         "do_numa_page": "so that one thread at a time looks at these NUMA hints",
         "do_wp_page": "so that nobody migrates the page while it is looked at",
+        "do_huge_pmd_numa_page": "so that one thread at a time moves the huge page",
     },
     "anon_vma": {
         "try_to_unmap_anon": "for the unmap walk",
@@ -98,11 +99,18 @@ PURPOSES: dict[str, dict[str, str]] = {
         "_change_bounds": "to change the VMA and its tree",
         "move_ptes": "so that no walk misses a PTE on its way",
         "collapse_huge_page": "so that no walk misses the page table",
+        "split_huge_page": "to split the huge page",
     },
     "page_table_lock": {
         "anon_vma_prepare": "to set the VMA's anon_vma",
         "__pte_alloc": "to add a page table",
         "collapse_huge_page": "to change the page directory",
+        "do_huge_pmd_numa_page": "to look at the NUMA hint on the huge page again",
+        "__do_huge_pmd_anonymous_page": "to map a new huge page",
+        "__split_huge_page_pmd": "to see which huge page is to be split",
+        "__split_huge_page_splitting": "to mark its entry for the huge page as splitting",
+        "__split_huge_page_map": "to put a page table in the place of the huge page",
+        "migrate_misplaced_transhuge_page": "to map the copy of the huge page, if nobody has touched the entry",
     },
     "ptl": {
         "migration_entry_wait": "to look at the migration entry again",
@@ -172,9 +180,9 @@ def _does(op: Step | Point, moment: Moment) -> str:
             return _release(moment, lock)
         case Until(field, _, _):
             return _until(moment, field)
-        case Alloc(struct, init):
+        case Alloc(struct, init, tails):
             node = dict(init).get("node")
-            kind = KINDS.get(struct.__name__, struct.__name__)
+            kind = f"huge page of {tails + 1} frames" if tails else KINDS.get(struct.__name__, struct.__name__)
             return f"gets a new {kind} {answer}" + (f" on node {node}, still empty" if node is not None else "")
         case Free(ref):
             return f"frees {KINDS.get(struct_name(ref), 'object')} {ref}: from now on nobody may touch it"
@@ -333,8 +341,7 @@ def _entry(moment: Moment, vpn: int) -> tuple[Any, bool]:
     actor = moment.actor
     assert actor is not None
     entry = moment.get(actor.cpu.tlb[actor.mm, vpn])
-    table = moment.get(actor.mm.pmd[vpn // 512])
-    pte = None if table is None else moment.get(table.pte[vpn % 512])
+    pte = moment.pte_of(actor.mm, vpn)
     stale = entry is not None and (pte is None or pte.kind != "present" or pte.page is not entry.page)
     return entry, stale
 
@@ -372,6 +379,8 @@ def _walk(moment: Moment, vpn: int, write: bool) -> str:
             return f"{verb}: a migration entry, a page fault"
         case "swap":
             return f"{verb}: it has been swapped out, a page fault"
+        case "not_present":
+            return f"{verb}: its huge page is closed while it is split, a page fault"
         case other:
             return f"{verb}: {other}, a page fault"
 

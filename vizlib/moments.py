@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sim.invariants import pte_of
 from sim.locks import is_queued
 from sim.ops import Acquire, CopyPage, Field, Free, HandleIpi, Op, Release, TryAcquire, Until
 from vizlib import theme
@@ -159,7 +160,7 @@ class Run:
             for slot, values in self.ever.items()
             if slot.base == "pmd"
             for table in values
-            if table is not None
+            if hasattr(table, "ptl")  # and not a huge page, or nothing
         }
 
     @cached_property
@@ -213,6 +214,10 @@ class Moment:
     def get(self, field: Field) -> Any:
         """The value of *field* now."""
         return self.memory.get(field, field.default)
+
+    def pte_of(self, mm: Any, vpn: int) -> Any:
+        """The PTE of a virtual page, or None; of a page in a huge one what a PTE would say."""
+        return pte_of(self.memory, mm, vpn)  # type: ignore[arg-type]  # it reads only
 
     @property
     def actor(self) -> Actor | None:

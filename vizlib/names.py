@@ -116,10 +116,21 @@ def pte_value(pte: Any) -> str:
     return f"→ {pte.page}" + ("" if pte.write else ", read-only") + (", dirty" if pte.dirty else "")
 
 
+def pmd_value(pmd: Any) -> str:
+    """An entry of a page directory in a few words."""
+    if getattr(pmd, "kind", None) is None:
+        return "none" if pmd is None else f"page table {pmd}"
+    if pmd.kind == "not_present":
+        return f"huge page closed to the hardware → {pmd.page}"
+    return f"huge page{' (splitting)' if pmd.splitting else ''}{' ' if pmd.kind == 'present' else ', '}{pte_value(pmd)}"
+
+
 def value(field: Field, it: Any) -> str:
     """A field's value in a few words."""
     if field.base == "pte":
         return pte_value(it)
+    if field.base == "pmd" and it is not None:
+        return pmd_value(it)
     if field.base == "_mapcount":
         return str(it + 1)
     if isinstance(it, Rwsem):

@@ -19,6 +19,7 @@ from vizlib.names import (
     listed,
     page_and_frame,
     page_name,
+    pmd_value,
     struct_name,
     value,
     vpn_of,
@@ -43,6 +44,8 @@ def compared(moment: Moment, field: Field, old: Any, new: Any, done: bool) -> st
         if done:
             return f"freezes the references to {what} at {old}: from now on nobody gets another"
         return f"does not freeze the references to {what}: they are {value(field, moment.get(field))}, not {old}"
+    if done and field.base == "pmd":
+        return f"marks the huge page {new.page} of {field.ref} as splitting: user code goes on, the kernel must wait"
     if done:
         return f"sets {what} from {value(field, old)} to {value(field, new)} in one atomic step"
     return f"leaves {what} alone: it is {value(field, moment.get(field))}, not {value(field, old)}"
@@ -82,7 +85,8 @@ def _mapcount(moment: Moment, field: Field, count: int) -> str:
     if count < 0:
         proof = ": the unmap walk was complete" if _proves(moment) else ""
         return f"sees that no PTE maps {page} any more{proof}"
-    return f"sees that {_times(count + 1, 'PTE')} still {'map' if count else 'maps'} {page}"
+    what = "PMD" if moment.get(field.ref.PG_head) else "PTE"
+    return f"sees that {_times(count + 1, what)} still {'map' if count else 'maps'} {page}"
 
 
 def _proves(moment: Moment) -> bool:
@@ -123,8 +127,14 @@ def _mapping(moment: Moment, field: Field, anon_vma: Any) -> str:
 
 
 def _pmd(moment: Moment, field: Field, table: Any) -> str:
+    if getattr(table, "kind", None) is not None:
+        return f"looks for the page table of {field.ref}: instead there is a {pmd_value(table)}"
     missing = "there is none yet" if table is None else f"it is {table}"
     return f"looks for the page table of {field.ref}: {missing}"
+
+
+def _head(_: Moment, field: Field, huge: Any) -> str:
+    return f"sees that {frame_name(field.ref)} is {'the head of a huge page' if huge else 'no huge page any more'}"
 
 
 def _mask(_: Moment, field: Field, mask: Any) -> str:
@@ -175,6 +185,7 @@ READS: dict[tuple[str, str], Phrase] = {
     ("AnonVmaChain", "anon_vma"): lambda _, f, it: f"follows {f.ref} to anon_vma {it}",
     ("Mm", "mmap"): lambda _, f, it: f"lists the VMAs of {f.ref}: {listed(it) if it else 'none'}",
     ("Mm", "pmd"): _pmd,
+    ("Page", "PG_head"): _head,
     ("Mm", "cpu_vm_mask"): _mask,
     ("Vma", "vm_start"): _start,
     ("Vma", "vm_end"): _end,
@@ -223,6 +234,18 @@ def _write_mapping(moment: Moment, field: Field, anon_vma: Any) -> str:
     if anon_vma is None:
         return f"takes {page_and_frame(field.ref, moment)} out of the reverse map: it belongs to no anon_vma now"
     return f"enters {frame_name(field.ref)} in the reverse map: it belongs to {anon_vma}"
+
+
+def _write_pmd(moment: Moment, field: Field, pmd: Any) -> str:
+    if getattr(pmd, "kind", None) is None:
+        return f"puts page table {pmd} into {field.ref}"
+    if pmd.kind == "not_present":
+        return f"closes the huge page {pmd.page} of {field.ref} to the hardware: whoever touches it now faults"
+    if pmd.kind == "migration":
+        return (
+            f"puts a migration entry for all of {pmd.page} into {field.ref}: whoever touches it waits for its page lock"
+        )
+    return f"maps huge page {pmd.page} in {field.ref}, on node {moment.get(pmd.page.node)}"
 
 
 def _torn(moment: Moment, field: Field, words: str) -> str:
@@ -280,7 +303,10 @@ WRITES: dict[tuple[str, str], Phrase] = {
     ("AnonVmaChain", "rb_subtree_last"): lambda _, f, it: f"notes that the subtree of {f.ref} reaches to offset {it}",
     ("AnonVmaChain", "vma"): lambda _, f, it: f"points {f.ref} to VMA {it}",
     ("AnonVmaChain", "anon_vma"): lambda _, f, it: f"points {f.ref} to anon_vma {it}",
-    ("Mm", "pmd"): lambda _, f, it: f"puts page table {it} into {f.ref}",
+    ("Mm", "pmd"): _write_pmd,
+    ("Mm", "pmd_huge_pte"): lambda _, f, it: f"leaves {_times(len(it), 'page table')} put by in {f.ref}, for splits",
+    ("Page", "PG_head"): lambda _, f, it: f"makes {frame_name(f.ref)} a small page: it is the head of no huge page now",
+    ("Page", "first_page"): lambda _, f, it: f"makes {frame_name(f.ref)} a page of its own, no tail any more",
 }
 
 

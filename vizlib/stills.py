@@ -14,6 +14,7 @@ from vizlib.lenses.ipi import IpiLens
 from vizlib.lenses.key import KeyLens
 from vizlib.lenses.lock import Lock, LockLens
 from vizlib.lenses.page import PageLens
+from vizlib.lenses.pmd import PmdLens
 from vizlib.lenses.pte import PteLens
 from vizlib.lenses.reverse_map import ReverseMapLens
 from vizlib.lenses.task import Thread, threads
@@ -26,7 +27,7 @@ from vizlib.waiting import intent, why_blocked
 MOST_STEPS = 2000
 
 #: The lenses of the machine, from top to bottom.
-LENSES = (CpuLens, IpiLens, PteLens, PageLens, ReverseMapLens, KeyLens)
+LENSES = (CpuLens, IpiLens, PmdLens, PteLens, PageLens, ReverseMapLens, KeyLens)
 
 #: Fields whose change others see, beside locks.
 SEEN = ("pte", "call_single_queue", "data", "rb_root", "vm_start", "vm_pgoff")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ def locks_of(guard: str) -> tuple[frozenset[Term], ...]:
 
 def _term(text: str) -> Term:
     role = text.removesuffix(" read")
-    if not role or not all(part.isidentifier() for part in role.split(".")):
+    if not role or not all(part.isidentifier() for part in re.sub(r"\[(\w+)\]", r"\1", role).split(".")):
         raise ValueError(
             f"'{text}' is no part of a guard: a path to a lock such as anon_vma.root.lock, or one of WORDS"
         )

@@ -14,7 +14,7 @@ fault.py                  arch/x86/mm/fault.c             a page fault, from the
 filemap.py                mm/filemap.c                    finding a page in a page cache without a lock
 fork.py                   kernel/fork.c                   a child gets a copy of its parent's address space
 gup.py                    arch/x86/mm/gup.c               pinning a page without a lock
-huge_memory.py            mm/huge_memory.c                hiding a page table to make a huge page
+huge_memory.py            mm/huge_memory.c                huge pages: first touch, split, NUMA hints
 interval_tree.py          mm/interval_tree.c              the tree of VMAs in an anon_vma
 madvise.py                mm/madvise.c                    a process needs pages no longer
 memory.py                 mm/memory.c                     page tables: faults, fork, unmapping
@@ -45,6 +45,7 @@ batch/rmap.py             mm/rmap.c of 4.3 and 4.13       the flushes that a tas
 batch/vmscan.py           mm/vmscan.c of ours             reclaim flushes once for all its pages
 numacore/memory.py        mm/memory.c of numa/core v18    a NUMA fault serves 2 MB
 numacore/migrate.py       mm/migrate.c of numa/core v18   moving a page that the wrong node uses
+v38/huge_memory.py        mm/huge_memory.c of 3.8         a split takes the lock to be alone
 v38/pgtable_generic.py    mm/pgtable-generic.c of 3.8     a flush only where a TLB may hold the entry
 v61/fault.py              arch/x86/mm/fault.c of 6.1      a stack grows with mmap_sem held to write
 v61/filemap.py            mm/filemap.c of 6.1             sleeping on a page that nobody keeps
@@ -58,6 +59,6 @@ v61/rmap.py               mm/rmap.c of 6.1                the unmap walk of a mi
 v61/tlb.py                arch/x86/mm/tlb.c of 6.1        flushes by number; lazy CPUs
 ========================  ==============================  ============================================
 
-Of a kernel function only what touches shared state is here, and only for anonymous 4 KiB pages:
-no file pages, huge pages, KSM, memory cgroups or statistics.  Addresses are virtual page numbers.
+Of a kernel function only what touches shared state is here, and only for anonymous pages:
+no file pages, KSM, memory cgroups or statistics.  Addresses are virtual page numbers.
 """

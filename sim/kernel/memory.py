@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from sim.context import Context
 from sim.ghosts import forget
-from sim.kernel import migrate, mmap, swap_state, swapfile
+from sim.kernel import huge_memory, migrate, mmap, swap_state, swapfile
 from sim.kernel.numacore import memory as numacore
 from sim.kernel.page_alloc import alloc_pages_node
 from sim.kernel.pgtable import (
@@ -26,7 +26,10 @@ from sim.kernel.pgtable import (
     make_migration_entry_read,
     pmd_addr_end,
     pmd_index,
+    pmd_numa,
     pmd_offset,
+    pmd_trans_huge,
+    pmd_trans_splitting,
     pte_none,
     pte_numa,
     pte_offset_map,
@@ -47,19 +50,28 @@ from sim.kernel.swap import get_page, put_page
 from sim.kernel.swapops import migration_entry_to_page
 from sim.kernel.tlb import flush_tlb_mm, flush_tlb_mm_range, flush_tlb_page
 from sim.ops import Alloc, Bug, CopyPage, Field, Free, Kernel, Point
-from sim.structs import PTRS_PER_PTE, VM_GROWSDOWN, VM_LOCKED, VM_WRITE, Mm, Page, PageTable, Pte, SwapSlot, Vma
+from sim.structs import PTRS_PER_PTE, VM_GROWSDOWN, VM_LOCKED, VM_WRITE, Mm, Page, PageTable, Pmd, Pte, SwapSlot, Vma
 from sim.sync import lock_page, spin_lock, spin_lock_nested, spin_unlock, trylock_page, unlock_page
 
+#: What ``follow_page`` is to do: take a reference, and make small pages of a huge one.  include/linux/mm.h:1549 (v3.7)
+FOLL_GET, FOLL_SPLIT = 0x4, 0x80
 
-def follow_page(k: Context, vma: Vma, address: int) -> Kernel:
+
+def follow_page(k: Context, vma: Vma, address: int, flags: int = FOLL_GET) -> Kernel:
     """The page that is mapped at *address*, with a reference taken; or None.  mm/memory.c:1484 (v3.7)
 
     Caller holds mmap_sem, to read at least.  Takes the ptl: while it is held the PTE's own reference keeps the page.
-    Does not fault anything in.
+    Does not fault anything in.  A huge page is split first if *flags* say so; else the answer is its head, found under
+    page_table_lock, and if somebody is splitting it, it is waited for.
     """
     mm = yield vma.vm_mm
     table = yield pmd_offset(mm, address)
-    if table is None:
+    if pmd_trans_huge(table):
+        page = yield from _follow_huge_page(k, vma, mm, address, flags)
+        if page is not None:
+            return page
+        table = yield pmd_offset(mm, address)
+    if table is None or isinstance(table, Pmd):  # pmd_bad
         return None
     yield from spin_lock(table.ptl)
     entry = yield pte_offset_map(table, address)
@@ -71,16 +83,54 @@ def follow_page(k: Context, vma: Vma, address: int) -> Kernel:
     return page
 
 
+def _follow_huge_page(k: Context, vma: Vma, mm: Mm, address: int, flags: int) -> Kernel:
+    """The huge page around *address*, with a reference; None if it is small pages now.  (Part of follow_page.)"""
+    pmd = pmd_offset(mm, address)
+    if flags & FOLL_SPLIT:
+        yield from huge_memory.__split_huge_page_pmd(k, mm, pmd)
+        return None
+    yield from spin_lock(mm.page_table_lock)
+    entry = yield pmd
+    page = None
+    if pmd_trans_huge(entry) and not entry.splitting:
+        page = yield from huge_memory.follow_trans_huge_pmd(k, address, entry)
+    yield from spin_unlock(mm.page_table_lock)
+    if pmd_trans_huge(entry) and entry.splitting:
+        anon_vma = yield vma.anon_vma
+        yield from huge_memory.wait_split_huge_page(k, anon_vma)
+    return page
+
+
 def handle_mm_fault(k: Context, mm: Mm, vma: Vma, address: int, write: bool) -> Kernel:
     """Find the page table of *address*, or make it, and handle the fault there.  mm/memory.c:3508 (v3.7)
 
-    Caller holds mmap_sem, to read at least.
+    Caller holds mmap_sem, to read at least.  Where there is no page table yet there may be room for a huge page.
     """
     table = yield pmd_offset(mm, address)
     if table is None:
+        huge = yield from huge_memory.transparent_hugepage_enabled(k, mm)
+        if huge:
+            huge = yield from huge_memory.do_huge_pmd_anonymous_page(k, mm, vma, address)
+            if huge:
+                return
         yield from __pte_alloc(k, mm, address)
         table = yield pmd_offset(mm, address)
+    if pmd_trans_huge(table):
+        yield from _handle_huge(k, mm, vma, address, table, write)
+        return
     yield from handle_pte_fault(k, mm, vma, address, table, write)
+
+
+def _handle_huge(k: Context, mm: Mm, vma: Vma, address: int, orig_pmd: Pmd, write: bool) -> Kernel:
+    """A fault on a huge page: a NUMA hint, a write to what is read-only, or nothing any more.
+
+    While it is being split nothing is done: the access is tried again until it is small pages.  (Part of
+    handle_mm_fault; the NUMA hint at mm/memory.c:3722 of 3.8.)
+    """
+    if pmd_numa(orig_pmd):
+        yield from huge_memory.do_huge_pmd_numa_page(k, mm, vma, address, orig_pmd)
+    elif write and not orig_pmd.write and not pmd_trans_splitting(orig_pmd):
+        yield from huge_memory.do_huge_pmd_wp_page(k, mm, vma, address, pmd_offset(mm, address), orig_pmd)
 
 
 def __pte_alloc(k: Context, mm: Mm, address: int) -> Kernel:
@@ -311,6 +361,15 @@ def ptep_set_access_flags(k: Context, vma: Vma, address: int, pte: Field, entry:
     """
     yield pte.set(entry)
     yield from flush_tlb_page(k, vma, address)
+
+
+def clear_huge_page(k: Context, page: Page) -> Kernel:
+    """Zero a new huge page, small page by small page.  mm/memory.c:4004 (v3.7)"""
+    tails = yield page.tails
+    todo = 1 + len(tails)
+    while todo:
+        yield Point("clear_page")
+        todo -= 1
 
 
 # --- fork: copying page tables ---------------------------------------------------------------------------

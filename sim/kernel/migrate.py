@@ -24,17 +24,19 @@ from typing import Final
 
 from sim.context import Context
 from sim.kernel import memory, mmap
-from sim.kernel.page_alloc import alloc_pages_node
+from sim.kernel.page_alloc import alloc_huge_pages_node, alloc_pages_node
 from sim.kernel.pagemap import page_freeze_refs, page_unfreeze_refs
-from sim.kernel.pgtable import is_migration_entry, pmd_offset, pte_offset_map
+from sim.kernel.pgtable import is_migration_entry, pmd_offset, pte_index, pte_offset_map
 from sim.kernel.rmap import (
     SWAP_AGAIN,
     TTU_IGNORE_ACCESS,
     TTU_IGNORE_MLOCK,
     TTU_MIGRATION,
     page_add_anon_rmap,
+    page_add_new_anon_rmap,
     page_get_anon_vma,
     page_mapped,
+    page_remove_rmap,
     put_anon_vma,
     rmap_walk,
     try_to_unmap,
@@ -42,8 +44,8 @@ from sim.kernel.rmap import (
 from sim.kernel.swap import get_page, get_page_unless_zero, page_mapping, put_page
 from sim.kernel.swapops import migration_entry_to_page
 from sim.kernel.vmscan import isolate_lru_page, putback_lru_page
-from sim.ops import Bug, CopyPage, Kernel, Point
-from sim.structs import Mm, Page, PageTable, Pte, SwapSlot, Vma
+from sim.ops import Bug, CopyPage, Field, Kernel, Point
+from sim.structs import VM_WRITE, Mm, Page, PageTable, Pmd, Pte, SwapSlot, Vma
 from sim.sync import (
     down_read,
     lock_page,
@@ -95,7 +97,7 @@ def remove_migration_pte(k: Context, new: Page, vma: Vma, address: int, old: Pag
     yield Point("pte_visit_remap")
     mm = yield vma.vm_mm
     table = yield pmd_offset(mm, address)
-    if table is None:
+    if table is None or isinstance(table, Pmd):
         return SWAP_AGAIN
     pte = pte_offset_map(table, address)
     yield from spin_lock(table.ptl)
@@ -284,6 +286,68 @@ def migrate_pages(k: Context, pages: tuple[Page, ...], node: int, passes: int = 
     return len(retry)
 
 
+def copy_huge_page(k: Context, dst: Page, src: Page) -> Kernel:
+    """Copy a huge page, small page by small page.  mm/hugetlb.c:491 (v3.7)"""
+    to = yield dst.tails
+    rest = yield src.tails
+    to, rest = (dst, *to), (src, *rest)
+    while rest:
+        yield CopyPage(to[0], rest[0])
+        to, rest = to[1:], rest[1:]
+
+
+def migrate_misplaced_transhuge_page(
+    k: Context, mm: Mm, vma: Vma, pmd: Field, entry: Pmd, address: int, page: Page, node: int
+) -> Kernel:
+    """Try to move the huge *page*, which *pmd* maps as *entry* says, to *node*; return whether it is dealt with.
+
+    Called from a fault: caller holds mmap_sem of *mm* for reading, the page's lock, and a reference that this function
+    drops; if the answer is yes it has dropped the lock too.  Only a page with one mapping moves.  No walk, no anon_vma
+    lock and no flush: the PMD is marked PROT_NONE, so nobody is expected to have it in a TLB, and stays so while the
+    page is copied; under page_table_lock it is then exchanged, if nobody has touched it.  mm/migrate.c:1647 (v3.8)
+    """
+    mapcount = yield page._mapcount
+    if mapcount != 0:
+        yield from put_page(k, page)
+        return False
+    tails = yield page.tails
+    new = yield from alloc_huge_pages_node(k, node, 1 + len(tails))
+    err = yield from isolate_lru_page(k, page)
+    yield from put_page(k, page)
+    count = yield page._count
+    if err or count != 2:  # the PMD's reference and the isolation's
+        yield from put_page(k, new)
+        if not err:
+            yield from putback_lru_page(k, page)
+        return False
+    yield from trylock_page(new)
+    anon_vma = yield page.mapping
+    yield new.mapping.set(anon_vma)
+    index = yield page.index
+    yield new.index.set(index)
+    yield from copy_huge_page(k, new, page)
+
+    yield from spin_lock(mm.page_table_lock)
+    now = yield pmd
+    if now != entry:
+        yield from spin_unlock(mm.page_table_lock)
+        yield from unlock_page(new)
+        yield from put_page(k, new)
+        yield from unlock_page(page)
+        yield from putback_lru_page(k, page)
+        return True
+    vm_flags = yield vma.vm_flags
+    yield from page_add_new_anon_rmap(k, new, vma, address - pte_index(address))
+    yield pmd.set(Pmd("present", new, bool(vm_flags & VM_WRITE), True))
+    yield from page_remove_rmap(k, page)
+    yield from spin_unlock(mm.page_table_lock)
+    yield from unlock_page(new)
+    yield from unlock_page(page)
+    yield from put_page(k, page)  # the PMD's reference
+    yield from put_page(k, page)  # the isolation's
+    return True
+
+
 def new_page_node(k: Context, page: Page, node: int) -> Kernel:
     """The frame that *page* is to move to.  The kernel looks its node up in the request.  mm/migrate.c:1049 (v3.7)"""
     newpage = yield from alloc_pages_node(k, node)
@@ -297,7 +361,8 @@ def do_move_page_to_node_array(k: Context, mm: Mm, addresses: tuple[int, ...], n
     """Move what *mm* maps at *addresses* to *node*; return how many pages did not go.
 
     Takes mmap_sem of *mm* for reading, and holds it over the migration: no other mm's.  Pages are isolated first, all
-    of them, then moved.  Shared pages move too (``MPOL_MF_MOVE_ALL``).  mm/migrate.c:1072 (v3.7)
+    of them, then moved.  Shared pages move too (``MPOL_MF_MOVE_ALL``).  A huge page is split first, and becomes as many
+    moves as it has small pages.  mm/migrate.c:1072 (v3.7)
     """
     pagelist: tuple[Page, ...] = ()
     yield from down_read(mm.mmap_sem)
@@ -309,7 +374,7 @@ def do_move_page_to_node_array(k: Context, mm: Mm, addresses: tuple[int, ...], n
         vm_start = yield vma.vm_start
         if address < vm_start:
             continue
-        page = yield from memory.follow_page(k, vma, address)
+        page = yield from memory.follow_page(k, vma, address, memory.FOLL_GET | memory.FOLL_SPLIT)
         if page is None:
             continue
         where = yield page.node

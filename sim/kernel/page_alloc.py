@@ -17,6 +17,16 @@ def alloc_pages_node(k: Context, nid: int) -> Kernel:
     return page
 
 
+def alloc_huge_pages_node(k: Context, nid: int, pages: int) -> Kernel:
+    """A free huge page of so many small *pages*, likewise: one allocation of a higher order.
+
+    include/linux/gfp.h:307 (v3.7)
+    """
+    yield Point("alloc_page")
+    page = yield Alloc(Page, (("node", nid), ("_count", 1), ("PG_lru", False)), tails=pages - 1)
+    return page
+
+
 def alloc_page(k: Context) -> Kernel:
     """A free frame of the node that this CPU belongs to.  include/linux/gfp.h:342 (v3.7)"""
     page = yield from alloc_pages_node(k, k.node)

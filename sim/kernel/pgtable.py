@@ -1,12 +1,16 @@
-"""Looking at one PTE: pure functions of a value that was read before.  arch/x86/include/asm/pgtable.h
+"""Looking at one PTE or PMD: pure functions of a value that was read before.  arch/x86/include/asm/pgtable.h
 
-A PTE's value is None (``pte_none``) or a :class:`sim.structs.Pte`.
+A PTE's value is None (``pte_none``) or a :class:`sim.structs.Pte`.  A PMD's value is None (``pmd_none``), a page table,
+or a :class:`sim.structs.Pmd` that maps a huge page.
 """
 
 from __future__ import annotations
 
 from sim.ops import Field
-from sim.structs import PTRS_PER_PTE, Mm, PageTable, Pte
+from sim.structs import PTRS_PER_PTE, Mm, PageTable, Pmd, Pte
+
+#: What a page directory may hold for 2 MiB of addresses.
+PmdValue = PageTable | Pmd | None
 
 
 def pte_wrprotect(pte: Pte) -> Pte:
@@ -63,6 +67,36 @@ def is_write_migration_entry(pte: Pte | None) -> bool:
 def make_migration_entry_read(pte: Pte) -> Pte:
     """The same entry; what will be mapped in its place is not writable.  include/linux/swapops.h:133 (v3.7)"""
     return pte._replace(write=False)
+
+
+def pmd_trans_huge(pmd: PmdValue) -> bool:
+    """A huge page is mapped here, even if the hardware is kept out.  arch/x86/include/asm/pgtable.h:158 (v3.7)"""
+    return isinstance(pmd, Pmd) and pmd.kind != "migration"
+
+
+def pmd_trans_splitting(pmd: PmdValue) -> bool:
+    """Somebody is splitting the huge page that is mapped here.  arch/x86/include/asm/pgtable.h:153 (v3.7)"""
+    return isinstance(pmd, Pmd) and pmd.splitting
+
+
+def pmd_numa(pmd: PmdValue) -> bool:
+    """A NUMA hint on a whole huge page.  include/asm-generic/pgtable.h:605 (v3.8)"""
+    return isinstance(pmd, Pmd) and pmd.kind == "prot_none"
+
+
+def pmd_mknonnuma(pmd: Pmd) -> Pmd:
+    """The same, and accessible.  include/asm-generic/pgtable.h:629 (v3.8)"""
+    return pmd._replace(kind="present")
+
+
+def pmd_mknotpresent(pmd: Pmd) -> Pmd:
+    """The same, closed to the hardware, and still huge.  arch/x86/include/asm/pgtable.h:287 (v3.7)"""
+    return pmd._replace(kind="not_present")
+
+
+def is_pmd_migration_entry(pmd: PmdValue) -> bool:
+    """A huge page that was mapped here is on its way.  include/linux/swapops.h (616b8371539a, v4.14)"""
+    return isinstance(pmd, Pmd) and pmd.kind == "migration"
 
 
 def pmd_addr_end(address: int, end: int) -> int:

@@ -38,6 +38,7 @@ from sim.structs import (
     AnonVmaChain,
     Mm,
     Page,
+    Pmd,
     Pte,
     Vma,
 )
@@ -381,10 +382,10 @@ def page_check_address(k: Context, page: Page, mm: Mm, address: int) -> Kernel:
     """The PTE and the page table that map *page* at *address*, with the ptl held; or None, with nothing held.
 
     A first look at the PTE is taken without the ptl; only a present one is worth the lock, and then it is looked at
-    again.  Takes the ptl.  include/linux/rmap.h:190, with its body at mm/rmap.c:574 (v3.7)
+    again.  A huge page has no PTE.  Takes the ptl.  include/linux/rmap.h:190, with its body at mm/rmap.c:574 (v3.7)
     """
     table = yield pmd_offset(mm, address)
-    if table is None:
+    if table is None or isinstance(table, Pmd):
         return None
     pte = pte_offset_map(table, address)
     value = yield pte

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.context import Context
+from sim.kernel.huge_memory import split_huge_page
 from sim.kernel.migrate import do_pages_move, migrate_pages
 from sim.kernel.pgtable_generic import ptep_clear_flush
 from sim.kernel.rmap import page_lock_anon_vma, page_unlock_anon_vma
@@ -18,6 +19,7 @@ __all__ = [
     "page_unlock_anon_vma",
     "ptep_clear_flush",
     "shrink_page_list",
+    "split_huge_page",
 ]
 
 VERDICTS = {
@@ -82,6 +84,8 @@ VERDICTS = {
     "relative_exits": "safe",
     "root_freed_first": "unsafe",
     "root_freed_first~fixed": "safe",
+    "split_huge_page": "safe",
+    "split_huge_page~no_bug_on": "safe",
     "split_visited_twice": "safe",
     "stack_grows": "safe",
     "stack_index": "unsafe",

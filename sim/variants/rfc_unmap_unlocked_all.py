@@ -19,6 +19,8 @@ VERDICTS = {
     "mlock_inversion~blocking": "safe",
     "reclaim_under_lock~gfp_kernel": "safe",
     "reclaim_vs_exit": "unsafe",
+    "split_huge_page": "unsafe",
+    "split_huge_page~no_bug_on": "unsafe",
 }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from sim.context import Context
+from sim.kernel.v38.huge_memory import split_huge_page
 from sim.kernel.v38.pgtable_generic import ptep_clear_flush
 from sim.ops import Kernel
 from sim.structs import AnonVma
 from sim.sync import down_read, down_read_trylock, down_write, up_read, up_write
 
-__all__ = ["ptep_clear_flush"]
+__all__ = ["ptep_clear_flush", "split_huge_page"]
 
 BASE = "mutex_v37"
 

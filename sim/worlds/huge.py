@@ -1,4 +1,4 @@
-"""A page table is hidden while a page that it maps moves."""
+"""Huge pages: made, split, and how that disturbs those who walk."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sim.context import Context
 from sim.kernel.huge_memory import collapse_huge_page
 from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import PTRS_PER_PTE, Mm
+from sim.structs import PTRS_PER_PTE, Mm, Page
 from sim.user import spinner
-from sim.worlds import world
+from sim.worlds import Param, world
 from sim.worlds.edits import kernel_mover
-from sim.worlds.moving import PASSES
+from sim.worlds.moving import PASSES, mover
 
 
 def collapser(k: Context, *, mm: Mm) -> Kernel:
@@ -38,3 +38,36 @@ def khugepaged_collapse(passes: int) -> Builder:
     b.task("owner", cpu2, mm, spinner, "keeps its CPU busy", daemon=True)
     b.remembers(cpu2, mm, 1)
     return b
+
+
+@world(pages=Param(2, 2, 512, "small pages of the huge page; 512 in the kernel"))
+def split_huge_page(pages: int) -> Builder:
+    """Parent and child split the huge page that they share, both at once.
+
+    Each calls move_pages for page 0, which splits the huge page before it asks where the page lies
+    (mm/memory.c:1526); it lies there already, so that nothing moves.  Each holds its own mmap_sem; the anon_vma is
+    theirs in common.  A split marks the PMDs of both, gives the tails the counts of the head, and puts page tables in
+    (mm/huge_memory.c:1409 to 1454).  Two at once mark the PMDs between them, and neither finds as many as the page
+    has mappings: the kernel stops.  The huge page is of 2 small ones unless the parameter says more; the rest of its
+    512 addresses is left out.  H21.
+    """
+    b = Builder()
+    parent, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
+    b.huge_page(b.vma(parent, "heap", 0, PTRS_PER_PTE), 0, pages, node=0, written=1)
+    child = b.fork(parent, "C")
+    split = partial(mover, vpns=(0,), node=0, passes=1)
+    b.task("parent", cpu0, parent, split, "asks for page 0 on the node where it is")
+    b.task("child", cpu1, child, split, "asks for the same")
+    return b
+
+
+def _no_bug_on(k: Context, condition: bool, sentence: str, page: Page) -> Kernel:
+    """Go on."""
+    yield from ()
+
+
+split_huge_page.variation(
+    "no_bug_on",
+    "A split does not compare what it has found with the page's count, and does not stop: the damage is done.",
+    {"huge_memory.bug_on": _no_bug_on},
+)

@@ -214,12 +214,15 @@ def test_every_guard_can_be_read() -> None:
 
 
 def _leads_to_a_lock(struct: Any, role: str) -> bool:
-    """Whether the first name of a role is a field, and its last one a lock of some struct (``lock``: an anon_vma's).
+    """Whether the first name of a role is a field (or, as in ``Page[tails]``, one of a struct that names this one), and
+    its last one a lock of some struct (``lock``: an anon_vma's).
 
     ``mm_users`` counts as one: the last user of an address space is alone in it.
     """
     *way, last = role.split(".")
     its = [getattr(it, last) for it in STRUCTS.values() if last in it.fields()]
+    if way and (back := re.fullmatch(r"(\w+)\[(\w+)\]", way[0])):
+        struct, way[0] = STRUCTS[back[1]], back[2]
     return (not way or way[0] in struct.fields()) and (last in ("lock", "mm_users") or any(it.lock for it in its))
 
 

@@ -6,6 +6,7 @@ is then asked for its marks after every step.  What does not fit is counted in a
 ===============  ==========================================================================================
 cpu.py           CPUs with their TLB entries; a stale entry is dashed
 ipi.py           interrupt requests on their way, as arrows between CPUs
+pmd.py           the page directory, where it maps huge pages; arrows to their heads
 pte.py           the page table; arrows to the frames
 page.py          frames on their nodes; the user's page, which travels
 anon_vma.py      the reverse map's ellipse; avc.py its diamond; vma.py its box; reverse_map.py joins them

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sim.ops import Alloc, CopyPage
-from sim.structs import Mm, Page, Pte
+from sim.ops import Alloc, CopyPage, Field
+from sim.structs import PTRS_PER_PTE, Mm, Page, PageTable, Pte
 from vizlib.layout import TITLE, Box, Places, grid, rows
+from vizlib.lenses.pmd import huge_slots
 from vizlib.lenses.pte import pages_in_play, ptes
 from vizlib.moments import Moment, Run, cpu_name
 from vizlib.names import page_name, short_frame
@@ -27,7 +28,7 @@ class PageLens:
         self.places = places
         self.frames: list[Page] = []
         self.empty: list[tuple[str, str]] = []
-        self.ptes = ptes(run)
+        self.ptes = ptes(run) | whole_huge_pages(run)
         self.copies = copied(run)
         self.copies_of = run
         births = lifetimes(run)
@@ -220,8 +221,19 @@ def places_name(node: int, slot: int) -> str:
 
 
 def exists(page: Page, moment: Moment) -> bool:
-    """Whether *page* is in use: allocated, and not freed."""
-    return not moment.get(page.life) and moment.get(page._count) > 0
+    """Whether *page* is in use: allocated, and not freed.  The tail of a huge page is counted in its head."""
+    head = moment.get(page.first_page)
+    return not moment.get(page.life) and moment.get((head or page)._count) > 0
+
+
+def whole_huge_pages(run: Run) -> dict[tuple[Mm, int], Field]:
+    """The entries of huge pages that are never split, each as that of its first page."""
+    found: dict[tuple[Mm, int], Field] = {}
+    for field in huge_slots(run):
+        mm, number = field.ref, field.key
+        if not any(isinstance(it, PageTable) for it in run.ever[field]):
+            found[mm, number * PTRS_PER_PTE] = field  # type: ignore[index,operator]  # slots of an Mm, by number
+    return found
 
 
 def _node(page: Page, moment: Moment) -> int:
@@ -236,7 +248,8 @@ def lifetimes(run: Run) -> dict[Page, tuple[int, int, int]]:
     for step, event in enumerate(run.events, 1):
         if isinstance(event.op, Alloc) and isinstance(event.answer, Page):
             node: Any = dict(event.op.init).get("node", 0)
-            births[event.answer] = (int(node), 0 if run.any_order else step, run.length)
+            its = [it.field.ref for it in event.changes if it.field.base == "first_page"]  # of a huge page
+            births |= dict.fromkeys((event.answer, *its), (int(node), 0 if run.any_order else step, run.length))
         for change in () if run.any_order else event.changes:
             if change.field.base == "life" and isinstance(change.field.ref, Page) and change.field.ref in births:
                 where, first, _ = births[change.field.ref]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sim.ops import Field
-from sim.structs import PTRS_PER_PTE, Mm, Pte
+from sim.structs import PTRS_PER_PTE, Mm, PageTable, Pmd, Pte
 from vizlib.layout import TITLE, Box, Places, columns
 from vizlib.moments import Moment, Run
 from vizlib.names import page_name, pte_value, short_frame
@@ -69,7 +69,9 @@ class PteLens:
         actor = moment.actor
         inks = {"migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "edge"}
         stroke = actor.colour if touched and actor else inks.get(face, "muted")
-        ink = {"migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "muted"}.get(face, "ink")
+        ink = {"migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "muted", "huge": "muted"}.get(
+            face, "ink"
+        )
         name_size = 11 if len(page_name(vpn)) < 5 else 9.5
         text = [Text(page_name(vpn), box.x + 6, box.y + 14, name_size, 700, ink="muted")]
         if pte is not None and face == "present":
@@ -160,7 +162,7 @@ def _window(mm: Mm, slots: dict[tuple[Mm, int], Field], in_play: list[tuple[Mm, 
 
 def _table(mm: Mm, vpn: int, run: Run) -> Any:
     values = run.ever.get(mm.pmd[vpn // PTRS_PER_PTE], [])
-    return next((it for it in values if it is not None), None)
+    return next((it for it in values if isinstance(it, PageTable)), None)
 
 
 def _field(mm: Mm, vpn: int, slots: dict[tuple[Mm, int], Field], run: Run) -> Field:
@@ -170,6 +172,8 @@ def _field(mm: Mm, vpn: int, slots: dict[tuple[Mm, int], Field], run: Run) -> Fi
 
 def _face(mm: Mm, vpn: int, pte: Pte | None, moment: Moment) -> tuple[str, list[str]]:
     """The state of a PTE: a word for it, and the lines that say it."""
+    if isinstance(pmd := moment.get(mm.pmd[vpn // PTRS_PER_PTE]), Pmd):
+        return "huge", ["in a huge page", f"of {short_frame(pmd.page)}"]
     if pte is None:
         if stale_cpus(mm, vpn, moment):
             return "cleared", ["cleared, yet", "in a TLB"]
@@ -215,6 +219,8 @@ def _tip(vpn: int, pte: Pte | None, face: str) -> str:
             return f"{page} has been swapped out: who touches it brings it back from the swap slot"
         case "prot_none":
             return f"{page} may not be touched: the next access faults, so that the kernel sees who uses it"
+        case "huge":
+            return f"{page} is part of a huge page: this page table is not in use yet"
         case "cleared":
             return f"the PTE of {page} is cleared, and a CPU may still use what it remembers"
     return f"nothing is mapped at {page}"
