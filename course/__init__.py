@@ -4,11 +4,12 @@
 00_…, 01_….ipynb   what this is, how the player is used, where you stand; the lessons
 kit/               predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
 looking.py         reading a run: the values of a field, the locks held when it changed, stopping in a function
-questions.py       what the gates ask, with a reason for every option; questions_02.py and questions_05.py
+questions.py       what the gates ask, with a reason for every option; questions_02.py those of lesson 2, and so on
 exercises.py       the checks of lesson 1; family_checks.py of 2; bottleneck.py of 4; walking.py of 6
 protecting.py      the checks of lesson 5, and the inferred table; filling.py: the table that fills in run by run;
                    cutouts.py: kernels without one guard; finding.py: what a walk would find, moment by moment
 family.py          processes that fork, run by the kernel's code; family_picture.py: their graph, and a bench to grow it
+halves.py          the checks of lesson 8: two walks and one lock, a function with two families of callers
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
 running.py         runs a lesson's cells without a notebook: for refresh.py (transcripts) and slides.py
 progress.py        the lessons, and which of their exercises a learner has kept as right
@@ -26,10 +27,12 @@ from course import bottleneck as _bottleneck
 from course import exercises as _exercises
 from course import family_checks as _family_checks
 from course import finding as _finding
+from course import halves as _halves
 from course import protecting as _protecting
 from course import questions as _questions
 from course import questions_02 as _questions_02
 from course import questions_05 as _questions_05
+from course import questions_08 as _questions_08
 from course import walking as _walking
 from course.bottleneck import puzzle
 from course.family import Family, grown
@@ -37,6 +40,7 @@ from course.family_checks import visited
 from course.family_picture import picture, workbench
 from course.filling import filling
 from course.glossary import glossary
+from course.halves import halves, scales, share, throughputs, unmap_walk, weighed
 from course.kit import check, claim, explain_back, predict, recall
 from course.looking import history, locksets, play, run_to, steps_in, table, turns
 from course.progress import progress
@@ -57,6 +61,7 @@ __all__ = [
     "filling",
     "glossary",
     "grown",
+    "halves",
     "history",
     "judge",
     "locksets",
@@ -68,19 +73,26 @@ __all__ = [
     "puzzle",
     "recall",
     "run_to",
+    "scales",
+    "share",
     "steps_in",
     "table",
+    "throughputs",
     "turns",
+    "unmap_walk",
     "visited",
+    "weighed",
     "workbench",
 ]
 
 _bottleneck.known()
 _exercises.known()
 _finding.known()
+_halves.known()
 _protecting.known()
 _family_checks.known()
 _questions.known()
 _questions_02.known()
 _questions_05.known()
+_questions_08.known()
 _walking.known()

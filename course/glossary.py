@@ -80,6 +80,14 @@ WORDS: Final[dict[str, Word]] = {
         "to go through an anon_vma's interval tree and look at the page's PTE in each VMA",
         "that it sees the tree as it was at one moment",
     ),
+    "reclaim": Word(
+        "to take pages away from processes when memory is short; kswapd is the thread that does so in the background",
+        "that it asks the processes first",
+    ),
+    "reference": Word(
+        "a count in an object: while it is not zero the object is not freed; a page has one, an anon_vma too",
+        "that it keeps what the object points to",
+    ),
     "preemption": Word("a thread that could have gone on is stopped, and another runs", "that it is rare"),
     "context switch": Word("a CPU stops one thread and goes on with another", "that it shows who used the CPU"),
     "profile": Word(

@@ -26,6 +26,7 @@ BANK: Final[dict[str, str]] = {
     "M19": "there is an anon_vma, and a lock, for each page",
     "M20": "holding the mmap_sem of my process freezes everything that my pages hang on",
     "M20b": "while an rwsem is held for reading, nothing changes",
+    "M21": "what all callers hold is what those hold whom I know",
     "M23": "memory on another node is always slow or wrong, and moving it costs nothing",
     "M24": "a larger batch is always better",
     "M25": "who only reads needs no lock",

@@ -96,13 +96,21 @@ def counterexample(trace: Trace, title: str = "") -> Json:
         **made,
         "open_at": len(trace.events),
         "why": {
-            "sentence": f"{violation.kind}: {violation.sentence}. {len(found.swaps)} swaps of neighbouring steps lead "
-            f"to a run that passes, and no fewer do; {len(found.swaps) - len(telling)} of them change nothing, because "
-            "the two steps have nothing in common.",
+            "sentence": f"{violation.kind}: {violation.sentence}. {_counted(len(found.swaps), len(telling))}",
             "swaps": [_told(it, wrong) for it in shown],
             "note": f"{rest} more pairs stand the other way round." if rest else "",
         },
     }
+
+
+def _counted(swaps: int, telling: int) -> str:
+    """How far a run that passes is, in swaps, and how many of them matter."""
+    if swaps == 1:
+        return "One swap of neighbouring steps leads to a run that passes."
+    told = f"{swaps} swaps of neighbouring steps lead to a run that passes, and no fewer do"
+    if swaps == telling:
+        return f"{told}."
+    return f"{told}; {swaps - telling} of them change nothing, because the two steps have nothing in common."
 
 
 def _told(swap: Swap, wrong: Json) -> Json:
