@@ -1,4 +1,4 @@
-"""``python -m course.refresh``: run every lesson and store its outputs, its transcript and the table of verdicts.
+"""``python -m course.refresh``: run every lesson and store its outputs, its transcript and the guide's tables.
 
 Run it after a change of the model that changes a number.  What is stored holds no widget state, and no times, so that
 the tests can compare all of it.
@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from course import hazards
+from course import hazards, published
 from course.instructor import prepost
 from course.progress import COURSE, INDEX, LESSONS
 from course.running import values_of
@@ -55,6 +55,7 @@ def execute(path: Path) -> None:
 
 if __name__ == "__main__":
     hazards.PAGE.write_text(hazards.page(hazards.PAGE.read_text("utf-8")), "utf-8")
+    published.PAGE.write_text(published.page(published.PAGE.read_text("utf-8")), "utf-8")
     for at, made in prepost.PAGES.items():
         at.write_text(made(), "utf-8")
     for at in LESSONS:
