@@ -80,6 +80,7 @@ def test_ctrl_c_ends_the_command_with_what_was_found_so_far() -> None:
     """A real interrupt, sent once the terminal shows progress: the verdict in words, its bound, and its exit code."""
     terminal, its_end = pty.openpty()
     argv = [sys.executable, "-m", "sim", "check", "numa02", "--variant", "mutex_v37", "--threads", "4", "--pages", "4"]
+    argv += ["--limit", "50000000"]  # out of reach, however late the interrupt is sent
     running = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=its_end, text=True)
     os.close(its_end)
     told = b""

@@ -46,6 +46,9 @@ def test_only_what_the_step_moves_moves(open_film: OpenFilm, move: Film, width: 
             const parts = ['.rmw-machine', '.rmw-locks', '.rmw-code', '.rmw-sentence', '.rmw-controls', '.rmw-lanes'];
             const slider = document.querySelector('.rmw-slider');
             const seen = new Set();
+            const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
+            await frame();  // in which the player notices its new width
+            await frame();
             for (let step = 0; step <= steps; step++) {
                 slider.value = step;
                 slider.dispatchEvent(new Event('input'));
