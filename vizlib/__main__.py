@@ -8,6 +8,7 @@
     python -m vizlib compare "stack_grows rfc_remap_unlocked" -o why.html
     python -m vizlib waits "batch_deadlock~B7 batch_2mb" -o ring.svg
     python -m vizlib chart staircase -o staircase.svg
+    python -m vizlib lanes numa02 mutex_v37 threads=4 pages=8 -o lanes.html
     python -m vizlib open move_pages
 
 A run is a run name, a world (then a run worth looking at is chosen), or the file of a saved trace.  Bad input is one
@@ -103,6 +104,16 @@ def _parser() -> argparse.ArgumentParser:
         its.add_argument("--dark", action="store_true", help="a dark picture")
         its.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         it.options(its)
+    lanes = commands.add_parser("lanes", help="a run under the clock, a lane a thread: print it, or with -o draw it")
+    lanes.set_defaults(command=_lanes)
+    lanes.add_argument("world", metavar="WORLD", help="the world; python -m sim worlds lists them")
+    lanes.add_argument("variant", metavar="VARIANT", help="the variant; python -m sim variants lists them")
+    lanes.add_argument("params", metavar="NAME=NUMBER", nargs="*", default=[], help="parameters of the world")
+    lanes.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
+    lanes.add_argument("--seed", type=int, default=0, help="for the small differences between threads")
+    lanes.add_argument("-o", "--output", metavar="FILE", help="where to: .html can be zoomed, .svg and .png are stills")
+    lanes.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
+    lanes.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return parser
 
 
@@ -217,6 +228,56 @@ def _compare(options: argparse.Namespace) -> tuple[Any, str]:
     size = target.stat().st_size
     data = {"file": str(target), "bytes": size, "runs": [it["run_name"] for it in made["compare"]]}
     return data, f"{target}: {size:,} bytes, {made['title']}"
+
+
+def _lanes(options: argparse.Namespace) -> tuple[Any, str]:
+    from sim.cli.base import done, progress
+    from sim.engines import timed
+    from sim.errors import UnknownName
+    from sim.schedule import parse_params
+    from sim.variants import find as find_variant
+    from sim.worlds import find as find_world
+    from vizlib.timeline import text, timeline
+
+    target = None if options.output is None else Path(options.output)
+    if target is not None and target.suffix not in (".html", ".svg", ".png"):
+        raise BadParameter(f"lanes are written as .html, .svg or .png, and '{options.output}' has another suffix")
+    if options.policy not in timed.POLICIES:
+        raise UnknownName("policy", options.policy, timed.POLICIES)
+    world, variant = find_world(options.world), find_variant(options.variant)
+    params = parse_params(",".join(options.params)) if options.params else {}
+    told = progress(options, f"{world.name} under {variant.name}")
+    try:
+        run = timed.run(
+            world, variant, policy=options.policy, seed=options.seed, record=True, params=params, progress=told
+        )
+    finally:
+        done(told)
+    made = timeline(run)
+    data = {"world": world.name, "variant": variant.name, "params": run.params, "policy": options.policy}
+    data |= {"seed": options.seed, "elapsed_ns": made["end"], "steps": made["events"]}
+    heading = f"{world.name} under {variant.name}: {made['start']['sentence']}"
+    if target is None:
+        return data | {"text": text(made)}, f"{heading}\n\n{text(made)}"
+    _write(target, lambda part: _lanes_file(made, heading, options.dark, part))
+    size = target.stat().st_size
+    return {"file": str(target), "bytes": size, **data}, f"{target}: {size:,} bytes, {heading}"
+
+
+def _lanes_file(made: dict[str, Any], heading: str, dark: bool, part: Path) -> None:
+    if part.suffix == ".html":
+        from vizlib.renderers.html import page
+
+        _text_file(part, page(made))
+        return
+    from vizlib import charts
+    from vizlib.timeline import bars
+
+    tasks = [it["task"] for it in made["lanes"]]
+    figure = charts.lanes(
+        tasks, bars(made), length=made["end"], x="ns, simulated", title=heading, mode="dark" if dark else "light"
+    )
+    charts.save_chart(figure, part)
 
 
 def _level(options: argparse.Namespace) -> tuple[Any, str]:

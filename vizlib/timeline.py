@@ -137,6 +137,29 @@ def _called(lock: Field) -> str:
     return lock_name(lock).removeprefix("the ") if lock.lock is not None else str(lock)
 
 
+def bars(it: Json, most: int = 1200) -> list[Json]:
+    """The lanes for a still, as :func:`vizlib.charts.lanes` takes them: spans closer than a *most*-th part are one."""
+    near = it["end"] / most
+    found = []
+    for lane in it["lanes"]:
+        for kind in ("wait", "hold", "copy"):
+            for start, end in _joined(_rows(lane.get(kind)), near):
+                found.append({"task": lane["task"], "from": start, "to": end, "kind": kind, "colour": lane["colour"]})
+    return found
+
+
+def _joined(spans: Iterable[tuple[int, int]], near: float) -> Iterator[tuple[int, int]]:
+    since, last = None, 0
+    for start, end in sorted(spans):
+        if since is not None and start - last > near:
+            yield since, last
+            since = None
+        since = start if since is None else since
+        last = max(last, end)
+    if since is not None:
+        yield since, last
+
+
 def text(it: Json) -> str:
     """The text twin: for each thread the share of the time in which it waits and holds a lock, and its counts."""
     rows = ["thread            waits   holds  flushes  interrupts"]

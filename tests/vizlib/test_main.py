@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.engines.timed import run
 from tests.vizlib import runs
 from vizlib.__main__ import main
 
@@ -55,6 +56,12 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path, capsys: pytest.Capt
         (["export", RUN], "required: -o/--output"),
         (["waits", "one_page", "--step", "9999"], "this run has the steps 0 to"),
         (["waits", "one_page", "-o", "x.html"], "who waits for whom is drawn as .svg or .png"),
+        (["lanes", "numa2", "mutex_v37"], "no world is called 'numa2'; nearest: numa02"),
+        (["lanes", "numa02", "mutex_v37", "threads"], "'threads' is no parameter: write name=number"),
+        (["lanes", "numa02", "mutex_v37", "threads=0"], "threads=0 is not allowed in numa02: 1 to 128"),
+        (["lanes", "numa02", "mutex_v37", "--policy", "hand"], "no policy is called 'hand'; nearest: handoff"),
+        (["lanes", "numa02", "mutex_v37", "-o", "x.gif"], "lanes are written as .html, .svg or .png"),
+        (["lanes", "numa02"], "required: VARIANT"),
         (["explode"], "invalid choice: 'explode'"),
         (["export", "foreign.json", "-o", "x.svg"], "is no trace of this project"),
     ],
@@ -113,6 +120,34 @@ def test_waits_prints_and_draws_the_same(tmp_path: Path, capsys: pytest.CaptureF
     assert said["deadlocks"] == [["kswapd", "mmap_sem of P", "process", "the anon_vma lock of A_heap"]]
     assert said["bytes"] == target.stat().st_size
     assert ">anon_vma lock of A_heap</text>" in target.read_text(encoding="utf-8")
+
+
+LANES = ["lanes", "numa02", "mutex_v37", "threads=2", "pages=2"]
+
+
+def test_lanes_prints_the_shares_of_each_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    """In words and as JSON; the time is that of the same run under the clock."""
+    assert main(LANES) == 0
+    printed = capsys.readouterr().out
+    assert main([*LANES, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    elapsed = run("numa02", "mutex_v37", threads=2, pages=2).elapsed_ns
+    assert data["elapsed_ns"] == elapsed
+    assert printed.startswith(f"numa02 under mutex_v37: {data['steps']:,} steps of 2 threads in {elapsed:,} ns, simul")
+    assert printed.rstrip().endswith(data["text"])
+
+
+@pytest.mark.parametrize("suffix", [".html", ".svg", ".png"])
+def test_lanes_are_drawn_the_same_every_time(tmp_path: Path, suffix: str) -> None:
+    """A page that can be zoomed, or a still."""
+    for name in "ab":
+        assert main([*LANES, "-o", str(tmp_path / f"{name}{suffix}")]) == 0
+    found = (tmp_path / f"a{suffix}").read_bytes()
+    assert found == (tmp_path / f"b{suffix}").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 2
+    if suffix == ".svg":
+        assert b"ns, simulated" in found
+        assert b"worker-2" in found
 
 
 def test_it_runs_as_a_module() -> None:

@@ -157,14 +157,15 @@ def lanes(
             "run": {"color": pale, "height": 0.25},
             "hold": {"facecolor": strong if bar.get("rank", 40) == 40 else pale, "edgecolor": strong, "height": 0.62},
             "wait": {"facecolor": "none", "edgecolor": strong, "linestyle": "--", "height": 0.5},
-            "copy": {"color": theme.colour("good", mode), "height": 0.62},
+            "copy": {"color": theme.colour("ink", mode), "height": 0.62},
         }[kind]
         width = max(bar["to"] - bar["from"], length / 400)
         axes.barh(rows[bar["task"]], width, left=bar["from"], zorder=2 + bar.get("rank", 0) / 100, **look)
     axes.set_yticks(range(len(tasks)), list(tasks))
     axes.invert_yaxis()
     axes.set_xlim(0, length)
-    axes.set_xlabel(x)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda it, _: f"{it:,.0f}"))
+    axes.set_xlabel(f"{x}      solid: holds a lock;  dashed: waits;  {'black' if mode == 'light' else 'white'}: copies")
     return settled(figure, ax)
 
 
