@@ -148,17 +148,6 @@ def test_a_counterexample_is_a_run_name_that_replays(told: Callable[..., Any]) -
     assert said["events"][-1]["outcome"] == "bug"
 
 
-def test_check_all_tells_every_cell_and_the_worst_verdict(
-    told: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every world (here of three) under every variant, each as its variant claims; one is unsafe: exit code 1."""
-    three = ("stack_grows", "two_migrators", "relative_exits")
-    monkeypatch.setattr("sim.cli.checking.WORLDS", {name: WORLDS[name] for name in three})
-    said = told("check", "--all", code=1)
-    cells = {(it["world"], it["variant"]): it["verdict"] for it in said["cells"]}
-    assert cells == {(world, name): variants.find(name).verdicts[world] for name in variants.names() for world in three}
-
-
 def test_profile_tells_both_branches(told: Callable[..., Any]) -> None:
     """Where threads slept on the anon_vma lock: the unmap walk and the remap walk, with their shares."""
     said = told("profile", "numa02", "--variant", "mutex_v37", "--threads", "8", "--pages", "4")

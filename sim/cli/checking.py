@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
 from sim import trace, variants, worlds
 from sim.cli.base import Answer, Commands, add_params, done, given_params, progress, write
-from sim.errors import BadParameter, UserError
-from sim.worlds import WORLDS
+from sim.errors import BadParameter
 
 #: Exit codes.
 EXIT = {"safe": 0, "unsafe": 1, "undecided": 3}
@@ -19,9 +17,8 @@ EXIT = {"safe": 0, "unsafe": 1, "undecided": 3}
 def add(commands: Commands) -> None:
     """The commands of this file."""
     check = commands.add("check", _check, "try every order of steps; exit 0 safe, 1 unsafe, 3 undecided")
-    check.add_argument("world", nargs="?", help="the world; see 'worlds'")
-    check.add_argument("--variant", help="the variant; see 'variants'")
-    check.add_argument("--all", action="store_true", help="check every world under every variant")
+    check.add_argument("world", help="the world; see 'worlds'; for every world under every variant there is 'matrix'")
+    check.add_argument("--variant", required=True, help="the variant; see 'variants'")
     check.add_argument("--limit", type=int, default=1_000_000, help="give up after this many states (default 1000000)")
     check.add_argument(
         "--fewest-preemptions", action="store_true", help="also a run to the violation that interrupts least"
@@ -48,16 +45,6 @@ def _check(options: argparse.Namespace) -> Answer:
         raise BadParameter(f"--limit {options.limit} is not allowed: at least 1 state")
     if not options.seconds > 0:
         raise BadParameter(f"--seconds {options.seconds:g} is not allowed: more than 0")
-    if options.all:
-        if options.world or options.variant:
-            raise UserError(
-                "check --all takes every world under every variant; leave out WORLD and --variant, or --all"
-            )
-        if options.fewest_preemptions or options.nearest:
-            raise UserError("check --all tells verdicts only; leave out --fewest-preemptions and --nearest, or --all")
-        return _check_all(options)
-    if not options.world or not options.variant:
-        raise UserError("check takes a WORLD and --variant V, or --all")
     verdict = _verdict(options.world, options.variant, options)
     data, text = _verdict_json(verdict), _verdict_text(verdict)
     for told, found in _aids(verdict, options):
@@ -70,11 +57,19 @@ def _aids(verdict: Any, options: argparse.Namespace) -> Iterator[tuple[str, dict
     """What helps to understand the first violation, as text and as JSON."""
     from sim.cli import aids
 
-    if verdict.violations:
-        if options.fewest_preemptions:
-            yield aids.fewest_preemptions(verdict, options)
-        if options.nearest:
-            yield aids.nearest(verdict, options)
+    asked = {
+        "the run with the fewest preemptions": options.fewest_preemptions and aids.fewest_preemptions,
+        "the nearest run that passes": options.nearest and aids.nearest,
+    }
+    for what, search in asked.items():
+        if verdict.violations and search:
+            told = progress(options, f"looking for {what}, seconds at most")
+            if told is not None:
+                told(options.seconds)
+            try:
+                yield search(verdict, options)
+            finally:
+                done(told)
 
 
 def _verdict(world_name: str, variant_name: str, options: argparse.Namespace) -> Any:
@@ -86,19 +81,6 @@ def _verdict(world_name: str, variant_name: str, options: argparse.Namespace) ->
         return check(world, variant, given_params(options, world), limit=options.limit, progress=told)
     finally:
         done(told)
-
-
-def _check_all(options: argparse.Namespace) -> Answer:
-    from sim.engines.checker import INTERRUPTED
-
-    found: list[Any] = []
-    for world, variant in itertools.product(WORLDS, variants.names()):
-        found.append(_verdict(world, variant, options))
-        if found[-1].bound.startswith(INTERRUPTED):
-            break
-    worst = max((it.verdict for it in found), key=lambda it: ("safe", "undecided", "unsafe").index(it))
-    text = "\n".join(f"{it.world:14} {it.variant:20} {it.verdict:9} {it.states:>9,} states" for it in found)
-    return Answer({"cells": [_verdict_json(it) for it in found]}, text, EXIT[worst])
 
 
 def _verdict_json(it: Any) -> dict[str, Any]:
