@@ -176,7 +176,7 @@ def no_gained_permission(memory: Memory, mm: Mm) -> str | None:
                 return f"page {vpn} of {mm} may be written, although {vma} is read-only"
             for cpu in get(memory, mm.cpu_vm_mask):
                 entry = get(memory, cpu.tlb[mm, vpn])
-                if entry is not None and entry.write:
+                if entry is not None and entry.write and not will_look_first(memory, cpu, mm):
                     return f"{cpu} can still write to page {vpn} of {mm}, although {vma} is read-only"
     return None
 
@@ -264,15 +264,24 @@ def _holder(memory: Memory, pte: Pte) -> Page | SwapSlot:
 def _stale_entry(memory: Memory, field: Field) -> Iterator[tuple[str, str, Struct]]:
     """A TLB entry is as in the page table, or allows less."""
     entry = memory.get(field)
-    if entry is None:
-        return
     key: Any = field.key
     mm, vpn = key
+    if entry is None or will_look_first(memory, field.ref, mm):
+        return
     pte = pte_of(memory, mm, vpn)
     if pte is None or pte.kind != "present" or pte.page is not entry.page:
         yield "stale TLB entry", f"{field.ref} still has page {vpn} of {mm} in {entry.page}", field.ref
     elif entry.write and not pte.write:
         yield "gained permission", f"{field.ref} can still write to page {vpn} of {mm}", field.ref
+
+
+def will_look_first(memory: Memory, cpu: Any, mm: Mm) -> bool:
+    """Whether *cpu* is about to make flushes of *mm* that it lacks before it runs a thread of *mm*: it is lazy.
+
+    (``switch_mm_irqs_off``, arch/x86/mm/tlb.c, v6.1.)
+    """
+    away = get(memory, cpu.is_lazy) or get(memory, cpu.irqs_off)
+    return bool(away and get(memory, cpu.tlb_gen) < get(memory, mm.tlb_gen).number)
 
 
 def _mappings(memory: Memory, mm: Mm) -> Iterator[tuple[str, str, Struct]]:

@@ -178,6 +178,8 @@ class Page(Struct):
     PG_locked = declare(None, guard="itself", lock=PAGE_LOCK)
     PG_lru = declare(True, guard="flag")
     PG_mlocked = declare(False, guard="flag")
+    #: Whether it is being written out; only modern migration asks.
+    PG_writeback = declare(False, guard="flag")
     #: Whether the copy on swap is older.  Kept for pages of the swap cache: to enter it makes any page dirty.
     PG_dirty = declare(False, guard="PG_locked")
     #: The swap slot of a page in the swap cache, else None.  (In the kernel valid only while PG_swapcache is set.)

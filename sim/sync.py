@@ -135,6 +135,16 @@ def unlock_page(page: Page) -> Kernel:
     yield Release(page.PG_locked)
 
 
+def wait_on_page_writeback(page: Page) -> Kernel:
+    """Sleep until the page has been written out.  include/linux/pagemap.h:394 (v3.7)"""
+    yield Until(page.PG_writeback, False, sleeps=True)
+
+
+def end_page_writeback(page: Page) -> Kernel:
+    """The page has been written out: wake who waits for that.  mm/filemap.c:601 (v3.7)"""
+    yield page.PG_writeback.set(False)
+
+
 def wait_on_page_locked(page: Page) -> Kernel:
     """Sleep until PG_locked is clear, without taking it.  include/linux/pagemap.h:385 (v3.7)"""
     yield Until(page.PG_locked, None, sleeps=True)

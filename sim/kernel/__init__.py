@@ -57,6 +57,12 @@ v61/mremap.py             mm/mremap.c of 6.1              moved PTEs are flushed
 v61/pgtable_generic.py    mm/pgtable-generic.c of 6.1     a flush only where a TLB may hold the entry
 v61/rmap.py               mm/rmap.c of 6.1                the unmap walk of a migration
 v61/tlb.py                arch/x86/mm/tlb.c of 6.1        flushes by number; lazy CPUs
+v612/memory.py            mm/memory.c of 6.12             a NUMA fault serves one page
+v612/migrate.py           mm/migrate.c of 6.12            moving a page that the wrong node uses
+v612/rmap.py              mm/rmap.c of 6.12               a hint that is unmapped needs no flush
+v63/migrate.py            mm/migrate.c of 6.3             pages move in batches, with one flush
+v63/rmap.py               mm/rmap.c of 6.3                a migration's flushes are put off
+v63/tlb.py                arch/x86/mm/tlb.c of 6.3        flushing a batch
 ========================  ==============================  ============================================
 
 Of a kernel function only what touches shared state is here, and only for anonymous pages:

@@ -18,6 +18,7 @@ PATCH = {
     "fault._grow": fault._grow,
     "gup.gup_pte_range": gup.gup_pte_range,
     "memory.check_stack_guard_page": memory._no_guard_page,
+    "memory.ptep_set_access_flags": memory.ptep_set_access_flags,
     "mempolicy.change_prot_numa": mempolicy.change_prot_numa,
     "migrate.migration_entry_wait": migrate.migration_entry_wait,
     "mremap._flush_moved": mremap._flush_moved,

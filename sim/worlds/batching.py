@@ -20,11 +20,21 @@ from sim.kernel.swapops import migration_entry_to_page
 from sim.ops import Kernel, UserRead
 from sim.setup import Builder
 from sim.structs import Mm, Page, PageTable, Written
-from sim.sync import lock_page, lock_page_nested, lockdep_off, spin_lock, spin_unlock, unlock_page, wait_on_page_locked
+from sim.sync import (
+    end_page_writeback,
+    lock_page,
+    lock_page_nested,
+    lockdep_off,
+    spin_lock,
+    spin_unlock,
+    trylock_page,
+    unlock_page,
+    wait_on_page_locked,
+)
 from sim.user import user_read, user_write
 from sim.variants.batch_clean_deferred import _dirty_first
 from sim.variants.batch_flush_after_copy import _copied_first
-from sim.worlds import world
+from sim.worlds import unruly, world
 from sim.worlds.edits import kernel_mover
 from sim.worlds.moving import PASSES, mover
 from sim.worlds.remaps import last_writer
@@ -59,7 +69,7 @@ def write_during_copy(passes: int) -> Builder:
 write_during_copy.variation(
     "B1",
     "A batch is copied first and flushed afterwards.",
-    {"batch.migrate.migrate_pages_batch": _copied_first},
+    {"batch.migrate.migrate_pages_batch": _copied_first, "v63.migrate.migrate_pages_batch": unruly.copied_first},
 )
 
 
@@ -106,7 +116,10 @@ def _freed_before_the_flush(k: Context, pages: tuple[Page, ...], node: int) -> K
 frame_reused.variation(
     "B2",
     "What a CPU can write to is flushed before the copy; the rest after the old frames are freed.",
-    {"batch.migrate.migrate_pages_batch": _freed_before_the_flush},
+    {
+        "batch.migrate.migrate_pages_batch": _freed_before_the_flush,
+        "v63.migrate.migrate_pages_batch": unruly.freed_before_the_flush,
+    },
 )
 
 
@@ -131,7 +144,7 @@ def read_after_remap(passes: int) -> Builder:
 read_after_remap.variation(
     "B4",
     "What a CPU can write to is flushed before the copy; the rest after the pages are mapped again.",
-    {"batch.migrate.migrate_pages_batch": _dirty_first},
+    {"batch.migrate.migrate_pages_batch": _dirty_first, "v63.migrate.migrate_pages_batch": unruly.dirty_first},
 )
 
 
@@ -243,10 +256,12 @@ fault_waits.variation(
 
 
 def _two_locks(k: Context, *, first: Page, second: Page) -> Kernel:
-    yield from lock_page(first)
+    locked = yield from trylock_page(first)
     yield from lock_page_nested(second)
     yield from unlock_page(second)
-    yield from unlock_page(first)
+    if locked:
+        yield from unlock_page(first)
+    yield from end_page_writeback(first)
     yield from _let_go(k, first)
     yield from _let_go(k, second)
 
@@ -258,20 +273,22 @@ def _let_go(k: Context, page: Page) -> Kernel:
 
 @world(check={"passes": 2}, passes=PASSES)
 def batch_deadlock(passes: int) -> Builder:
-    """Two pages move while somebody holds the lock of the second and waits for that of the first.
+    """Two pages move while the second is being written out, for which somebody needs the lock of the first.
 
     A batch holds the locks of all its pages.  Others hold one lock and wait for another as well: writeback of a run of
-    pages, or whoever sleeps for a buffer's lock (L:87a6c8c-c5c1-67dc-1e32-eb30831d6e3d, where migration itself did).
-    So a batch must leave out what it does not get at once, and come back to it with no lock held.  Rule B7, H17.
-    Left out: what the other one does with its pages; files are not modelled.  It holds a reference to both.
+    pages, or what a loop device needs before a page is written (L:87a6c8c-c5c1-67dc-1e32-eb30831d6e3d).  The writer
+    here locks the second page if it gets it at once, waits for the first, and only then has the second been written.
+    So a batch must leave out what it does not get at once, a lock or the end of writeback, and come back to it with no
+    lock held.  Rule B7, H17.  Left out: files; and 3.7's wait for writeback, with one page locked (mm/migrate.c:742).
     """
     b = Builder()
     mm, cpu0, cpu1 = b.mm(), b.cpu(0, 0), b.cpu(1, 1)
     heap = b.vma(mm, "heap", 0, 2)
     first, second = (b.page(heap, vpn, node=0, written=1, pins=1) for vpn in range(2))
     b.task("mover", cpu0, mm, partial(mover, vpns=(0, 1), node=1, passes=passes), "moves pages 0 and 1 to node 1")
+    b.memory[second.PG_writeback] = True
     other = partial(_two_locks, first=second, second=first)
-    b.kernel_thread("writeback", cpu1, other, "locks page 1, and then page 0")
+    b.kernel_thread("writeback", cpu1, other, "writes page 1 out, with the lock of page 0")
     return b
 
 
@@ -285,5 +302,5 @@ def _sleep_for_the_lock(k: Context, page: Page) -> Kernel:
 batch_deadlock.variation(
     "B7",
     "A batch sleeps for the lock of each of its pages.",
-    {"batch.migrate.lock_for_batch": _sleep_for_the_lock},
+    {"batch.migrate.lock_for_batch": _sleep_for_the_lock, "v63.migrate._lock_src": unruly.sleeps_for_the_lock},
 )

@@ -6,7 +6,7 @@ from sim.context import Context
 from sim.kernel.v61.tlb import enter_lazy_tlb, switch_mm_irqs_off
 from sim.ops import Kernel, Point, Until
 from sim.structs import Page, PageTable
-from sim.sync import spin_unlock
+from sim.sync import local_irq_disable, local_irq_enable, spin_unlock
 
 
 def migration_entry_wait_on_locked(k: Context, page: Page, pmd: PageTable) -> Kernel:
@@ -25,4 +25,6 @@ def migration_entry_wait_on_locked(k: Context, page: Page, pmd: PageTable) -> Ke
     yield Point("migration_entry_wait_on_locked")
     yield from enter_lazy_tlb(k, k.mm)
     yield Until(page.PG_locked, None, sleeps=True, queued=True)
+    yield from local_irq_disable(k.cpu)
     yield from switch_mm_irqs_off(k, k.mm)
+    yield from local_irq_enable(k.cpu)

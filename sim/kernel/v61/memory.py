@@ -6,8 +6,8 @@ from sim.context import Context
 from sim.kernel.pgtable import pmd_offset, pte_numa, pte_offset_map
 from sim.kernel.swap import get_page
 from sim.kernel.v61.migrate import migrate_misplaced_page
-from sim.ops import Kernel
-from sim.structs import Mm, Vma
+from sim.ops import Field, Kernel
+from sim.structs import Mm, Pte, Vma
 from sim.sync import spin_lock, spin_unlock
 
 
@@ -39,6 +39,14 @@ def do_numa_page(k: Context, mm: Mm, vma: Vma, address: int) -> Kernel:
             return
     yield pte.set(entry._replace(kind="present"))
     yield from spin_unlock(table.ptl)
+
+
+def ptep_set_access_flags(k: Context, vma: Vma, address: int, pte: Field, entry: Pte) -> Kernel:
+    """Store an *entry* that allows more than before, without a flush: who finds too little in its TLB faults and looks.
+
+    Caller holds the ptl.  Since 3.8.  arch/x86/mm/pgtable.c (v6.1)
+    """
+    yield pte.set(entry)
 
 
 def _no_guard_page(k: Context, vma: Vma, address: int) -> Kernel:
