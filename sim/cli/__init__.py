@@ -13,6 +13,7 @@ is found by itself:
     locking.py     lockset
     making.py      new-variant
     measuring.py   bench
+    recording.py   recorded, compare
     running.py     run, profile, lockstat, usage, convergence
     staircases.py  staircase, batches
     sweeping.py    sweep, splits
