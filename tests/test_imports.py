@@ -67,6 +67,7 @@ ORDER = (
         "vizlib.exporter",
         "vizlib.timeline",
         "vizlib.compare",
+        "vizlib.controls",
     ),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),
     *("course.misconceptions", "course.kit", "course"),

@@ -15,12 +15,13 @@ film.py            a trace becomes a film: scenes, sentences, lanes, source line
 chrome/            what a still shows around the machine; a player has text of its own for it
 renderers/         text (terminal), mpl (PNG, SVG), movie (GIF, MP4), html (one offline file)
 player/            the moving picture, in JavaScript
+controls.py        sliders and lists for a notebook: a curve that grows with each point tried
 showcase.py        a run to look at, for whoever names no schedule
 charts/            curves, profile bars and lanes with matplotlib; charting.py: series of runs drawn with them
 =================  ========================================================================================
 
-A notebook needs :func:`play`, :func:`beside`, :func:`why`, :func:`over_time`, :func:`still`, :func:`waits`,
-:func:`text` and :func:`film_of`.
+A notebook needs :func:`play`, :func:`beside`, :func:`why`, :func:`over_time`, :func:`tune`, :func:`still`,
+:func:`waits`, :func:`text` and :func:`film_of`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sim.engines.timed_run import TimedRun
     from sim.trace import Trace
 
-__all__ = ["beside", "film_of", "over_time", "play", "still", "text", "waits", "why"]
+__all__ = ["beside", "film_of", "over_time", "play", "still", "text", "tune", "waits", "why"]
 
 
 def film_of(trace: Trace, title: str = "") -> dict[str, Any]:
@@ -96,3 +97,10 @@ def over_time(run: TimedRun, title: str = "") -> Any:
     from vizlib.timeline import timeline
 
     return Player(timeline(run, title))
+
+
+def tune(world: str = "numa02", variant: str = "mutex_v37", **options: Any) -> Any:
+    """Controls that change a run under the clock, as a widget: see :func:`vizlib.controls.tune`."""
+    from vizlib.controls import tune as make
+
+    return make(world, variant, **options)

@@ -1,0 +1,118 @@
+"""Controls for a notebook: what they measure is what a run measures, and what they store is text."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+import vizlib
+from sim.engines.timed import run
+from sim.errors import UserError
+from vizlib.controls import Tuning, tune
+
+SMALL: dict[str, Any] = {"threads": (1, 4), "pages": 2}
+
+
+@cache
+def turned() -> Tuning:
+    """Two points measured: one at the start, one after two controls were turned."""
+    return tune(**SMALL).set(variant="rwsem_v38", threads=4)
+
+
+def test_a_point_is_the_run_with_these_parameters() -> None:
+    """As the timed engine measures it."""
+    rows = list(turned().table)
+    assert [(row["variant"], row["threads"]) for row in rows] == [("mutex_v37", 1), ("rwsem_v38", 4)]
+    for row in rows:
+        timed = run("numa02", row["variant"], policy="handoff", threads=row["threads"], pages=2)
+        assert (row["elapsed_ns"], row["pages_per_second"]) == (timed.elapsed_ns, timed.pages_per_second)
+
+
+def test_a_turned_control_measures_and_the_same_point_is_measured_once() -> None:
+    """As a click does it: the value changes, and with it the table, the sentence and the picture."""
+    it = tune(**SMALL)
+    slider = it._controls["threads"]
+    slider.value = 3
+    slider.value = 1
+    assert it.table.column("threads") == [1, 3]
+    assert f"{it.table.column('pages_per_second')[0]:,.0f} pages/s" in it._said.value
+    assert "alt='numa02: pages per second against threads" in it._shown.value
+
+
+def test_the_whole_curve_doubles_to_the_end() -> None:
+    """And every variant and policy has a curve of its own."""
+    it = tune(threads=(1, 6), pages=1).curve()
+    assert it.table.column("threads") == [1, 2, 4, 6]
+    it.set(policy="steal")
+    assert {name: sorted(points) for name, points in it.series().items()} == {
+        "mutex_v37 handoff": [1, 2, 4, 6],
+        "mutex_v37 steal": [6] if it._point()["threads"] == 6 else [1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"world": "numa2"}, "no world is called 'numa2'; nearest: numa02"),
+        ({"variant": "mutex"}, "nearest: mutex_v37"),
+        ({"policy": "hand"}, "no policy is called 'hand'; nearest: handoff"),
+        ({"threads": 4}, "nothing can be turned: give a parameter a range"),
+        ({"threads": (4, 4)}, r"threads=\(4, 4\) is no range"),
+        ({"threads": (1, 999)}, "threads=999 is not allowed in numa02: 1 to 128"),
+        ({"thread": (1, 4)}, "no parameter of world numa02 is called 'thread'; nearest: threads"),
+    ],
+)
+def test_what_cannot_be_turned_is_refused_in_a_sentence(options: dict[str, Any], words: str) -> None:
+    """Before anything is measured."""
+    with pytest.raises(UserError, match=words):
+        tune(**options)
+
+
+def test_a_value_that_a_control_does_not_take_changes_nothing() -> None:
+    """The sentence names the bounds."""
+    before = turned().text()
+    for values, words in (
+        ({"threads": 9}, "threads=9 is not allowed: 1 to 4"),
+        ({"pages": 3}, "no control is called 'pages'"),
+    ):
+        with pytest.raises(UserError, match=words):
+            turned().set(**values)
+    assert turned().text() == before
+
+
+def test_a_run_that_is_interrupted_leaves_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, or the notebook's stop button, while a point is measured."""
+    it = tune(**SMALL)
+
+    def interrupted(point: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vizlib.controls.measured", interrupted)
+    it._controls["threads"].value = 3
+    assert "Stopped; what was measured before is kept." in it._said.value
+    assert len(it.table) == 1
+
+
+def test_what_a_notebook_stores_is_text(tmp_path: Path) -> None:
+    """Run from a clean file and checked by strict nbval: the same text, and no state of a widget in the file."""
+    cell = "import vizlib\n\nvizlib.tune(threads=(1, 2), pages=1)"
+    path = tmp_path / "controls.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]), path)
+    execute = ["nbconvert", "--to", "notebook", "--execute", "--inplace"]
+    keep = "--ExecutePreprocessor.store_widget_state=False"
+    subprocess.run([sys.executable, "-m", *execute, keep, str(path)], check=True, capture_output=True)
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    assert "widgets" not in stored["metadata"]
+    (output,) = stored["cells"][0]["outputs"]
+    assert "".join(output["data"]["text/plain"]) == vizlib.tune(threads=(1, 2), pages=1).text()
+    check = ["pytest", "-q", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-c", "/dev/null", str(path)]
+    done = subprocess.run([sys.executable, "-m", *check], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout

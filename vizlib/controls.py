@@ -1,0 +1,285 @@
+"""Controls for a notebook: turn a parameter, choose a variant and a lock policy, and see the curve grow point by point.
+
+Built of ipywidgets, with two things that those lack in JupyterLab: a key pressed in a control stays there, where Lab
+would take it for a command (an arrow would leave the cell), and the handle of a slider has a name for a screen reader.
+What the controls do can be done from a cell, too (:meth:`Tuning.set`), and what they show is there as text.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from html import escape
+from io import BytesIO
+from typing import Any, Final
+
+import anywidget
+import ipywidgets as widgets
+
+from sim.analysis.sweep import Point, Row, Table, measured
+from sim.engines.timed import POLICIES
+from sim.errors import BadParameter, UnknownName, UserError
+from sim.variants import find as find_variant
+from sim.variants import names as variant_names
+from sim.worlds import World
+from sim.worlds import find as find_world
+
+#: What of a run is printed, and how its column is called.
+SHOWN: Final = {
+    "pages_per_second": "pages/s",
+    "elapsed_ns": "ns",
+    "anon_vma_locks": "anon_vma locks",
+    "tlb_flushes": "flushes",
+    "ipis_received": "interrupts",
+    "lock_percent": "% of switches at the lock",
+}
+
+_VIEW: Final = "application/vnd.jupyter.widget-view+json"
+_LABELS: Final = {"style": {"description_width": "80px"}, "layout": {"width": "420px", "max_width": "100%"}}
+
+
+class _Keys(anywidget.AnyWidget):
+    """Keeps the keys that are pressed in the controls around it, and names what has no name."""
+
+    _esm = """
+    function render({ el }) {
+      const find = () => {
+        const box = el.closest(".rmwalk-controls");
+        if (!box) return requestAnimationFrame(find);
+        const command = (it) => it.ctrlKey || it.metaKey || it.altKey || (it.shiftKey && it.key === "Enter");
+        box.addEventListener("keydown", (event) => command(event) || event.stopPropagation());
+        const label = (handle) => handle.closest(".widget-slider")?.querySelector(".widget-label")?.textContent;
+        const name = () => {
+          for (const it of box.querySelectorAll("[role=slider]:not([aria-label])")) {
+            it.setAttribute("aria-label", label(it) || "value");
+          }
+        };
+        new MutationObserver(name).observe(box, { childList: true, subtree: true });
+        name();
+      };
+      find();
+    }
+    export default { render };
+    """
+
+
+class Tuning:
+    """A world under the clock with a control for each parameter that has a range.
+
+    Attributes:
+        box: the controls, as a widget; table: the points measured so far, in their order.
+    """
+
+    def __init__(
+        self, world: World, ranges: Mapping[str, tuple[int, int]], fixed: Mapping[str, int], start: Point
+    ) -> None:
+        self.world = world
+        self._ranges = dict(ranges)
+        self._fixed = dict(fixed)
+        self._across = next(iter(ranges))
+        self._points: list[Point] = []
+        self._results: list[Row] = []
+        self._controls: dict[str, Any] = {
+            "variant": widgets.Dropdown(
+                description="variant", options=variant_names(), value=start["variant"], **_LABELS
+            ),
+            "policy": widgets.Dropdown(description="policy", options=list(POLICIES), value=start["policy"], **_LABELS),
+        }
+        for name, (low, high) in ranges.items():
+            self._controls[name] = widgets.IntSlider(
+                description=name, min=low, max=high, value=start[name], continuous_update=False, **_LABELS
+            )
+        for it in self._controls.values():
+            it.observe(lambda _: self._turned(), "value")
+        whole = widgets.Button(
+            description="whole curve",
+            tooltip=f"measure {_listed(self._steps())} {self._across}",
+            layout={"width": "auto"},
+        )
+        whole.on_click(lambda _: self._try(self.curve))
+        self._said = widgets.HTML()
+        self._shown = widgets.HTML()
+        self.box = widgets.VBox([_Keys(), *self._controls.values(), whole, self._said, self._shown])
+        self.box.add_class("rmwalk-controls")
+        self._measure([start])
+
+    @property
+    def table(self) -> Table:
+        """The points measured so far with what came out."""
+        return Table(list(self._points), list(self._results))
+
+    def set(self, **values: Any) -> Tuning:
+        """Do what the controls do: measure another point.
+
+        Raises:
+            UserError: for a control that there is not, or a value that it does not take.
+        """
+        point = self._point()
+        for name, value in values.items():
+            if name not in self._controls:
+                raise UnknownName("control", name, self._controls)
+            point[name] = _allowed(self.world, self._ranges, name, value)
+        self._show(point)
+        self._measure([point])
+        return self
+
+    def curve(self) -> Tuning:
+        """Measure the whole curve: the parameter that lies across, doubled from its least to its greatest value."""
+        self._measure([{**self._point(), self._across: it} for it in self._steps()])
+        return self
+
+    def _steps(self) -> list[int]:
+        low, high = self._ranges[self._across]
+        steps = [low]
+        while steps[-1] * 2 <= high:
+            steps.append(steps[-1] * 2)
+        return steps if steps[-1] == high else [*steps, high]
+
+    def _point(self) -> Point:
+        return {"world": self.world.name, **self._fixed, **{name: it.value for name, it in self._controls.items()}}
+
+    def _show(self, point: Point) -> None:
+        """Turn the controls to *point*, without measuring at each."""
+        self._quiet = True
+        try:
+            for name, it in self._controls.items():
+                it.value = point[name]
+        finally:
+            self._quiet = False
+
+    _quiet = False
+
+    def _turned(self) -> None:
+        if not self._quiet:
+            self._try(lambda: self._measure([self._point()]))
+
+    def _try(self, what: Any) -> None:
+        """Do *what*; what goes wrong is said, and nothing measured is lost."""
+        try:
+            what()
+        except UserError as fault:
+            self._said.value = f"<p role='status'><b>{escape(str(fault))}.</b></p>"
+        except KeyboardInterrupt:
+            self._said.value = "<p role='status'>Stopped; what was measured before is kept.</p>"
+
+    def _measure(self, points: Iterable[Point]) -> None:
+        for point in points:
+            if point not in self._points:
+                self._said.value = f"<p role='status'>measuring {escape(_called(point, self._ranges))} …</p>"
+                self._results.append(measured(point))
+                self._points.append(point)
+        self._draw()
+
+    def _draw(self) -> None:
+        row = self._results[self._points.index(self._point())] if self._point() in self._points else self._results[-1]
+        self._said.value = (
+            f"<p role='status'><b>{row['pages_per_second']:,.0f} pages/s</b>, simulated: "
+            f"{escape(_called(self._point(), self._ranges))}</p>"
+        )
+        picture = base64.b64encode(self._png()).decode()
+        self._shown.value = (
+            f"<img style='max-width: 100%; width: 760px' alt='{escape(self._title())}; the numbers stand below' "
+            f"src='data:image/png;base64,{picture}'>"
+            f"<details><summary>in numbers</summary><pre tabindex='0'>{escape(self._numbers())}</pre></details>"
+        )
+
+    def _png(self) -> bytes:
+        from vizlib.charts import curves
+        from vizlib.renderers.mpl import DPI, METADATA
+
+        figure = curves(self.series(), x=self._across, title=self._title())
+        out = BytesIO()
+        figure.savefig(out, format="png", dpi=DPI, metadata=dict(METADATA["png"]), facecolor=figure.get_facecolor())
+        return out.getvalue()
+
+    def _title(self) -> str:
+        return f"{self.world.name}: pages per second against {self._across}"
+
+    def series(self) -> dict[str, dict[float, float]]:
+        """The points measured as curves: for each choice of everything else, the parameter across to pages a second."""
+        found: dict[str, dict[float, float]] = {}
+        for point, row in zip(self._points, self._results, strict=True):
+            others = [f"{name}={point[name]}" for name in self._ranges if name != self._across]
+            name = " ".join([point["variant"], point["policy"], *others])
+            found.setdefault(name, {})[point[self._across]] = row["pages_per_second"]
+        return found
+
+    def _numbers(self) -> str:
+        names = ["variant", "policy", *self._ranges]
+        rows = [
+            {**{it: point[it] for it in names}, **{told: _whole(row[it]) for it, told in SHOWN.items()}}
+            for point, row in zip(self._points, self._results, strict=True)
+        ]
+        return Table([{} for _ in rows], rows).text()
+
+    def text(self) -> str:
+        """The text twin: the controls with their values, and the points measured."""
+        at = self._point()
+        controls = ", ".join(f"{name} {at[name]}" for name in self._controls)
+        return f"{self._title()} (simulated)\ncontrols: {controls}\n\n{self._numbers()}"
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_mimebundle_(self, **_: Any) -> Mapping[str, Any]:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        return {"text/plain": self.text(), _VIEW: view}
+
+
+def tune(
+    world: str = "numa02", variant: str = "mutex_v37", *, policy: str = "handoff", **params: int | tuple[int, ...]
+) -> Tuning:
+    """Controls for *world*: a parameter given as ``threads=(1, 16)`` gets a slider, a number stays as it is.
+
+    The first range lies across the curve; ``threads=(1, 16)`` and ``pages=16`` if none is given.
+
+    Raises:
+        UserError: for what there is not, or what is out of bounds.
+    """
+    it = find_world(world)
+    given = params or {"threads": (1, 16), "pages": 16}
+    if policy not in POLICIES:
+        raise UnknownName("policy", policy, POLICIES)
+    fixed = {name: value for name, value in given.items() if not isinstance(value, tuple)}
+    ranges = {name: _range(name, value) for name, value in given.items() if isinstance(value, tuple)}
+    if not ranges:
+        raise BadParameter("nothing can be turned: give a parameter a range, as in threads=(1, 16)")
+    for end in (0, 1):
+        it.values({**fixed, **{name: ends[end] for name, ends in ranges.items()}})
+    start = {name: ends[0] for name, ends in ranges.items()}
+    return Tuning(it, ranges, fixed, _start(it, variant, policy, fixed, start))
+
+
+def _range(name: str, ends: tuple[int, ...]) -> tuple[int, int]:
+    if len(ends) != 2 or ends[0] >= ends[1]:
+        raise BadParameter(f"{name}={ends} is no range: give the least and the greatest value, as in (1, 16)")
+    return ends[0], ends[1]
+
+
+def _start(world: World, variant: str, policy: str, fixed: Mapping[str, int], at: Mapping[str, int]) -> Point:
+    return {"world": world.name, **fixed, "variant": find_variant(variant).name, "policy": policy, **at}
+
+
+def _allowed(world: World, ranges: Mapping[str, tuple[int, int]], name: str, value: Any) -> Any:
+    if name == "variant":
+        return find_variant(value).name
+    if name == "policy":
+        if value not in POLICIES:
+            raise UnknownName("policy", value, POLICIES)
+        return value
+    low, high = ranges[name]
+    if value not in range(low, high + 1):
+        raise BadParameter(f"{name}={value} is not allowed: {low} to {high} ({world.params[name].text})")
+    return value
+
+
+def _called(point: Point, ranges: Mapping[str, Any]) -> str:
+    return ", ".join([f"{point[name]} {name}" for name in ranges] + [point["variant"], point["policy"]])
+
+
+def _whole(value: Any) -> Any:
+    return round(value) if isinstance(value, float) else value
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
