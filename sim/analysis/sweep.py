@@ -85,6 +85,7 @@ def measured(point: Point) -> Row:
         "elapsed_ns": run.elapsed_ns,
         "pages_per_second": run.pages_per_second,
         "extrapolated": run.extrapolated,
+        "within": run.within,
         **run.counts,
         "lock_percent": seen.share,
         "rmap_walk_percent": seen.branch("rmap_walk").share,

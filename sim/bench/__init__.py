@@ -124,7 +124,9 @@ def _slider(variant: str) -> dict[str, Any]:
     found: list[Any] = []
     seconds = _best(lambda: found.append(quick.quick(WORLD, variant, params=WHOLE)), 1)
     quick.forget()
-    return {"variant": variant, "seconds": seconds, "how": "extrapolated" if found[0].extrapolated else "run"}
+    within = f" within {100 * found[0].within:.1f} %" if found[0].within else ""
+    how = f"extrapolated{within}" if found[0].extrapolated else "run"
+    return {"variant": variant, "seconds": seconds, "how": how}
 
 
 def _whole() -> dict[str, Any]:

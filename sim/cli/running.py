@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
     """The commands of this file."""
     run = commands.add("run", _run, "run a world under the clock: counts, throughput (simulated)")
     run_options(run)
-    about = "answer from shorter runs where those show that it is exact; such an answer says so and has no schedule"
+    about = "answer from shorter runs where those lie on a line; such an answer says how closely, and has no schedule"
     run.add_argument("--quick", action="store_true", help=about)
     about = "who slept where: context switches as perf report shows them (simulated)"
     profile = commands.add("profile", _profile, about)
@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> Answer:
         "run_name": result.run_name,
     }
     if options.quick:
-        data["extrapolated"] = result.extrapolated
+        data["extrapolated"], data["within"] = result.extrapolated, result.within
     if result.extrapolated:
         del data["run_name"]  # it has no schedule
     lines = [
@@ -77,7 +77,8 @@ def _run(options: argparse.Namespace) -> Answer:
 
 
 def _how(result: Any) -> str:
-    return " (extrapolated from shorter runs, which lie on a line exactly)" if result.extrapolated else ""
+    how = f"within {100 * result.within:.1f} %" if result.within else "exactly"
+    return f" (extrapolated from shorter runs, which lie on a line {how})" if result.extrapolated else ""
 
 
 def timed_run(options: argparse.Namespace, run: Callable[..., Any] | None = None) -> Any:

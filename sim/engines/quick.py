@@ -1,9 +1,12 @@
-"""Answers that come at once: from runs with few pages, where that was checked to be exact, and from memory.
+"""Answers that come at once: from runs with few pages, where that was checked, and from memory.
 
 With costs that no seed varies, what a page costs a thread is soon the same for every page: time and counts are affine
-in the number of pages.  That is not assumed: three short runs must lie on one line, in every number that is told,
-before it is prolonged; the result says that it was.  Where they do not, longer ones are tried, and in the end the run
-itself.
+in the number of pages, and of 2 MiB ranges.  That is not assumed: three short runs must lie on one line, in every
+number that is told, before it is prolonged; the result says that it was.  Where they do not, longer ones are tried.
+
+With many threads that share a lock the order in which they come wanders a little for ever.  Then a line is prolonged
+that the short runs keep to within a few per cent, for much longer runs only, and the result says within how many.  In
+the end there is the run itself.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, Final
 
 from sim.engines import timed
@@ -22,7 +26,16 @@ from sim.worlds import WORLDS, World
 from sim.worlds import find as find_world
 
 #: Numbers of pages that are tried, three at a time: equally far apart.
-TRIALS: Final = ((1, 2, 3), (4, 6, 8), (12, 16, 20), (16, 24, 32))
+TRIALS: Final[tuple[tuple[int, ...], ...]] = ((1, 2, 3), (4, 6, 8), (12, 16, 20), (16, 24, 32))
+
+#: What is prolonged, the first that can be.
+AXES: Final = ("ranges", "pages")
+
+#: Where nothing is exact: from which runs a line is made, how far each of its parts may be from it, and how many times
+#: as many pages as the longest of them it must be for, to be worth it.
+LOOSE_TRIAL: Final = (4, 6, 8, 12, 16, 20)
+LOOSE: Final = 0.05
+WORTH: Final = 4
 
 #: Results that are remembered.
 REMEMBERED: Final = 512
@@ -53,15 +66,14 @@ def quick(
     how = find_variant(variant) if isinstance(variant, str) else variant
     values = it.values({**(params or {}), **more})
 
-    def run(pages: int | None = None) -> TimedRun:
-        its = values if pages is None else {**values, "pages": pages}
+    def run(its: Mapping[str, int]) -> TimedRun:
         key = (_identity(it, WORLDS), _identity(how, {}), tuple(its.items()), costs, policy, seed)
         return _remembered(
             key, lambda: timed.run(it, how, policy=policy, seed=seed, costs=costs, progress=progress, params=its)
         )
 
     key = (_identity(it, WORLDS), _identity(how, {}), tuple(values.items()), costs, policy, seed, "quick")
-    return _remembered(key, lambda: (None if seed else _extrapolated(it, values, run)) or run())
+    return _remembered(key, lambda: run(values) if seed else _answer(it, values, run))
 
 
 def _identity(it: World | Variant, known: Mapping[str, Any]) -> Any:
@@ -100,21 +112,62 @@ def forget() -> None:
 # --- prolonging a line -----------------------------------------------------------------------------------
 
 
-def _extrapolated(world: World, values: Mapping[str, int], run: Callable[[int], TimedRun]) -> TimedRun | None:
-    """The run with ``values["pages"]`` pages, computed from shorter ones; None if that cannot be done exactly."""
-    pages = values.get("pages", 0)
+def _answer(world: World, values: Mapping[str, int], run: Callable[[Mapping[str, int]], TimedRun]) -> TimedRun:
+    """The run with *values*, computed from shorter ones if that can be done, along one parameter after the other."""
+    for axis in AXES:
+        if axis in world.params and values[axis] <= (world.params[axis].even or world.params[axis].high):
+
+            def shorter(number: int, axis: str = axis) -> TimedRun:
+                return _answer(world, {**values, axis: number}, run)
+
+            found = _along(axis, world.params[axis].low, values, shorter)
+            if found is not None:
+                return found
+    return run(values)
+
+
+def _along(axis: str, low: int, values: Mapping[str, int], run: Callable[[int], TimedRun]) -> TimedRun | None:
+    """The run with ``values[axis]`` pages (or ranges), from runs with fewer; None if that cannot be done."""
+    whole = values[axis]
     for trial in TRIALS:
-        if trial[-1] * 2 > pages or trial[0] < world.params["pages"].low:
+        if trial[-1] * 2 > whole or trial[0] < low:
             continue
         runs = [run(it) for it in trial]
         if any(it.violation is not None for it in runs):
             return None
         lines = [_numbers(it) for it in runs]
+        within = max(it.within for it in runs)
         if all(lines[0].keys() == it.keys() for it in lines):
-            found = _prolonged(lines, Fraction(pages - trial[-1], trial[1] - trial[0]))
+            found = _prolonged(lines, Fraction(whole - trial[-1], trial[1] - trial[0]))
             if found is not None:
-                return _result(runs[-1], {**values}, found)
+                return _result(runs[-1], {**values}, found, within)
+        if trial[-1] == LOOSE_TRIAL[-1] and whole >= WORTH * trial[-1]:
+            loosely = _loosely({it: run(it) for it in LOOSE_TRIAL}, whole)
+            if loosely is not None:
+                return _result(runs[-1], {**values}, *loosely)
     return None
+
+
+def _loosely(runs: Mapping[int, TimedRun], whole: int) -> tuple[dict[Any, int], float] | None:
+    """The numbers at *whole* on the line from the first of *runs* to the last, and how far the others are from it.
+
+    That is the largest relative difference between the slope of a part and that of the whole line; None if it is more
+    than :data:`LOOSE` in any number.
+    """
+    lines = {number: _numbers(it) for number, it in runs.items()}
+    numbers = list(lines)
+    first, last = lines[numbers[0]], lines[numbers[-1]]
+    if any(it.keys() != last.keys() for it in lines.values()):
+        return None
+    found, within = {}, 0.0
+    for name, end in last.items():
+        slope = Fraction(end - first[name], numbers[-1] - numbers[0])
+        for before, after in pairwise(numbers):
+            part = Fraction(lines[after][name] - lines[before][name], after - before)
+            if part != slope:
+                within = max(within, float(abs(part - slope) / abs(slope)) if slope else 1.0)
+        found[name] = round(end + slope * (whole - numbers[-1]))
+    return (found, within) if within <= LOOSE else None
 
 
 def _numbers(run: TimedRun) -> dict[Any, int]:
@@ -139,7 +192,7 @@ def _prolonged(lines: list[dict[Any, int]], steps: Fraction) -> dict[Any, int] |
     return found
 
 
-def _result(longest: TimedRun, params: dict[str, int], numbers: Mapping[Any, int]) -> TimedRun:
+def _result(longest: TimedRun, params: dict[str, int], numbers: Mapping[Any, int], within: float = 0.0) -> TimedRun:
     counts = {name: numbers[name] for name in longest.counts}
     sites = {
         site: Tally(numbers[site, "count"], round(tally.mean * numbers[site, "count"]), tally.most)
@@ -157,6 +210,7 @@ def _result(longest: TimedRun, params: dict[str, int], numbers: Mapping[Any, int
         sites,
         steps=numbers["steps"],
         extrapolated=True,
+        within=within,
     )
 
 

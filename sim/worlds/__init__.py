@@ -28,12 +28,17 @@ __all__ = ["WORLDS", "Param", "Setup", "TaskInfo", "World", "find", "world"]
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A parameter of a world: its default, its bounds (both allowed), and what it means."""
+    """A parameter of a world: its default, its bounds (both allowed), and what it means.
+
+    Up to *even* (0: up to *high*) each further one adds as much as the one before, once a run has settled; beyond that
+    something happens that short runs do not have, such as a second page table or a second chunk of a call.
+    """
 
     default: int
     low: int
     high: int
     text: str
+    even: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def _at_most_1_gib(pages: int) -> None:
 @world(
     check={"threads": 2, "pages": 1, "nodes": 2},
     threads=Param(32, 1, 128, "worker threads of all processes, each on a CPU of its own"),
-    pages=Param(512, 1, 1 << 18, "4 KiB pages of each process's region; the benchmark has 3 GiB"),
+    pages=Param(512, 1, 1 << 18, "4 KiB pages of each process's region; the benchmark has 3 GiB", PTRS_PER_PTE),
     nodes=NODES,
     rounds=ROUNDS,
     scan=SCAN,

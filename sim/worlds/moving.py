@@ -6,7 +6,7 @@ from functools import partial
 
 from sim.context import Context
 from sim.errors import BadParameter
-from sim.kernel.migrate import sys_move_pages
+from sim.kernel.migrate import CHUNK, sys_move_pages
 from sim.ops import Kernel
 from sim.setup import Builder
 from sim.structs import PTRS_PER_PTE
@@ -98,7 +98,7 @@ def stack_grows(passes: int) -> Builder:
 
 @world(
     check={"pages": 2, "spinners": 1, "passes": 2},
-    pages=Param(4, 1, 4096, "pages that the one call moves"),
+    pages=Param(4, 1, 4096, "pages that the one call moves", CHUNK),
     spinners=Param(0, 0, 31, "threads of the process that spin on CPUs of their own"),
     writers=Param(
         0, 0, 31, "threads that write the pages in turn for as long as it takes; a check never ends with them"
@@ -146,7 +146,7 @@ def move_pages(
 @world(
     check={"threads": 2, "pages": 1, "nodes": 2, "passes": 2},
     threads=Param(8, 1, 128, "threads that move pages, each on a CPU of its own"),
-    pages=Param(64, 1, 512, "pages of each thread's slice, moved by one call; 512 are 2 MiB"),
+    pages=Param(64, 1, 512, "pages of each thread's slice, moved by one call; 512 are 2 MiB", CHUNK),
     nodes=Param(2, 2, 8, "NUMA nodes; the threads are spread over them evenly"),
     passes=PASSES,
 )
@@ -184,7 +184,7 @@ def _filler(k: Context, *, vpns: tuple[int, ...], rounds: int) -> Kernel:
 
 @world(
     check={"pages": 1, "writers": 1, "rounds": 1, "passes": 2},
-    pages=Param(512, 1, 4096, "pages that the one call moves"),
+    pages=Param(512, 1, 4096, "pages that the one call moves", CHUNK),
     writers=Param(3, 1, 31, "threads that go on writing to them"),
     rounds=Param(16, 1, 1000, "how often each of those writes to every page"),
     passes=PASSES,

@@ -112,3 +112,44 @@ def test_a_curve_is_as_many_quick_answers() -> None:
     """One for each number of threads, in the order asked for."""
     found = curve("numa02", "mutex_v37", [1, 4], pages=64)
     assert [(threads, it.params["threads"], it.extrapolated) for threads, it in found] == [(1, 1, True), (4, 4, True)]
+
+
+@pytest.mark.parametrize("variant", ["mutex_v37", "rwsem_v38"])
+def test_a_region_of_many_ranges_is_prolonged_along_both(variant: str) -> None:
+    """Whatever was extrapolated along ranges, along pages, or along both: it is what the whole run says."""
+    params = {"threads": 3, "pages": 6, "ranges": 7, "nodes": 2}
+    found = quick("numa02", variant, params=params)
+    assert told(found) == told(run("numa02", variant, params=params))
+    assert found.params["ranges"] == 7
+
+
+def test_1_gib_is_answered_without_being_built() -> None:
+    """Four threads with 256 MiB each: exact, and from runs with at most six pages a thread."""
+    found = quick("numa02", threads=4, pages=512, ranges=128)
+    assert (found.extrapolated, found.within, found.pages_migrated) == (True, 0.0, 1 << 18)
+
+
+def test_nothing_is_prolonged_past_what_short_runs_do_not_have() -> None:
+    """A call takes pages in chunks of 169: the line ends there, for what comes with the second is in no short run."""
+    assert told(quick("move_pages", pages=169)) == told(run("move_pages", pages=169))
+    assert quick("move_pages", pages=169).extrapolated
+    assert not quick("move_pages", pages=170).extrapolated
+
+
+def test_what_wanders_a_little_is_prolonged_loosely_and_says_how_loosely() -> None:
+    """Nine threads that share a lock are on no line, but near one: the run is as near to the answer as was said."""
+    params = {"threads": 9, "pages": 84}
+    found, whole = quick("numa02", "rwsem_v38", params=params), run("numa02", "rwsem_v38", params=params)
+    assert found.extrapolated
+    assert 0 < found.within <= module.LOOSE
+    assert abs(found.elapsed_ns / whole.elapsed_ns - 1) < found.within
+    assert found.counts["ipis_received"] == whole.counts["ipis_received"]
+
+
+def test_a_line_that_bends_too_much_is_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts that are further from the whole than is allowed."""
+    runs = {pages: run("numa02", "rwsem_v38", threads=9, pages=pages) for pages in (4, 6, 8)}
+    found = module._loosely(runs, 100)
+    assert found is not None
+    monkeypatch.setattr(module, "LOOSE", found[1] / 2)
+    assert module._loosely(runs, 100) is None
