@@ -66,6 +66,7 @@ ORDER = (
         "vizlib.levels",
         "vizlib.exporter",
         "vizlib.timeline",
+        "vizlib.perfetto",
         "vizlib.compare",
         "vizlib.controls",
     ),

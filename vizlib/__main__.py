@@ -111,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     lanes.add_argument("params", metavar="NAME=NUMBER", nargs="*", default=[], help="parameters of the world")
     lanes.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
     lanes.add_argument("--seed", type=int, default=0, help="for the small differences between threads")
-    lanes.add_argument("-o", "--output", metavar="FILE", help="where to: .html can be zoomed, .svg and .png are stills")
+    about = "where to: .html can be zoomed, .svg and .png are stills, .json opens in Perfetto (ui.perfetto.dev)"
+    lanes.add_argument("-o", "--output", metavar="FILE", help=about)
     lanes.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
     lanes.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return parser
@@ -240,8 +241,10 @@ def _lanes(options: argparse.Namespace) -> tuple[Any, str]:
     from vizlib.timeline import text, timeline
 
     target = None if options.output is None else Path(options.output)
-    if target is not None and target.suffix not in (".html", ".svg", ".png"):
-        raise BadParameter(f"lanes are written as .html, .svg or .png, and '{options.output}' has another suffix")
+    if target is not None and target.suffix not in (".html", ".svg", ".png", ".json"):
+        raise BadParameter(
+            f"lanes are written as .html, .svg, .png or .json, and '{options.output}' has another suffix"
+        )
     if options.policy not in timed.POLICIES:
         raise UnknownName("policy", options.policy, timed.POLICIES)
     world, variant = find_world(options.world), find_variant(options.variant)
@@ -269,6 +272,11 @@ def _lanes_file(made: dict[str, Any], heading: str, dark: bool, part: Path) -> N
         from vizlib.renderers.html import page
 
         _text_file(part, page(made))
+        return
+    if part.suffix == ".json":
+        from vizlib.perfetto import perfetto
+
+        _text_file(part, json.dumps(perfetto(made)) + "\n")
         return
     from vizlib import charts
     from vizlib.timeline import bars
