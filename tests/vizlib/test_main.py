@@ -60,7 +60,7 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path, capsys: pytest.Capt
         (["lanes", "numa02", "mutex_v37", "threads"], "'threads' is no parameter: write name=number"),
         (["lanes", "numa02", "mutex_v37", "threads=0"], "threads=0 is not allowed in numa02: 1 to 128"),
         (["lanes", "numa02", "mutex_v37", "--policy", "hand"], "no policy is called 'hand'; nearest: handoff"),
-        (["lanes", "numa02", "mutex_v37", "-o", "x.gif"], "lanes are written as .html, .svg or .png"),
+        (["lanes", "numa02", "mutex_v37", "-o", "x.gif"], "lanes are written as .html, .svg, .png or .json"),
         (["lanes", "numa02"], "required: VARIANT"),
         (["explode"], "invalid choice: 'explode'"),
         (["export", "foreign.json", "-o", "x.svg"], "is no trace of this project"),
