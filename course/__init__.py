@@ -10,6 +10,7 @@ protecting.py      the checks of lesson 5, and the inferred table; filling.py: t
                    cutouts.py: kernels without one guard; finding.py: what a walk would find, moment by moment
 family.py          processes that fork, run by the kernel's code; family_picture.py: their graph, and a bench to grow it
 halves.py          the checks of lesson 8: two walks and one lock, a function with two families of callers
+stale.py           the checks of lesson 9: what an access meets, when and whom a flush must reach
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
 running.py         runs a lesson's cells without a notebook: for refresh.py (transcripts) and slides.py
 progress.py        the lessons, and which of their exercises a learner has kept as right
@@ -33,6 +34,8 @@ from course import questions as _questions
 from course import questions_02 as _questions_02
 from course import questions_05 as _questions_05
 from course import questions_08 as _questions_08
+from course import questions_09 as _questions_09
+from course import stale as _stale
 from course import walking as _walking
 from course.bottleneck import puzzle
 from course.family import Family, grown
@@ -45,6 +48,7 @@ from course.kit import check, claim, explain_back, predict, recall
 from course.looking import history, locksets, play, run_to, steps_in, table, turns
 from course.progress import progress
 from course.protecting import cuts, every_order
+from course.stale import events, moving_parts
 from course.verdicts import judge
 from course.walking import beside_nearest, disturbed, disturbers, places
 
@@ -56,6 +60,7 @@ __all__ = [
     "cuts",
     "disturbed",
     "disturbers",
+    "events",
     "every_order",
     "explain_back",
     "filling",
@@ -65,6 +70,7 @@ __all__ = [
     "history",
     "judge",
     "locksets",
+    "moving_parts",
     "picture",
     "places",
     "play",
@@ -95,4 +101,6 @@ _questions.known()
 _questions_02.known()
 _questions_05.known()
 _questions_08.known()
+_questions_09.known()
+_stale.known()
 _walking.known()

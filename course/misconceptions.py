@@ -34,6 +34,9 @@ BANK: Final[dict[str, str]] = {
     "M27": "a lock lets one in at a time, whoever it is",
     "M28": "a fork copies the parent's pages, so that nothing is shared afterwards",
     "M29": "whoever is in the tree of a page's anon_vma maps the page",
+    "M30": "a flush costs one interrupt, however many CPUs there are",
+    "M31": "reading through an old translation does no harm",
+    "M32": "the kernel knows what stands in a TLB",
 }
 
 
