@@ -18,8 +18,8 @@ from sim.engines.timed_run import TimedRun
 PAGE: Final = Path(__file__).parent / "instructor" / "published.md"
 BEGIN, END = "<!-- numbers -->", "<!-- /numbers -->"
 
-#: A kernel that flushes page by page, and one that flushes batch by batch.
-BEFORE, AFTER = "mutex_v37", "batch_2mb"
+#: The kernel before 6.3, which flushes page by page, and 6.3, which flushes batch by batch.
+BEFORE, AFTER = "v61", "batch_v63"
 
 #: The 3.8 way, which 4.12 still had where it matters here: readers share, a flush for each page.
 FOUR = "rwsem_v38"

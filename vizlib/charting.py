@@ -1,7 +1,7 @@
 """``python -m vizlib chart``: series of runs under the clock as a picture, with the numbers as text beside it.
 
     python -m vizlib chart staircase -o staircase.svg
-    python -m vizlib chart batches --variant batch_2mb -o batches.png
+    python -m vizlib chart batches --variant batch_v63 -o batches.png
     python -m vizlib chart convergence numa01_thread_alloc --variant rwsem_v38 --rounds 40 --scan 64 -o pages.svg
 
 The options are those of the command of ``python -m sim`` with the same name.  All times are simulated.

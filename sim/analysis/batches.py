@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from sim import variants, worlds
@@ -33,7 +34,7 @@ SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 PERCENTILES: Final = (50, 99, 100)
 
 
-def in_batches_of(size: int, base: str = "batch_2mb") -> Variant:
+def in_batches_of(size: int, base: str = "batch_v63") -> Variant:
     """The variant *base*, which moves pages in batches, with batches of *size* pages at most.
 
     Raises:
@@ -42,23 +43,27 @@ def in_batches_of(size: int, base: str = "batch_2mb") -> Variant:
     if size < 1:
         raise BadParameter(f"a batch of {size} pages is not allowed: 1 or more")
     found = variants.find(base)
-    return replace(found, name=f"{base}[{size}]", seams={**found.seams, "migrate_pages": _cut(size, found)})
+    cut = partial(_cut, whole=found.seams["migrate_pages"], size=size)
+    return replace(found, name=f"{base}[{size}]", seams={**found.seams, "migrate_pages": cut})
 
 
-def _cut(size: int, base: Variant) -> KernelFunction:
-    whole = base.seams["migrate_pages"]
-
-    def migrate_pages(
-        k: Context, pages: tuple[Page, ...], node: int, passes: int = 10, mode: str = migrate.MIGRATE_SYNC
-    ) -> Kernel:
-        failed = 0
-        while pages:
-            batch, pages = pages[:size], pages[size:]
-            more = yield from whole(k, batch, node, passes, mode)
-            failed += more
-        return failed
-
-    return migrate_pages
+def _cut(
+    k: Context,
+    pages: tuple[Page, ...],
+    node: int,
+    passes: int = 10,
+    mode: str = migrate.MIGRATE_SYNC,
+    *,
+    whole: KernelFunction,
+    size: int,
+) -> Kernel:
+    """The seam ``migrate_pages`` that hands *whole* so many pages at a time."""
+    failed = 0
+    while pages:
+        batch, pages = pages[:size], pages[size:]
+        more = yield from whole(k, batch, node, passes, mode)
+        failed += more
+    return failed
 
 
 class _Watcher(Watcher):
@@ -172,7 +177,7 @@ def percentile(values: list[int], per_cent: int) -> int:
 
 def batches(
     sizes: Iterable[int] = SIZES,
-    base: str = "batch_2mb",
+    base: str = "batch_v63",
     *,
     costs: dict[str, float] | None = None,
     executor: Executor | None = None,

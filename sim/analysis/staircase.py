@@ -40,6 +40,7 @@ RUNGS: Final = (
     Rung("no lock in either walk", "rfc_split_unlocked"),
     Rung("3.8: rwsem", "rwsem_v38"),
     Rung("batches of 2 MiB on 3.7", "batch_2mb"),
+    Rung("6.3: rwsem, batches", "batch_v63"),
 )
 
 

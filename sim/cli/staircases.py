@@ -29,7 +29,7 @@ def staircase_options(parser: argparse.ArgumentParser) -> None:
 def batches_options(parser: argparse.ArgumentParser) -> None:
     """What a batch lab can be told."""
     parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="pages in a batch (default 1 to 512)")
-    parser.add_argument("--variant", default="batch_2mb", help="the variant whose batches they are")
+    parser.add_argument("--variant", default="batch_v63", help="the variant whose batches they are (default batch_v63)")
     _numbers(parser, "busy_region")
 
 
