@@ -13,6 +13,7 @@ Where is what, from the bottom up; imports only go down this list:
     build.py        a kernel with some functions replaced
     user.py         what user code and the MMU do
     variants/       one file a variant of locking and TLB discipline
+    rules.py        the kinds of violation in words, and the kernel's rule that each breaks
     invariants.py   what must hold
     interpreter.py  what each operation does to memory; parts of it in effects.py, lifetimes.py, hardware.py
     setup.py        the words in which a world describes its start

@@ -81,7 +81,7 @@ def test_run_tells_what_scripts_rely_on(told: Callable[..., Any]) -> None:
     }  # fmt: skip
     assert set(said["counts"]) == {*COUNTS, *TIMED_COUNTS}
     assert (said["world"], said["variant"], said["seed"]) == ("numa02", "rwsem_v38", 5)
-    assert said["params"] == {"threads": 2, "pages": 3, "nodes": 4, "ranges": 1, "rounds": 1, "scan": 0}
+    assert said["params"] == {"threads": 2, "pages": 3, "nodes": 4, "ranges": 1, "rounds": 1, "scan": 0, "huge": 0}
     assert said["pages_migrated"] == 6
     assert said["pages_per_second"] == pytest.approx(6e9 / said["elapsed_ns"])
 

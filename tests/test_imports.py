@@ -28,7 +28,7 @@ ORDER = (
         "sim.context",
         "sim.guard",
     ),
-    *("sim.kernel", "sim.build", "sim.user", "sim.variants", "sim.invariants"),
+    *("sim.kernel", "sim.build", "sim.user", "sim.variants", "sim.rules", "sim.invariants"),
     *("sim.effects", "sim.lifetimes", "sim.hardware", "sim.interpreter"),
     *("sim.setup", "sim.worlds", "sim.schedule"),
     *(

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from sim.machine import Frame
 
 _ROOT = Path(__file__).resolve().parent.parent
-#: A file, line and version of the kernel, or a patch in a mail.
-_CITATION = re.compile(r"\b((?:[\w.-]+/)+[\w.-]+\.[chS]:\d+ \(v[\d.]+\)|\d{8,}[\w.-]*(?:@[\w.-]+)? \(numa/core v\d+\))")
+#: A file, line and version of the kernel (of a later one the change, and no line), or a patch in a mail.
+_CITATION = re.compile(
+    r"\b((?:[\w.-]+/)+[\w.-]+\.[chS](?::\d+)? \((?:[0-9a-f]{12}, )?v[\d.]+\)"
+    r"|\d{8,}[\w.-]*(?:@[\w.-]+)? \(numa/core v\d+\))"
+)
 
 
 def source(function: str, file: str, line: int) -> Json:

@@ -6,13 +6,13 @@ engine adds ``anon_vma_lock_waits`` and ``context_switches``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sim.invariants import Memory
 from sim.machine import BLOCKED, Event
 from sim.ops import Acquire, CopyPage, Field, HandleIpi, Op, TryAcquire
-from sim.structs import AnonVma, Pte
+from sim.structs import PTRS_PER_PTE, AnonVma, PageTable, Pmd, Pte
 
 #: What a schedule determines, and what each count means.
 COUNTS: Final[dict[str, str]] = {
@@ -80,14 +80,27 @@ def count(events: Iterable[Event], first_points: Iterable[str] = ()) -> dict[str
 
 
 def pages_migrated(before: Memory, after: Mapping[Field, Any]) -> int:
-    """How many frames took the place of a frame of another node; a frame that relatives share counts once."""
+    """How many frames took the place of a frame of another node; a frame that relatives share counts once.
+
+    Of a huge page each frame counts, whether it has moved whole or in pieces.
+    """
     moved = set()
-    for place, old in before.items():
-        if place.base == "pte" and _maps(old):
-            new = after.get(place)
-            if new is not None and _maps(new) and _node(before, old) != _node(after, new):
-                moved.add(new.page)
+    for place, value in before.items():
+        if place.base == "pte" or isinstance(value, Pmd):
+            for old, new in zip(_ptes(before, value), _ptes(after, after.get(place)), strict=False):
+                if _maps(old) and _maps(new) and _node(before, old) != _node(after, new):
+                    moved.add(new.page)
     return len(moved)
+
+
+def _ptes(memory: Mapping[Field, Any], value: Any) -> Iterator[Any]:
+    """The PTEs in a page table, or what PTEs would say of a huge page; or the one PTE."""
+    if isinstance(value, Pmd):
+        yield from (Pte(value.kind, page) for page in (value.page, *memory.get(value.page.tails, ())))
+    elif isinstance(value, PageTable):
+        yield from (memory.get(value.pte[number]) for number in range(PTRS_PER_PTE))
+    else:
+        yield value
 
 
 def _maps(pte: Pte | None) -> bool:

@@ -47,6 +47,11 @@ numacore/memory.py        mm/memory.c of numa/core v18    a NUMA fault serves 2 
 numacore/migrate.py       mm/migrate.c of numa/core v18   moving a page that the wrong node uses
 v38/huge_memory.py        mm/huge_memory.c of 3.8         a split takes the lock to be alone
 v38/pgtable_generic.py    mm/pgtable-generic.c of 3.8     a flush only where a TLB may hold the entry
+v414/huge_memory.py       mm/huge_memory.c of 4.14        the migration entry of a huge page
+v414/memory.py            mm/memory.c of 4.14             a fault waits for a huge page on its way
+v414/migrate.py           mm/migrate.c of 4.14            moving a huge page whole
+v414/page_vma_mapped.py   mm/page_vma_mapped.c of 4.14    what a walk has come to: a huge page?
+v414/rmap.py              mm/rmap.c of 4.14               unmapping a huge page whole
 v61/fault.py              arch/x86/mm/fault.c of 6.1      a stack grows with mmap_sem held to write
 v61/filemap.py            mm/filemap.c of 6.1             sleeping on a page that nobody keeps
 v61/gup.py                mm/gup.c of 6.1                 pinning a page, with a second look

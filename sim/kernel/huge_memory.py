@@ -67,9 +67,8 @@ def transparent_hugepage_enabled(k: Context, mm: Mm) -> Kernel:
     return pages > 0
 
 
-def alloc_hugepage_vma(k: Context, mm: Mm, node: int) -> Kernel:
+def alloc_hugepage_vma(k: Context, node: int, pages: int) -> Kernel:
     """A free huge page of *node*, with one reference, not on the LRU.  mm/huge_memory.c:657 (v3.7)"""
-    pages = yield mm.hpage_nr
     head = yield from alloc_huge_pages_node(k, node, pages)
     return head
 
@@ -86,7 +85,8 @@ def do_huge_pmd_anonymous_page(k: Context, mm: Mm, vma: Vma, address: int) -> Ke
     if haddr < vm_start or haddr + PTRS_PER_PTE > vm_end:
         return False
     yield from anon_vma_prepare(k, vma)
-    page = yield from alloc_hugepage_vma(k, mm, k.node)
+    pages = yield mm.hpage_nr
+    page = yield from alloc_hugepage_vma(k, k.node, pages)
     yield from __do_huge_pmd_anonymous_page(k, mm, vma, haddr, page)
     return True
 
@@ -136,7 +136,8 @@ def do_huge_pmd_wp_page(k: Context, mm: Mm, vma: Vma, address: int, pmd: Field, 
     yield from get_page(k, page)
     yield from spin_unlock(mm.page_table_lock)
 
-    new = yield from alloc_hugepage_vma(k, mm, k.node)
+    tails = yield page.tails
+    new = yield from alloc_hugepage_vma(k, k.node, 1 + len(tails))
     yield from migrate.copy_huge_page(k, new, page)
     yield from spin_lock(mm.page_table_lock)
     yield from put_page(k, page)
@@ -199,6 +200,27 @@ def do_huge_pmd_numa_page(k: Context, mm: Mm, vma: Vma, address: int, orig_pmd: 
         yield pmd.set(pmd_mknonnuma(orig_pmd))
     yield from unlock_page(page)
     yield from spin_unlock(mm.page_table_lock)
+
+
+def change_huge_pmd(k: Context, mm: Mm, address: int) -> Kernel:
+    """Mark a huge page so that the next access faults, unless it is shared; return whether a PMD was there to mark.
+
+    Caller holds mmap_sem to read, and flushes later.  Takes page_table_lock; a split is left to go on.  Only the mark
+    for NUMA hints, as PROT_NONE.  3.8 reads off which page it is after it has cleared the PMD, so asks another page
+    how often it is mapped (line 1471); here it is the right one.  mm/huge_memory.c:1458 (v3.8)
+    """
+    pmd = pmd_offset(mm, address)
+    yield from spin_lock(mm.page_table_lock)
+    entry = yield pmd
+    found = pmd_trans_huge(entry) and not entry.splitting
+    if found:
+        entry = yield pmd.xchg(None)
+        mapcount = yield entry.page._mapcount
+        if mapcount == 0:
+            entry = entry._replace(kind="prot_none")
+        yield pmd.set(entry)
+    yield from spin_unlock(mm.page_table_lock)
+    return found
 
 
 # --- splitting -------------------------------------------------------------------------------------------
@@ -430,7 +452,7 @@ def collapse_huge_page(k: Context, mm: Mm, address: int, pages: int = HPAGE_PMD_
         pmd = pmd_offset(mm, address)
         table = yield pmd
         inside = vm_start <= address and address + HPAGE_PMD_NR <= vm_end
-        small = table is not None and not pmd_trans_huge(table)
+        small = isinstance(table, PageTable)
         if inside and anon_vma is not None and not temporary and small:
             yield from k.anon_vma_lock_write(anon_vma)
             yield from spin_lock(mm.page_table_lock)

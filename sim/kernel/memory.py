@@ -115,7 +115,7 @@ def handle_mm_fault(k: Context, mm: Mm, vma: Vma, address: int, write: bool) -> 
                 return
         yield from __pte_alloc(k, mm, address)
         table = yield pmd_offset(mm, address)
-    if pmd_trans_huge(table):
+    if isinstance(table, Pmd):
         yield from _handle_huge(k, mm, vma, address, table, write)
         return
     yield from handle_pte_fault(k, mm, vma, address, table, write)

@@ -7,6 +7,7 @@ Both calls hold mmap_sem of the one process over the whole migration: ``migrate_
 from __future__ import annotations
 
 from sim.context import Context
+from sim.kernel import huge_memory
 from sim.kernel.migrate import migrate_prep
 from sim.kernel.pgtable import (
     is_write_migration_entry,
@@ -21,7 +22,7 @@ from sim.kernel.pgtable_generic import ptep_modify_prot_commit, ptep_modify_prot
 from sim.kernel.tlb import flush_tlb_range
 from sim.kernel.vmscan import isolate_lru_page
 from sim.ops import Kernel, Point
-from sim.structs import Mm, Page, PageTable, Pte, Vma
+from sim.structs import PTRS_PER_PTE, Mm, Page, PageTable, Pmd, Pte, Vma
 from sim.sync import down_read, down_write, spin_lock, spin_unlock, up_read, up_write
 
 
@@ -35,12 +36,15 @@ def check_range(k: Context, mm: Mm, start: int, end: int, node: int) -> Kernel:
     """Isolate the pages that *mm* maps from *start* to before *end* and that are not on *node*; return them.
 
     Caller holds mmap_sem.  Takes the ptl of each page table, which keeps the pages while they are looked at.  Looks at
-    PTEs only, not at the VMAs.  mm/mempolicy.c:570 (v3.7)
+    PTEs only, not at the VMAs; a huge page is split for it.  mm/mempolicy.c:570 (v3.7)
     """
     isolated: tuple[Page, ...] = ()
     while start < end:
         table = yield pmd_offset(mm, start)
-        if table is None:
+        if isinstance(table, Pmd):
+            yield from huge_memory.__split_huge_page_pmd(k, mm, pmd_offset(mm, start))
+            table = yield pmd_offset(mm, start)
+        if table is None or isinstance(table, Pmd):
             start += 1
             continue
         yield from spin_lock(table.ptl)
@@ -115,7 +119,10 @@ def change_prot_numa(k: Context, vma: Vma, addr: int, end: int) -> Kernel:
     while addr < end:
         stop = pmd_addr_end(addr, end)
         table = yield pmd_offset(mm, addr)
-        if table is not None:
+        if isinstance(table, Pmd):
+            huge = yield from huge_memory.change_huge_pmd(k, mm, addr)
+            pages += PTRS_PER_PTE if huge else 0
+        elif table is not None:
             marked = yield from _mark(k, table, addr, stop)
             pages += marked
         addr = stop

@@ -29,7 +29,7 @@ OURS = frozenset(
     {
         *("batch_2mb", "batch_clean_deferred", "batch_flush_after_copy", "mutex_v37"),
         *("batch_v63", "batch_v63_rc", "v61", "v612"),
-        *("rwsem_v38", "rwsem_v38_rc1"),
+        *("rwsem_v38", "rwsem_v38_rc1", "thp_v414"),
         *("rfc_as_posted", "rfc_remap_unlocked", "rfc_split_unlocked", "rfc_unmap_unlocked_all"),
     }
 )

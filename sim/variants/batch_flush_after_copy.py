@@ -24,6 +24,7 @@ VERDICTS = {
     "busy_region": "unsafe",
     "empty_pte": "unsafe",
     "frame_reused~B2": "safe",
+    "huge_page_moves": "unsafe",
     "mremap_stale_tlb~fixed": "unsafe",
     "numa_mark_window": "unsafe",
     "numa_mark_window~fixed": "unsafe",

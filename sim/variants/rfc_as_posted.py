@@ -22,6 +22,7 @@ VERDICTS = {
     "fault_waits": "unsafe",
     "frame_reused": "unsafe",
     "frame_reused~B2": "unsafe",
+    "huge_page_moves": "unsafe",
     "lazy_tlb": "unsafe",
     "lazy_tlb~no_look": "unsafe",
     "madv_dontneed": "unsafe",

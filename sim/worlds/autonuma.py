@@ -81,29 +81,38 @@ def numa_only(threads: int, pages: int) -> Builder:
     ranges=RANGES,
     rounds=ROUNDS,
     scan=SCAN,
+    huge=Param(0, 0, 1, "1: the pages that a slice has in a range are one huge page"),
 )
-def numa02(threads: int, pages: int, nodes: int, ranges: int, rounds: int, scan: int) -> Builder:
+def numa02(threads: int, pages: int, nodes: int, ranges: int, rounds: int, scan: int, huge: int) -> Builder:
     """The numa02 benchmark with 4 KiB pages: each thread writes its slice of one region that lies on the wrong node.
 
     One process, one VMA, so one anon_vma and one lock.  Every slice was first touched on the node after its
     thread's and is marked PROT_NONE, as numa/core's scanner leaves it (with ``scan`` the marks come bit by bit).  One
-    round of the benchmark's many unless told otherwise; 1 GiB is ``threads=32,ranges=16``; the THP case is left out.
+    round of the benchmark's many unless told otherwise; 1 GiB is ``threads=32,ranges=16``.  With ``huge=1``
+    there are huge pages, each moved whole by one fault, as 3.8 moves them (mm/migrate.c:1647): no walk, no flush.
     """
-    return _numa02(threads, pages, nodes, ranges, rounds, scan)
+    if huge and pages < 2:
+        raise BadParameter(f"pages={pages} is not allowed in numa02 with huge=1: a huge page has at least 2")
+    return _numa02(threads, pages, nodes, ranges, rounds, scan, huge)
 
 
-def _numa02(threads: int, pages: int, nodes: int, ranges: int = 1, rounds: int = 1, scan: int = 0) -> Builder:
+def _numa02(
+    threads: int, pages: int, nodes: int, ranges: int = 1, rounds: int = 1, scan: int = 0, huge: int = 0
+) -> Builder:
     """One process; its threads are spread over the nodes, and each slice lies on the node after its thread's."""
     _at_most_1_gib(threads * ranges * pages)
     b = Builder(nodes=nodes)
-    slices = _slices(threads, pages, ranges)
+    slices = _slices(threads, pages, ranges, aligned=bool(huge))
     kind = "present" if scan else "prot_none"
     mm = b.mm()
-    heap = b.vma(mm, "heap", slices[0][0], slices[-1][-1] + 1)
+    heap = b.vma(mm, "heap", slices[0][0], threads * ranges * PTRS_PER_PTE if huge else slices[-1][-1] + 1)
     for number, vpns in enumerate(slices):
         node = number * nodes // threads
         for vpn in vpns:
-            b.page(heap, vpn, node=(node + 1) % nodes, kind=kind, written=1)
+            if not huge:
+                b.page(heap, vpn, node=(node + 1) % nodes, kind=kind, written=1)
+            elif vpn % PTRS_PER_PTE == 0:
+                b.huge_page(heap, vpn, pages, node=(node + 1) % nodes, kind=kind, written=1)
         marks = () if number else _marks(slices, scan)
         _add_thread(b, mm, heap, number, node, vpns, rounds, marks)
     return b
@@ -115,14 +124,14 @@ def _marks(slices: list[tuple[int, ...]], scan: int) -> tuple[tuple[int, ...], .
     return tuple(tuple(vpns[at : at + scan]) for at in range(0, len(vpns), scan)) if scan else ()
 
 
-def _slices(threads: int, pages: int, ranges: int) -> list[tuple[int, ...]]:
+def _slices(threads: int, pages: int, ranges: int, *, aligned: bool = False) -> list[tuple[int, ...]]:
     """The pages of each thread: *pages* in each of *ranges* ranges of 2 MiB, which it has for itself.
 
-    They stand at the start of each range; but of the first range at its end, so that with two threads the VMA
-    has no more pages than are used.
+    They stand at the start of each range; but of the first range, unless *aligned*, at its end, so that with two
+    threads the VMA has no more pages than are used.
     """
     starts = [number * PTRS_PER_PTE for number in range(threads * ranges)]
-    if len(starts) > 1:
+    if len(starts) > 1 and not aligned:
         starts[0] = PTRS_PER_PTE - pages
     chunks = [range(start, start + pages) for start in starts]
     return [tuple(vpn for it in chunks[at * ranges : (at + 1) * ranges] for vpn in it) for at in range(threads)]

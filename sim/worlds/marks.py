@@ -20,10 +20,13 @@ from sim.worlds.moving import PASSES
 from sim.worlds.remaps import last_writer
 
 
-def scanner(k: Context, *, vma: Vma, vpn: int) -> Kernel:
-    """A thread that marks one page for a NUMA hinting fault, as task_numa_work does (kernel/sched/fair.c:841, v3.8)."""
+def scanner(k: Context, *, vma: Vma, vpn: int, end: int = 0) -> Kernel:
+    """A thread that marks pages for NUMA hinting faults, one unless *end* is given.
+
+    As task_numa_work does (kernel/sched/fair.c:841, v3.8).
+    """
     yield from down_read(k.mm.mmap_sem)
-    yield from change_prot_numa(k, vma, vpn, vpn + 1)
+    yield from change_prot_numa(k, vma, vpn, end or vpn + 1)
     yield from up_read(k.mm.mmap_sem)
 
 

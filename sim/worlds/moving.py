@@ -105,11 +105,12 @@ def stack_grows(passes: int) -> Builder:
     ),
     children=Param(0, 0, 8, "generations that were forked since: the pages are shared by so many relatives, and move"),
     stale_cpu=Param(0, 0, 1, "1: the process has run on one more CPU, which is idle now (lazy TLB mode)"),
+    huge_pages=Param(0, 0, 8, "huge pages of 512 small ones that the call moves instead; pages then says nothing"),
     pinned=Param(0, 0, 4096, "how many of the pages are pinned, so that they cannot move; at most pages"),
     passes=PASSES,
 )
 def move_pages(
-    pages: int, spinners: int, writers: int, children: int, stale_cpu: int, pinned: int, passes: int
+    pages: int, spinners: int, writers: int, children: int, stale_cpu: int, huge_pages: int, pinned: int, passes: int
 ) -> Builder:
     """One move_pages call moves N pages to node 1 while K threads of the process spin on other CPUs.
 
@@ -117,13 +118,19 @@ def move_pages(
     Pinned pages have a reference from get_user_pages: each attempt unmaps them and puts them back.
     Writers use the pages meanwhile.  Children are a chain of forks, each a generation further, which have run on the
     mover's CPU, wait, and share every page (MPOL_MF_MOVE_ALL).  An idle CPU is interrupted once in 3.7, never since.
+    Huge pages are asked for by each of their small pages: up to 4.13 they are split first, and 512 small pages move
+    (mm/memory.c:1526); under thp_v414 each moves whole.
     """
-    if pinned > pages:
-        raise BadParameter(f"pinned={pinned} is not allowed in move_pages: 0 to {pages} (pages={pages})")
+    most, why = (huge_pages, "huge_pages") if huge_pages else (pages, "pages")
+    if pinned > most:
+        raise BadParameter(f"pinned={pinned} is not allowed in move_pages: 0 to {most} ({why}={most})")
     b = Builder()
     mm = b.mm()
+    pages = huge_pages * PTRS_PER_PTE or pages
     heap = b.vma(mm, "heap", 0, pages)
-    for vpn in range(pages):
+    for number in range(huge_pages):
+        b.huge_page(heap, number * PTRS_PER_PTE, PTRS_PER_PTE, node=0, written=1, pins=int(number < pinned))
+    for vpn in range(0 if huge_pages else pages):
         b.page(heap, vpn, node=0, written=1, pins=int(vpn < pinned))
     vpns = tuple(range(pages))
     cpu0 = b.cpu(0, 0)

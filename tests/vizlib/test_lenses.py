@@ -11,6 +11,7 @@ from tests.vizlib import runs
 from vizlib.lenses.lock import LockLens
 from vizlib.lenses.page import slots_of
 from vizlib.moments import Run
+from vizlib.renderers.text import render
 from vizlib.scene import Mark
 from vizlib.showcase import showcase
 from vizlib.stills import Stage, Still, stills
@@ -69,7 +70,7 @@ def test_everything_stands_inside_its_panel(name: tuple[str, str]) -> None:
 def test_panels_do_not_overlap_and_fit_a_phone() -> None:
     """Half of the plane is 274 wide; only the reverse map may be wider: 352; a family's takes all, the key below."""
     for name in runs.NAMES:
-        family = name[0] in ("fork_during_migration", "relative_exits")
+        family = name[0] in ("fork_during_migration", "relative_exits", "split_huge_page")
         panels = runs.shots(*name)[1].panels
         for panel in panels:
             wide = 560 if family and panel.id in ("rmap", "key") else 352 if panel.id == "rmap" else 274
@@ -154,6 +155,64 @@ def test_a_numa_hint_is_dotted_and_says_no_access() -> None:
     for hint in hints:
         assert hint.dotted
         assert "no access" in words(hint)
+
+
+def pmd_faces(world: str, variant: str, name: str = "pmd:P:0") -> list[Mark]:
+    """One PMD of a run in each of its states, once each, in order."""
+    shots = [shot.marks[name] for shot in runs.shots(world, variant)[0]]
+    return list({it.face: it for it in shots}.values())
+
+
+def test_a_pmd_of_a_huge_page_shows_each_state_by_word_and_shape() -> None:
+    """Huge, closed for a moment, on its way under a dashed entry; splitting, a page table: never by colour alone."""
+    faces = pmd_faces("huge_page_moves", "thp_v414")
+    assert [it.face for it in faces] == ["huge", "not_present", "migration"]
+    huge, closed, migration = map(words, faces)
+    assert ("huge page" in huge, "closed" in closed, "entry → f0" in migration) == (True, True, True)
+    assert faces[2].dashed
+    faces = pmd_faces("huge_page_moves", "mutex_v37")
+    assert [it.face for it in faces] == ["huge", "splitting", "not_present", "table"]
+    assert words(faces[3]) == "p0 to p511 page table pt0"
+    assert faces[0].say == "PMD of p0 to p511: huge page → f0, dirty"
+
+
+def test_a_pmd_has_an_arrow_to_the_head_and_says_which_page_moves() -> None:
+    """Solid to the huge page, dashed while it migrates, gone where a page table stands."""
+    its = {
+        shot.marks["pmd:P:0"].face: shot.marks.get("map:P:huge:0")
+        for shot in runs.shots("huge_page_moves", "thp_v414")[0]
+    }
+    assert its["huge"] is not None
+    assert its["migration"] is not None
+    assert its["huge"].ends == ("pmd:P:0", "page:mover.f1")
+    assert its["migration"].dashed
+    split = {
+        shot.marks["pmd:P:0"].face: shot.marks.get("map:P:huge:0")
+        for shot in runs.shots("huge_page_moves", "mutex_v37")[0]
+    }
+    assert split["table"] is None
+
+
+def test_a_pte_in_a_huge_page_says_so_until_the_split() -> None:
+    """It is not cleared: its page table is put by."""
+    faces = list(dict.fromkeys(shot.marks["pte:P:0"].face for shot in runs.shots("huge_page_moves", "mutex_v37")[0]))
+    assert faces[:2] == ["huge", "present"]
+    assert "in a huge page" in words(shot_at(0, "huge_page_moves").marks["pte:P:0"])
+
+
+def test_the_tails_of_a_huge_page_are_frames_too() -> None:
+    """They have no references of their own, and come and go with their head."""
+    shots = runs.shots("huge_page_moves", "thp_v414")[0]
+    assert {"page:f0", "page:f0.1"} <= set(shots[0].marks)
+    assert {"page:mover.f1", "page:mover.f1.1"} <= set(shots[-1].marks)
+    assert "page:f0.1" not in shots[-1].marks
+
+
+def test_the_page_directory_is_there_only_if_it_maps_huge_pages() -> None:
+    """In text as in the picture; other runs look as they did."""
+    told = render(runs.trace("huge_page_moves", "thp_v414"), 0)
+    assert "Page directory of P (one entry for 2 MiB)\n  PMD of p0 to p511: huge page → f0, dirty" in told
+    assert not any(it.startswith("pd:") for it in runs.shots()[1].places.panels)
 
 
 def test_a_tlb_entry_turns_stale_when_the_pte_is_cleared() -> None:

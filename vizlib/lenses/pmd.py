@@ -16,8 +16,10 @@ from vizlib.moments import Moment, Run
 from vizlib.names import page_name, pmd_value, short_frame
 from vizlib.scene import Mark, Text
 
-MOST = 4
+MOST = 2
+BESIDE = 2
 HEIGHT = 46
+NOTE = "one entry for 2 MiB"
 
 #: For each state of an entry: the colour of its edge, and its two lines, the second of which may name the frame.
 FACES: dict[str, tuple[str, str, str]] = {
@@ -40,15 +42,17 @@ class PmdLens:
         by_mm: dict[Mm, list[Field]] = {}
         for field in huge_slots(run):
             by_mm.setdefault(field.ref, []).append(field)  # type: ignore[arg-type]  # pmd is a field of Mm
-        for at, mm in enumerate(by_mm):
-            hidden = len(by_mm[mm]) - MOST
-            panel = f"pd:{at}"
-            note = f"{hidden} more not shown" if hidden > 0 else "one entry for 2 MiB"
-            places.row([panel], [f"Page directory of {mm}"], [note], TITLE + HEIGHT + 8, 12)
-            boxes = columns(Box(8, TITLE, places.panels[panel].w - 16, HEIGHT), MOST, 6)
+        mms = list(by_mm)
+        for at in range(0, len(mms), BESIDE):
+            part = mms[at : at + BESIDE]
+            notes = [f"{len(by_mm[mm]) - MOST} more not shown" if len(by_mm[mm]) > MOST else NOTE for mm in part]
+            titles = [f"Page directory of {mm}" for mm in part]
+            places.row([f"pd:{mm}" for mm in part], titles, notes, TITLE + HEIGHT + 8, 12)
+        for mm in mms:
+            boxes = columns(Box(8, TITLE, places.panels[f"pd:{mm}"].w - 16, HEIGHT), MOST, 6)
             for field, box in zip(by_mm[mm], boxes, strict=False):
                 number: Any = field.key
-                places.put(f"pmd:{mm}:{number}", panel, box)
+                places.put(f"pmd:{mm}:{number}", f"pd:{mm}", box)
                 self.slots.append((mm, number, field))
         if by_mm:
             places.bottom += 8

@@ -172,7 +172,7 @@ def _field(mm: Mm, vpn: int, slots: dict[tuple[Mm, int], Field], run: Run) -> Fi
 
 def _face(mm: Mm, vpn: int, pte: Pte | None, moment: Moment) -> tuple[str, list[str]]:
     """The state of a PTE: a word for it, and the lines that say it."""
-    if isinstance(pmd := moment.get(mm.pmd[vpn // PTRS_PER_PTE]), Pmd):
+    if isinstance(pmd := moment.get(mm.pmd[vpn // PTRS_PER_PTE]), Pmd) and moment.pte_of(mm, vpn) is not None:
         return "huge", ["in a huge page", f"of {short_frame(pmd.page)}"]
     if pte is None:
         if stale_cpus(mm, vpn, moment):

@@ -12,15 +12,17 @@ from typing import Final
 from sim.context import Context
 from sim.kernel import memory, migrate, mmap
 from sim.kernel.migrate import MIGRATE_ASYNC, MIGRATE_SYNC, migrate_prep, new_page_node, remove_migration_ptes
-from sim.kernel.pgtable import is_migration_entry, pte_offset_map
+from sim.kernel.pgtable import is_migration_entry, pte_index, pte_offset_map
 from sim.kernel.rmap import page_get_anon_vma, page_mapped, put_anon_vma
 from sim.kernel.swap import lru_cache_add_lru, page_mapping, put_page
 from sim.kernel.swapops import migration_entry_to_page
+from sim.kernel.tlb import flush_tlb_range
 from sim.kernel.v61.filemap import migration_entry_wait_on_locked
+from sim.kernel.v61.pgtable_generic import mm_tlb_flush_pending
 from sim.kernel.v61.rmap import try_to_migrate
 from sim.kernel.vmscan import isolate_lru_page
-from sim.ops import Kernel, Point
-from sim.structs import Mm, Page, PageTable
+from sim.ops import Field, Kernel, Point
+from sim.structs import PTRS_PER_PTE, Mm, Page, PageTable, Pmd, Vma
 from sim.sync import down_read, lock_page, spin_lock, spin_unlock, trylock_page, unlock_page, up_read
 
 #: How many pages the list is cut into.  mm/migrate.c (v6.1.192, from v6.3)
@@ -222,3 +224,18 @@ def migrate_misplaced_page(k: Context, page: Page, node: int, passes: int = 10) 
         return 0
     failed = yield from k.migrate_pages((page,), node, passes, MIGRATE_ASYNC)
     return 0 if failed else 1
+
+
+def _migrate_misplaced_transhuge_page(
+    k: Context, mm: Mm, vma: Vma, pmd: Field, entry: Pmd, address: int, page: Page, node: int
+) -> Kernel:
+    """As 3.8, after a flush if somebody has marked pages of *mm* and not flushed yet (20841405940e, v3.13).
+
+    6.1 moves a huge page that the wrong node uses by the way of all others; here it keeps that of 3.8.
+    """
+    pending = yield from mm_tlb_flush_pending(k, mm)
+    if pending:
+        haddr = address - pte_index(address)
+        yield from flush_tlb_range(k, vma, haddr, haddr + PTRS_PER_PTE)
+    migrated = yield from migrate.migrate_misplaced_transhuge_page(k, mm, vma, pmd, entry, address, page, node)
+    return migrated

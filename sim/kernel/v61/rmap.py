@@ -17,6 +17,7 @@ from sim.kernel.rmap import (
 )
 from sim.kernel.swap import put_page
 from sim.kernel.swapops import make_migration_entry
+from sim.kernel.v414.rmap import _migrate_whole
 from sim.ops import Field, Kernel, Point
 from sim.structs import AnonVma, Page, PageTable, Pte, Vma
 from sim.sync import spin_unlock
@@ -56,7 +57,9 @@ def try_to_migrate(k: Context, page: Page, flags: int = 0) -> Kernel:
         temporary = yield from is_vma_temporary_stack(k, vma)
         if not temporary:
             address = yield from vma_address(k, pgoff, vma)
-            yield from try_to_migrate_one(k, page, vma, address, flags)
+            whole = yield from _migrate_whole(k, page, vma, address)
+            if not whole:
+                yield from try_to_migrate_one(k, page, vma, address, flags)
             mapped = yield from page_mapped(k, page)
             if not mapped:
                 break
