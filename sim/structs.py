@@ -339,6 +339,8 @@ class Task(Struct):
     """A thread, or a CPU's interrupt handler."""
 
     short = "t"
+    #: Whether its user code has said that it is done, for others who look.
+    done = declare(False, guard="task")
     #: The locks it holds, as (lock, mode), in the order in which it took them.
     held = declare((), guard="task")
     #: How many objects it has allocated.

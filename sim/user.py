@@ -12,6 +12,7 @@ from __future__ import annotations
 from sim.context import Context
 from sim.kernel.fault import page_fault
 from sim.ops import Kernel, KernelFunction, Until, UserRead, UserWrite, Walk
+from sim.structs import Task
 
 
 def user_write(k: Context, vpn: int) -> Kernel:
@@ -48,12 +49,14 @@ def swapper(k: Context) -> Kernel:
     yield Until(k.current.allocs, -1, sleeps=True)
 
 
-def busy_writer(k: Context, vpns: tuple[int, ...]) -> Kernel:
-    """Write the pages *vpns* one after the other, for ever.  A daemon."""
+def busy_writer(k: Context, vpns: tuple[int, ...], until: Task) -> Kernel:
+    """Write the pages *vpns* one after the other, again and again, *until* another thread says that it is done."""
     at = 0
-    while True:
+    done = yield until.done
+    while not done:
         yield from user_write(k, vpns[at])
         at = (at + 1) % len(vpns)
+        done = yield until.done
 
 
 # --- numa02 ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from sim.errors import BadParameter
 from sim.kernel.migrate import CHUNK, sys_move_pages
 from sim.ops import Kernel
 from sim.setup import Builder
-from sim.structs import PTRS_PER_PTE
+from sim.structs import PTRS_PER_PTE, Task
 from sim.user import busy_writer, spinner, user_read, user_write
 from sim.worlds import Param, world
 
@@ -19,6 +19,11 @@ PASSES = Param(10, 1, 10, "how often migrate_pages tries a page; 10 in the kerne
 def mover(k: Context, *, vpns: tuple[int, ...], node: int, passes: int) -> Kernel:
     """A thread that calls move_pages for *vpns* of its own address space."""
     yield from sys_move_pages(k, k.mm, vpns, node, passes)
+
+
+def _announced(k: Context, *, vpns: tuple[int, ...], node: int, passes: int) -> Kernel:
+    yield from mover(k, vpns=vpns, node=node, passes=passes)
+    yield k.current.done.set(True)
 
 
 def _writer(k: Context, *, vpn: int, rounds: int) -> Kernel:
@@ -100,9 +105,7 @@ def stack_grows(passes: int) -> Builder:
     check={"pages": 2, "spinners": 1, "passes": 2},
     pages=Param(4, 1, 4096, "pages that the one call moves", CHUNK),
     spinners=Param(0, 0, 31, "threads of the process that spin on CPUs of their own"),
-    writers=Param(
-        0, 0, 31, "threads that write the pages in turn for as long as it takes; a check never ends with them"
-    ),
+    writers=Param(0, 0, 31, "threads that write the pages in turn until they have moved; a check does not end"),
     children=Param(0, 0, 8, "generations that were forked since: the pages are shared by so many relatives, and move"),
     stale_cpu=Param(0, 0, 1, "1: the process has run on one more CPU, which is idle now (lazy TLB mode)"),
     huge_pages=Param(0, 0, 8, "huge pages of 512 small ones that the call moves instead; pages then says nothing"),
@@ -134,13 +137,15 @@ def move_pages(
         b.page(heap, vpn, node=0, written=1, pins=int(vpn < pinned))
     vpns = tuple(range(pages))
     cpu0 = b.cpu(0, 0)
-    b.task("mover", cpu0, mm, partial(mover, vpns=vpns, node=1, passes=passes), f"moves {pages} pages to node 1")
+    move = partial(_announced if writers else mover, vpns=vpns, node=1, passes=passes)
+    b.task("mover", cpu0, mm, move, f"moves {pages} pages to node 1")
     for number in range(1, spinners + 1):
         cpu = b.cpu(number, number % 2)
         b.task(f"spinner-{number}", cpu, mm, spinner, "keeps its CPU busy", daemon=True)
     for number in range(1, writers + 1):
         cpu = b.cpu(spinners + number, (spinners + number) % 2)
-        b.task(f"writer-{number}", cpu, mm, partial(busy_writer, vpns=vpns), "writes the pages in turn", daemon=True)
+        write = partial(busy_writer, vpns=vpns, until=Task("mover"))
+        b.task(f"writer-{number}", cpu, mm, write, "writes the pages in turn")
     if stale_cpu:
         b.idle(b.cpu(spinners + writers + 1, 1), mm)
     parent = mm
