@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 
 import pytest
 
@@ -22,6 +22,7 @@ from sim.ops import Acquire, CopyPage, FlushTlb, HandleIpi, TryAcquire
 from sim.setup import Builder
 from sim.structs import AnonVma, Mm
 from sim.worlds import World
+from sim.worlds.moving import mover
 
 HERE = COURSE / "recorded"
 RECORDED: dict[str, dict[str, dict[str, list[int]]]] = json.loads((HERE / "counts.json").read_text("utf-8"))
@@ -29,18 +30,45 @@ KERNELS = pytest.mark.parametrize(("kernel", "variant"), [("6.1", "v61"), ("6.12
 
 # --- the counts ----------------------------------------------------------------------------------------------------
 
-#: The experiments that move small pages, and what they are here.
-EXPERIMENTS = {"E1": {}, "E1stale": {"stale_cpu": 1}, "E2idle": {"spinners": 3}}
+#: The experiments, and what they are here.
+EXPERIMENTS = {
+    "E1": {},
+    "E1stale": {"stale_cpu": 1},
+    "E2idle": {"spinners": 3},
+    "E5": {"huge": 1},
+    "E5spin": {"huge": 1, "spinners": 3},
+}
 RECEIVED = "TLB IPIs received (/proc/interrupts TLB, CPU1+2+3)"
 REMOTE = "tlb_flush event: remote shootdown (1) on other CPUs"
 
 
+def _huge(spinners: int) -> Builder:
+    """One huge page, of which the first address is asked for, as in the recordings."""
+    b = worlds.find("move_pages").build(
+        pages=1, spinners=spinners, writers=0, children=0, stale_cpu=0, huge_pages=1, pinned=0, passes=10
+    )
+    task, cpu, mm, daemon, title, _ = b._tasks[0]
+    b._tasks[0] = (task, cpu, mm, daemon, title, partial(mover, vpns=(0,), node=1, passes=10))
+    return b
+
+
 @cache
-def moved(variant: str, **params: int) -> TimedRun:
-    """One move_pages call for 512 pages."""
-    run = timed_run("move_pages", variant, record=True, pages=512, **params)
+def moved(variant: str, huge: int = 0, **params: int) -> TimedRun:
+    """One move_pages call for 512 pages, or for one huge page."""
+    if huge:
+        world = World("huge", "", "", {}, {}, partial(_huge, params.get("spinners", 0)))
+        run = timed_run(world, variant, record=True)
+    else:
+        run = timed_run("move_pages", variant, record=True, pages=512, **params)
     assert run.violation is None
     return run
+
+
+def copies_of(run: TimedRun) -> int:
+    """How many folios were copied: the tails of a huge page are copied with its head."""
+    assert run.kept is not None
+    tails = {it for field, its in run.kept.machine.memory.items() if field.base == "tails" for it in its or ()}
+    return sum(type(it.op) is CopyPage and it.op.dst not in tails for it in run.events)
 
 
 def points_of(run: TimedRun) -> Counter[str]:
@@ -85,7 +113,7 @@ def counts_of(run: TimedRun) -> dict[str, int]:
         "tlb_flush event: remote ipi send (4), migrator": points["tlb_flush_remote_send"],
         REMOTE: sum(map(remote, events)),
         RECEIVED: sum(type(it.op) is HandleIpi for it in events),
-        "page copies (folio_copy / folio_mc_copy / migrate_page_copy)": sum(type(it.op) is CopyPage for it in events),
+        "page copies (folio_copy / folio_mc_copy / migrate_page_copy)": copies_of(run),
         "user page faults of the other threads": points["fault"],
         "... that reached migration_entry_wait": points["migration_entry_wait"],
         "... that really blocked (migration_entry_wait_on_locked)": points["migration_entry_wait_on_locked"],
@@ -174,7 +202,9 @@ def _said(event: Event) -> Iterator[str]:
 
 def family() -> Builder:
     """Four pages that a child and a grandchild share; the child ran on the mover's CPU, the grandchild on another."""
-    b = worlds.find("move_pages").build(pages=4, spinners=0, writers=0, children=2, stale_cpu=0, pinned=0, passes=10)
+    b = worlds.find("move_pages").build(
+        pages=4, spinners=0, writers=0, children=2, stale_cpu=0, huge_pages=0, pinned=0, passes=10
+    )
     b.idle(b.cpu(1, 1), Mm("C2"))
     return b
 
