@@ -8,6 +8,8 @@ questions.py       what the gates ask, with a reason for every option; questions
 exercises.py       the checks of lesson 1; family_checks.py of 2; bottleneck.py of 4; walking.py of 6
 protecting.py      the checks of lesson 5, and the inferred table; filling.py: the table that fills in run by run;
                    cutouts.py: kernels without one guard; finding.py: what a walk would find, moment by moment
+claiming.py        lesson 7: what callers hold, and the grid of callers and disturbers; sharing.py: who may share the
+                   lock, and repairs on two axes; testing.py: a reader's test of the repair
 family.py          processes that fork, run by the kernel's code; family_picture.py: their graph, and a bench to grow it
 halves.py          the checks of lesson 8: two walks and one lock, a function with two families of callers
 stale.py           the checks of lesson 9: what an access meets, when and whom a flush must reach
@@ -25,6 +27,7 @@ A lesson needs these names only; importing the package makes the questions and t
 from __future__ import annotations
 
 from course import bottleneck as _bottleneck
+from course import claiming as _claiming
 from course import exercises as _exercises
 from course import family_checks as _family_checks
 from course import finding as _finding
@@ -33,11 +36,15 @@ from course import protecting as _protecting
 from course import questions as _questions
 from course import questions_02 as _questions_02
 from course import questions_05 as _questions_05
+from course import questions_07 as _questions_07
 from course import questions_08 as _questions_08
 from course import questions_09 as _questions_09
+from course import sharing as _sharing
 from course import stale as _stale
+from course import testing as _testing
 from course import walking as _walking
 from course.bottleneck import puzzle
+from course.claiming import goals, grid, premises
 from course.family import Family, grown
 from course.family_checks import visited
 from course.family_picture import picture, workbench
@@ -48,6 +55,7 @@ from course.kit import check, claim, explain_back, predict, recall
 from course.looking import history, locksets, play, run_to, steps_in, table, turns
 from course.progress import progress
 from course.protecting import cuts, every_order
+from course.sharing import plane, repairs, users
 from course.stale import events, moving_parts
 from course.verdicts import judge
 from course.walking import beside_nearest, disturbed, disturbers, places
@@ -65,6 +73,8 @@ __all__ = [
     "explain_back",
     "filling",
     "glossary",
+    "goals",
+    "grid",
     "grown",
     "halves",
     "history",
@@ -73,11 +83,14 @@ __all__ = [
     "moving_parts",
     "picture",
     "places",
+    "plane",
     "play",
     "predict",
+    "premises",
     "progress",
     "puzzle",
     "recall",
+    "repairs",
     "run_to",
     "scales",
     "share",
@@ -86,12 +99,14 @@ __all__ = [
     "throughputs",
     "turns",
     "unmap_walk",
+    "users",
     "visited",
     "weighed",
     "workbench",
 ]
 
 _bottleneck.known()
+_claiming.known()
 _exercises.known()
 _finding.known()
 _halves.known()
@@ -103,4 +118,7 @@ _questions_05.known()
 _questions_08.known()
 _questions_09.known()
 _stale.known()
+_questions_07.known()
+_sharing.known()
+_testing.known()
 _walking.known()

@@ -181,7 +181,7 @@ def _wolf(now: Moment) -> str:
     empty = [place for place, what in now.ptes.items() if what == "none"]
     if not empty:
         return "M13"
-    return "M12" if set(empty) - set(now.walk) else "M19"  # gone from there; or in the tree without ever having it
+    return "M12" if set(empty) - set(now.walk) else "M29"  # gone from there; or in the tree without ever having it
 
 
 def _blind(pairs: Sequence[tuple[Met, bool]]) -> str:

@@ -99,6 +99,19 @@ WORDS: Final[dict[str, Word]] = {
         "the kernel moves pages, whosever they are, so that free frames come to lie side by side",
         "that it works for one process",
     ),
+    "hot-remove": Word(
+        "memory is to be taken out of the machine, and every page that lies in it moves away first",
+        "that a process has to ask for it",
+    ),
+    "NUMA fault": Word(
+        "a fault on a page that was marked to learn which node uses it; the fault may move the page there",
+        "that something has gone wrong",
+    ),
+    "move_pages": Word("a call that moves pages of a process to a node", "that it copies before it unmaps"),
+    "mbind": Word(
+        "a call by which a process says on which nodes its memory is to lie; what lies elsewhere may be moved",
+        "that it is about memory to come only",
+    ),
     "mprotect": Word(
         "a call that changes what part of a process's memory may be used for; it may split a VMA in two",
         "that it changes PTEs only",

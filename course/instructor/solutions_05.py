@@ -68,6 +68,6 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L05.4", always, ("M1",)),
     ("L05.4", present_only, ("M17",)),
     ("L05.4", one_is_enough, ("M13",)),
-    ("L05.4", as_many, ("M19",)),
+    ("L05.4", as_many, ("M29",)),
     ("L05.4", for_ever, ("M12",)),
 ]

@@ -108,3 +108,40 @@ def test_lesson_5_fills_its_table_with_the_keyboard(jupyter_lab: Any, open_noteb
         "check('L05.3', {'A': 'structure', 'B': 'lifetime', 'C': 'contents', 'D': 'lifetime'})"
     )
     assert not nb.errors()
+
+
+def test_lesson_7_plays_a_cell_of_its_grid_with_the_keyboard(
+    jupyter_lab: Any, open_notebook: Callable[[str], Any]
+) -> None:
+    """Predict, press a cell, get the run that goes wrong; press one that passes, and the run is gone."""
+    name = "07_every_caller_holds_mmap_sem.ipynb"
+    shutil.copy(COURSE / name, jupyter_lab.root)
+    nb = open_notebook(name)
+    nb.run_all(seconds=240)
+    for cell, option in ((1, 0), (9, 0)):
+        nb.cell(cell).get_by_role("radio").nth(option).focus()
+        nb.page.keyboard.press("Space")
+        button = nb.cell(cell).get_by_role("button", name="That is my answer")
+        expect(button).to_be_enabled()
+        button.focus()
+        nb.page.keyboard.press("Enter")
+    expect(nb.cell(3)).to_contain_text("P not, C not")
+    expect(nb.cell(9)).to_contain_text("mremap is one: it waits")
+
+    cells = nb.cell(10)
+    cells.get_by_title("compaction beside exit: ✗ 126").focus()
+    nb.page.keyboard.press("Enter")
+    expect(cells).to_contain_text("compaction beside exit: use after free")
+    cells.get_by_text("step 0 of 126", exact=False).wait_for()
+    cells.locator(".rmw").focus()
+    nb.page.keyboard.press("End")
+    cells.get_by_text("step 126 of 126", exact=False).wait_for()
+    cells.get_by_title("compaction beside mremap: ✓").focus()
+    nb.page.keyboard.press("Enter")
+    expect(cells).to_contain_text("no violation in any schedule of world caller_and_disturber")
+    expect(cells.locator(".rmw")).to_have_count(0)
+
+    assert "It looks like M9" in nb.kernel_eval("check('L07.2', {'a': ('compaction', 'mremap')})")
+    right = "{'a': ('compaction', 'exit'), 'b': ('compaction', 'mremap'), 'c': ('move_pages', 'stack growth')}"
+    assert "L07.2: right" in nb.kernel_eval(f"check('L07.2', {right})")
+    assert not nb.errors()
