@@ -35,7 +35,7 @@ SHOWN: Final = {
 }
 
 _VIEW: Final = "application/vnd.jupyter.widget-view+json"
-_LABELS: Final = {"style": {"description_width": "80px"}, "layout": {"width": "420px", "max_width": "100%"}}
+_LABELS: Final = {"style": {"description_width": "80px"}, "layout": {"width": "420px", "max_width": "calc(100% - 4px)"}}
 
 
 class _Keys(anywidget.AnyWidget):

@@ -41,7 +41,7 @@ export class Compare extends Transport {
       decisionBack: () => this.stop("differ", true),
     });
     this.el = html("div", { class: "rmapwalk rmw rmw-compare", tabindex: "0", role: "group", "aria-label": `Two runs: ${film.title}`, "data-steps": this.timeline.length, "data-playing": "false" },
-      html("header", { class: "rmw-head" }, html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, film.note ?? "")),
+      html("div", { class: "rmw-head" }, html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, film.note ?? "")),
         html("div", { class: "rmw-tools" }, this.transcriptButton, this.darkButton, this.helpButton)),
       this.help.el, film.why ? this.#why(film.why) : null,
       html("div", { class: "rmw-pair" }, ...this.runs.map((run) => run.el)), html("div", { class: "rmw-dock" }, this.controls.el), this.transcript.el);

@@ -114,7 +114,7 @@ export class TimeLanes {
     const rows = this.lanes.map((lane) => html("tr", {}, html("th", { scope: "row" }, lane.task), ...["wait", "hold"].map((kind) => html("td", {}, `${(100 * this.#share(lane, kind)).toFixed(1)} %`)),
       ...MOMENTS.map((kind) => html("td", {}, (lane[kind]?.[0].length ?? 0).toLocaleString("en")))));
     this.el = html("div", { class: "rmapwalk rmw rmw-timeline", role: "group", "aria-label": `Lanes: ${data.title}`, "data-step": "0", "data-moving": "false" },
-      html("header", { class: "rmw-head" }, html("div", {}, html(options.heading ?? "h2", {}, data.title), html("p", {}, `world ${data.world} · variant ${data.variant} · ${data.start.sentence}`)),
+      html("div", { class: "rmw-head" }, html("div", {}, html(options.heading ?? "h2", {}, data.title), html("p", {}, `world ${data.world} · variant ${data.variant} · ${data.start.sentence}`)),
         html("div", { class: "rmw-tools" }, button("closer +", () => this.zoom(0.5)), button("farther −", () => this.zoom(2)), button("whole run", () => this.show(0, this.end)))),
       html("div", { class: "rmw-timebox" }, html("ul", { "aria-hidden": "true" }, ...this.lanes.map((lane) => html("li", { style: `--task: var(--rw-${lane.colour})` }, lane.task))), this.canvas), this.told,
       html("p", { class: "rmw-none" }, "Solid: holds a lock. Hollow: waits. Marks above: flushes; below: interrupts taken. Arrows, near by: who woke whom. Wheel or + and − zoom, dragging or ← and → move."),

@@ -204,7 +204,7 @@ export class Player extends Transport {
     this.helpButton = toggle("help", "help", "?");
     const variant = [film.variant, film.variant_title && `(${film.variant_title})`].filter(Boolean).join(" ");
     this.el = html("div", { class: "rmapwalk rmw", tabindex: "0", role: "group", "aria-label": `Player: ${film.title}`, "data-steps": this.timeline.length, "data-playing": "false", },
-    html("header", { class: "rmw-head" },
+    html("div", { class: "rmw-head" },
       html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, `world ${film.world} · variant ${variant}${film.cut ? ` · ${film.cut} more steps are not in this film` : ""}`)),
       html("div", { class: "rmw-tools" }, this.branchesButton, this.transcriptButton, this.lectureButton, this.darkButton, this.helpButton)),
     this.help.el, this.goal?.el ?? null, this.branches.el,
@@ -213,7 +213,7 @@ export class Player extends Transport {
       html("section", { class: "rmw-middle", "aria-label": "Machine" }, html("div", { class: "rmw-over" }, html("h3", {}, "Machine"), this.counts.el), this.stage.el),
       this.locks.el, this.next.el),
     html("div", { class: "rmw-dock" }, this.notice.el, this.sentence.el, this.controls.el),
-    this.lanes.el, html("footer", { class: "rmw-foot" }, this.name.el), this.transcript.el);
+    this.lanes.el, html("div", { class: "rmw-foot" }, this.name.el), this.transcript.el);
   }
 
   show(duration) {
