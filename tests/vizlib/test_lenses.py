@@ -206,6 +206,9 @@ def test_the_tails_of_a_huge_page_are_frames_too() -> None:
     assert {"page:f0", "page:f0.1"} <= set(shots[0].marks)
     assert {"page:mover.f1", "page:mover.f1.1"} <= set(shots[-1].marks)
     assert "page:f0.1" not in shots[-1].marks
+    assert words(shots[0].marks["page:f0.1"]) == "f0.1 p1 write 1"
+    copied = next(it for it in shots if "old p0" in words(it.marks["page:f0"]))
+    assert [it for it in ("page:f0.1", "page:mover.f1.1") if "old" in words(copied.marks[it])] == ["page:f0.1"]
 
 
 def test_the_page_directory_is_there_only_if_it_maps_huge_pages() -> None:

@@ -110,7 +110,8 @@ class PageLens:
         data = moment.get(page.data)
         holder = moment.get(page.PG_locked)
         lives_here = [key for key, frame in where.items() if frame is page]
-        copied_away = data is not None and not lives_here
+        part = data is not None and not lives_here and moment.get(page.first_page) in where.values()
+        copied_away = data is not None and not lives_here and not part
         empty = data is None and not lives_here
         actor = moment.actor
         touched = page in moment.objects and actor is not None
@@ -120,6 +121,8 @@ class PageLens:
             text.append(
                 Text(f"old {page_name(data[0])}", box.middle, box.y + 30, 10.5, 600, "italic", "middle", "muted")
             )
+        elif part:
+            text.append(Text(page_name(data[0]), box.middle, box.y + 30, 13, 700, anchor="middle", ink="page-edge"))
         elif empty:
             text.append(Text("empty", box.middle, box.y + 30, 10.5, 400, "italic", "middle", "muted"))
         if data is not None:
@@ -127,7 +130,15 @@ class PageLens:
         if holder is not None:
             ink = locker.colour if locker else "ink"
             text.append(Text("locked", box.middle, box.y + 56, 9, 700, anchor="middle", ink=ink))
-        contents = page_name(lives_here[0][1]) if lives_here else f"old {page_name(data[0])}" if data else "empty"
+        contents = (
+            page_name(lives_here[0][1])
+            if lives_here
+            else f"{page_name(data[0])}, in a huge page"
+            if part
+            else f"old {page_name(data[0])}"
+            if data
+            else "empty"
+        )
         return Mark(
             name,
             self.places.panel_of[name],
