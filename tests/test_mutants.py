@@ -336,7 +336,7 @@ def test_the_mutants_reach_every_file_that_locks_or_flushes() -> None:
     files = {place.rpartition(".")[0] for it in MUTANTS for place in edits(it)}
     assert files == {
         *("rmap", "fork", "migrate", "memory", "fault", "mmap", "mprotect", "mremap", "exec", "tlb", "smp"),
-        *("pgtable_generic", "v38.pgtable_generic"),
+        *("pgtable_generic", "v38.pgtable_generic", "v38.huge_memory", "v414.huge_memory"),
         *("numacore.memory", "numacore.migrate", "vmscan", "huge_memory", "mempolicy", "gup"),
         *("batch.migrate", "batch.rmap", "batch.vmscan"),
         *("v61.filemap", "v61.gup", "v61.mempolicy", "v61.migrate", "v61.mremap", "v61.pgtable_generic"),

@@ -26,7 +26,7 @@ NAMES = (
     ("numa02", "rwsem_v38"),
     ("move_pages", "mutex_v37"),
     ("move_pages?pages=2,spinners=2,pinned=1", "mutex_v37"),
-    ("lazy_tlb", "v61"),
+    ("move_pages?pages=2,spinners=1,stale_cpu=1", "v61"),
     ("split_huge_page", "rwsem_v38_rc1"),
     ("huge_page_moves", "thp_v414"),
 )

@@ -340,3 +340,10 @@ def test_what_points_to_an_object_without_a_place_is_no_error(world: str) -> Non
     """A world with more AVCs than there is room for is drawn with those that have one."""
     run = Run(showcase(world))
     assert sum(1 for _ in stills(run, Stage(run))) == run.length + 1
+
+
+def test_a_lazy_cpu_says_so_and_so_does_one_that_catches_up() -> None:
+    """In a modern kernel: nobody interrupts it, and it looks what it has missed before its thread runs."""
+    shots = runs.shots("move_pages?pages=2,spinners=1,stale_cpu=1", "v61")[0]
+    assert {words(shot.marks["cpu:cpu2"]) for shot in shots} == {"swapper@cpu2 idle TLB lazy"}
+    assert any("made what it lacked" in words(shot.marks["cpu:cpu0"]) for shot in shots)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from sim.invariants import pte_of
-from sim.ops import HandleIpi, Invlpg
+from sim.ops import FlushTlb, HandleIpi, Invlpg
 from sim.structs import Cpu, TlbEntry
 from vizlib.layout import TITLE, Box, Places, rows
 from vizlib.moments import Actor, Moment, Run, cpu_name
@@ -163,6 +163,8 @@ def _status(cpu: Cpu, moment: Moment, *, narrow: bool) -> tuple[str, str]:
     waiting = moment.get(cpu.csd_pending)
     if waiting:
         return f"waits for {waiting} answer{'s' if waiting > 1 else ''}", "wash-edge"
+    if moment.get(cpu.is_lazy):
+        return "lazy" if narrow else "lazy: no thread of it runs", "muted"
     event = moment.event
     if event is None or moment.actor is None or moment.actor.cpu is not cpu:
         return "", "muted"
@@ -170,6 +172,8 @@ def _status(cpu: Cpu, moment: Moment, *, narrow: bool) -> tuple[str, str]:
         keys = [it.key for it in moment.changed if it.base == "tlb" and isinstance(it.key, tuple)]
         dropped = f"dropped {listed(page_name(it[1]) for it in keys)}, " if keys else ""
         return f"{dropped}answered", "good"
+    if isinstance(event.op, FlushTlb):
+        return "made what it lacked" if event.answer else "lacks no flush", "muted"
     if isinstance(event.op, Invlpg):
         return f"dropped {pages_name(event.op.vpn, event.op.end)} itself", "muted"
     return "", "muted"
