@@ -44,7 +44,9 @@ def keep(name: str, answer: Any) -> None:
 
 
 def as_written(answer: Any) -> str:
-    """An answer as its writer wrote it: a function's source, anything else as Python shows it."""
+    """An answer as its writer wrote it: the source of a function or of several, anything else as Python shows it."""
+    if isinstance(answer, tuple) and any(map(callable, answer)):
+        return "\n\n".join(map(as_written, answer))
     try:
         return inspect.getsource(answer) if callable(answer) else repr(answer)
     except (OSError, TypeError):

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from course import check, explain_back, progress
-from course.instructor import solutions_01
+from course.instructor import solutions_01, solutions_08
 from course.kit import EXERCISES
 from course.progress import INDEX, LESSONS
 from sim.errors import UserError
@@ -58,6 +58,14 @@ def test_a_function_is_kept_as_its_writer_wrote_it(elsewhere: Path) -> None:
     kept = json.loads((elsewhere / "answers.json").read_text())
     assert kept["L01.4"]["right"]
     assert kept["L01.4"]["answer"].startswith("def ")
+
+
+def test_several_functions_are_kept_as_they_were_written(elsewhere: Path) -> None:
+    """Where an exercise asks for two, a teacher reads both."""
+    check("L08.4", solutions_08.GOOD["L08.4"]).keep()
+    written = json.loads((elsewhere / "answers.json").read_text())["L08.4"]["answer"]
+    assert [f"def {name}(" in written for name in ("try_to_unmap", "try_to_migrate")] == [True, True]
+    assert " at 0x" not in written
 
 
 def test_no_answer_is_not_kept(elsewhere: Path) -> None:
