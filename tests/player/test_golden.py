@@ -20,7 +20,7 @@ import resvg_py
 from PIL import Image
 from playwright.sync_api import Page
 
-from tests.player.conftest import film_of, hands_of
+from tests.player.conftest import MOVE, film_of, hands_of
 from vizlib import theme
 from vizlib.renderers.mpl import render_waits, save
 from vizlib.showcase import showcase
@@ -98,8 +98,8 @@ def compare(picture: Image.Image, name: str) -> None:
 
 STAGES = {
     # The migrator has asked CPU 1 to drop its entry, and waits: a stale TLB entry, an interrupt on its way.
-    "stage-interrupt-light": (lambda: film_of("one_page?rounds=3 mutex_v37 b3a52b2da4b8a53b11"), "step=56&theme=light"),
-    "stage-interrupt-dark": (lambda: film_of("one_page?rounds=3 mutex_v37 b3a52b2da4b8a53b11"), "step=56&theme=dark"),
+    "stage-interrupt-light": (lambda: film_of(MOVE), "step=56&theme=light"),
+    "stage-interrupt-dark": (lambda: film_of(MOVE), "step=56&theme=dark"),
     # The end of the counterexample: what is at fault has a ring.
     "stage-violation-light": (lambda: hands_of("stack_grows", "rfc_remap_unlocked"), "step=9999&theme=light"),
 }

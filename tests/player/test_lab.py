@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.player.conftest import MOVE
 from tests.player.test_axe import EVIL
 from tests.player.test_widget import frames, wait_for_kernel
 
@@ -15,11 +16,11 @@ pytestmark = pytest.mark.browser
 
 OpenNotebook = Callable[[str], Any]
 
-PLAY = """
+PLAY = f"""
 import vizlib
 from sim.engines.stepper import replay
 
-player = vizlib.play(replay("one_page?rounds=3 mutex_v37 b3a52b2da4b8a53b11"))
+player = vizlib.play(replay("{MOVE}"))
 player
 """
 WHY = """
@@ -45,10 +46,10 @@ HOSTILE = f"""
 import json
 import vizlib
 from sim import trace
-from sim.engines.stepper import replay
 from vizlib.renderers.text import waits
+from vizlib.showcase import showcase
 
-data = json.dumps(replay("batch_deadlock~B7?passes=2 batch_2mb a81b").to_json())
+data = json.dumps(showcase("batch_deadlock~B7", "batch_2mb").to_json())
 run = trace.from_json(json.loads(data.replace('"mover"', json.dumps({EVIL!r}))))
 vizlib.play(run)
 """

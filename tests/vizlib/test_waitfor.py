@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from functools import cache
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import vizlib
+from sim import trace as traces
 from sim.engines.stepper import Stepper
 from sim.trace import Trace
 from tests.vizlib import runs
@@ -172,3 +174,15 @@ def test_the_picture_is_the_same_bytes_every_time(tmp_path: Path) -> None:
         assert words in found
     with pytest.raises(IndexError, match="step 61 is not between 0 and 60"):
         vizlib.waits(run, 61)
+
+
+def test_a_name_that_is_markup_or_mathematics_stays_a_name(tmp_path: Path) -> None:
+    """From a saved trace into the picture and the text: nothing is an element, and nothing a formula."""
+    evil = "<img src=x onerror=a()> $x^2$"
+    data = json.dumps(showcase("batch_deadlock~B7", "batch_2mb").to_json())
+    run = traces.from_json(json.loads(data.replace('"mover"', json.dumps(evil))))
+    assert f"{evil} waits for the page lock of f1" in re.sub(r"\s+", " ", text.waits(run))
+    save(render_waits(run), tmp_path / "evil.svg")
+    found = (tmp_path / "evil.svg").read_text(encoding="utf-8")
+    assert "<img" not in found
+    assert "&lt;img src=x onerror=a()&gt; $x^2$" in found
