@@ -45,6 +45,16 @@ def test_a_step_outside_the_film_is_its_nearest_end(move: Film) -> None:
     assert player.step == 0
 
 
+def test_a_reader_may_go_further_than_the_film(move: Film) -> None:
+    """Whoever lets tasks step beyond its end stays where they are, and no further than they have gone."""
+    player = Player({**move, "steps": []})
+    mine = {"name": "the run", "run_name": f"{' '.join(move['run_name'].split()[:2])} a2b", "parent": None, "at": 0}
+    player.set_state({"runs": [mine], "step": 3})
+    assert player.step == 3
+    player.step = 4
+    assert player.step == 3
+
+
 def test_what_is_no_film_is_refused_with_the_reason(move: Film) -> None:
     """In Python, before anything reaches a browser; the same for the offline file."""
     for make in (Player, html.page):

@@ -15,6 +15,7 @@ import anywidget
 import traitlets
 
 from sim.errors import UserError
+from sim.schedule import parse_schedule
 from sim.variants import Variant
 from vizlib import theme
 from vizlib.player import bundle, live
@@ -80,7 +81,13 @@ class Player(anywidget.AnyWidget):
     @traitlets.validate("step")
     def _inside(self, proposal: Mapping[str, Any]) -> int | None:
         step = proposal["value"]
-        return step if step is None else max(0, min(self.steps, step))
+        return step if step is None else max(0, min(self._most, step))
+
+    @property
+    def _most(self) -> int:
+        """How far one can go: in the film, and in the runs that the reader made."""
+        schedules = ("".join(str(it["run_name"]).split()[2:]) for it in self.runs)
+        return max(self.steps, *(len(parse_schedule(it)) for it in schedules), 0)
 
     def __repr__(self) -> str:
         return f"Player({self.steps} steps)"
