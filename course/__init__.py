@@ -5,12 +5,14 @@
 kit/               predict(), recall(), check(), claim(): what a lesson asks with, and what hides until answered
 looking.py         reading a run: the values of a field, the locks held when it changed, stopping in a function
 questions.py       what the gates ask, with a reason for every option; questions_02.py those of lesson 2, and so on
-exercises.py       the checks of lesson 1; family_checks.py of 2; bottleneck.py of 4; walking.py of 6
+exercises.py       the checks of lesson 1; family_checks.py of 2; scheduling_checks.py of 3; bottleneck.py of 4;
+                   walking.py of 6
 protecting.py      the checks of lesson 5, and the inferred table; filling.py: the table that fills in run by run;
                    cutouts.py: kernels without one guard; finding.py: what a walk would find, moment by moment
 claiming.py        lesson 7: what callers hold, and the grid of callers and disturbers; sharing.py: who may share the
                    lock, and repairs on two axes; testing.py: a reader's test of the repair
 family.py          processes that fork, run by the kernel's code; family_picture.py: their graph, and a bench to grow it
+scheduling.py      a level to be broken by choosing who runs, and who is running, runnable or blocked
 halves.py          the checks of lesson 8: two walks and one lock, a function with two families of callers
 stale.py           the checks of lesson 9: what an access meets, when and whom a flush must reach
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
@@ -35,10 +37,12 @@ from course import halves as _halves
 from course import protecting as _protecting
 from course import questions as _questions
 from course import questions_02 as _questions_02
+from course import questions_03 as _questions_03
 from course import questions_05 as _questions_05
 from course import questions_07 as _questions_07
 from course import questions_08 as _questions_08
 from course import questions_09 as _questions_09
+from course import scheduling_checks as _scheduling_checks
 from course import sharing as _sharing
 from course import stale as _stale
 from course import testing as _testing
@@ -55,6 +59,7 @@ from course.kit import check, claim, explain_back, predict, recall
 from course.looking import history, locksets, play, run_to, steps_in, table, turns
 from course.progress import progress
 from course.protecting import cuts, every_order
+from course.scheduling import contended, level, states, told, torn
 from course.sharing import plane, repairs, users
 from course.stale import events, moving_parts
 from course.verdicts import judge
@@ -65,6 +70,7 @@ __all__ = [
     "beside_nearest",
     "check",
     "claim",
+    "contended",
     "cuts",
     "disturbed",
     "disturbers",
@@ -79,6 +85,7 @@ __all__ = [
     "halves",
     "history",
     "judge",
+    "level",
     "locksets",
     "moving_parts",
     "picture",
@@ -94,9 +101,12 @@ __all__ = [
     "run_to",
     "scales",
     "share",
+    "states",
     "steps_in",
     "table",
     "throughputs",
+    "told",
+    "torn",
     "turns",
     "unmap_walk",
     "users",
@@ -114,6 +124,7 @@ _protecting.known()
 _family_checks.known()
 _questions.known()
 _questions_02.known()
+_questions_03.known()
 _questions_05.known()
 _questions_08.known()
 _questions_09.known()
@@ -121,4 +132,5 @@ _stale.known()
 _questions_07.known()
 _sharing.known()
 _testing.known()
+_scheduling_checks.known()
 _walking.known()

@@ -88,6 +88,15 @@ WORDS: Final[dict[str, Word]] = {
         "a count in an object: while it is not zero the object is not freed; a page has one, an anon_vma too",
         "that it keeps what the object points to",
     ),
+    "scheduler": Word("what decides which thread runs next on a CPU", "that it lets threads take turns fairly"),
+    "blocked": Word(
+        "asleep until somebody else does something; a thread that is runnable waits for its turn only",
+        "that a blocked thread keeps a CPU busy",
+    ),
+    "LRU list": Word(
+        "the pages in use, by how long ago they were used; who wants to move one takes it off (isolates it) first",
+        "that the order is exact",
+    ),
     "preemption": Word("a thread that could have gone on is stopped, and another runs", "that it is rare"),
     "context switch": Word("a CPU stops one thread and goes on with another", "that it shows who used the CPU"),
     "profile": Word(

@@ -201,7 +201,7 @@ def test_a_blank_is_no_answer(answer: Any) -> None:
     assert repr(check("L01.2", answer)) == "L01.2: not answered yet"
 
 
-@pytest.mark.parametrize("name", ["L01.4", "L02.5", "L04.4"])
+@pytest.mark.parametrize("name", ["L01.4", "L02.5", "L03.6", "L04.4"])
 def test_an_empty_function_is_no_answer(name: str) -> None:
     """The stub of the notebook is not marked wrong."""
 
