@@ -271,3 +271,12 @@ def test_the_counts_of_a_run_are_those_of_its_replay(told: Callable[..., Any]) -
 
     said = told("run", "move_pages", "--variant", "mutex_v37", "--pages", "6", "--spinners", "2", "--pinned", "1")
     assert counts.count(replay(said["run_name"]).events).items() <= said["counts"].items()
+
+
+def test_move_pages_takes_writers_children_and_an_idle_cpu(told: Callable[..., Any]) -> None:
+    """Four pages that two children share count once each, though twelve PTEs change; nobody is interrupted."""
+    asked = ("run", "move_pages", "--variant", "v61", "--pages", "4", "--children", "2", "--stale-cpu", "1")
+    said = told(*asked)
+    assert (said["pages_migrated"], said["counts"]["pte_visits_unmap"], said["counts"]["ipis_received"]) == (4, 12, 0)
+    assert said["params"]["stale_cpu"] == 1
+    assert told(*asked, "--writers", "1")["pages_migrated"] == 4
