@@ -21,22 +21,30 @@ BEGIN, END = "<!-- numbers -->", "<!-- /numbers -->"
 #: The kernel before 6.3, which flushes page by page, and 6.3, which flushes batch by batch.
 BEFORE, AFTER = "v61", "batch_v63"
 
-#: The 3.8 way, which 4.12 still had where it matters here: readers share, a flush for each page.
-FOUR = "rwsem_v38"
+#: 4.14, to which the mail with Zi Yan's table was a contribution: a huge page can move whole.
+FOUR = "thp_v414"
 
 ZI_YAN: Final = "L:20170620230715, two sockets E5-2640 v3"
 YING: Final = "commit 7e12beb8ca2a, two sockets, pmbench and migratepages"
 
 
 @cache
-def moved(variant: str, pages: int, spinners: int, costs: Costs = DEFAULT) -> TimedRun:
-    """One move_pages call; *spinners* other threads of the process keep their CPUs busy, on both nodes in turn."""
-    return run("move_pages", variant, pages=pages, spinners=spinners, costs=costs)
+def moved(variant: str, pages: int, spinners: int, costs: Costs = DEFAULT, huge_pages: int = 0) -> TimedRun:
+    """One move_pages call; *spinners* other threads of the process keep their CPUs busy, on both nodes in turn.
+
+    With *huge_pages* it moves so many of these, and *pages* says nothing.
+    """
+    return run("move_pages", variant, pages=pages, spinners=spinners, huge_pages=huge_pages, costs=costs)
 
 
 def microseconds(variant: str, pages: int, costs: Costs = DEFAULT) -> float:
     """How long one call for so many pages takes on an otherwise idle machine (us)."""
     return moved(variant, pages, 0, costs).elapsed_ns / 1000
+
+
+def huge_microseconds(variant: str, costs: Costs = DEFAULT) -> float:
+    """How long one call for one huge page takes on an otherwise idle machine (us)."""
+    return moved(variant, 1, 0, costs, huge_pages=1).elapsed_ns / 1000
 
 
 def fewer_ipis(spinners: int, pages: int = 512, costs: Costs = DEFAULT) -> float:
@@ -79,6 +87,7 @@ def _within(theirs: float, factor: float = 3) -> tuple[float, float]:
 NUMBERS: Final = (
     Number("one 4 KiB page", ZI_YAN, 62.47, " us", lambda: microseconds(FOUR, 1), _within(62.47)),
     Number("512 pages of 4 KiB", ZI_YAN, 1987.38, " us", lambda: microseconds(FOUR, 512), _within(1987.38)),
+    Number("one huge page of 2 MiB", ZI_YAN, 658.54, " us", lambda: huge_microseconds(FOUR), _within(658.54)),
     Number("batches: flush interrupts, 16 CPUs", YING, -99.1, " %", lambda: fewer_ipis(15), (-100, -98)),
     Number("batches: pages a second, 8 CPUs", YING, 3.917, " times", lambda: speed_up(7), (2, 8)),
     Number("batches: pages a second, 16 CPUs", YING, 3.917, " times", lambda: speed_up(15), (2, 8)),

@@ -81,11 +81,11 @@ def test_what_it_says_holds_with_each_cost_at_a_third_and_three_times() -> None:
     But for one row: if filling a remote page costs less than filling a local one, remote rounds fly by before the marks
     have come, and the run is over first; so that row stays above the local one.
     """
-    size = {"threads": 4, "pages": 2, "nodes": 2, "rounds": 16}
+    size = {"threads": 4, "pages": 4, "nodes": 2, "rounds": 20}
     for factors in each_cost():
         costs = costs_of(factors)
         if costs["memset_page_remote"] < costs["memset_page"]:
             continue
-        soon, late = (convergence("numa02", "rwsem_v38", scan=scan, costs=costs, **size) for scan in (4, 2))
+        soon, late = (convergence("numa02", "rwsem_v38", scan=scan, costs=costs, **size) for scan in (8, 4))
         assert soon.right[-1][1] == late.right[-1][1] == 1.0, factors
         assert sum(far for _, far in soon.stores) < sum(far for _, far in late.stores), factors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from course.published import NUMBERS, PAGE, fewer_ipis, microseconds, page, speed_up
+from course.published import NUMBERS, PAGE, fewer_ipis, huge_microseconds, microseconds, page, speed_up
 from sim.engines.costs import DEFAULT, ROWS
 
 
@@ -46,16 +46,23 @@ def test_the_directions_hold_with_each_cost_at_a_third_and_at_three_times() -> N
 def test_one_page_alone_depends_on_its_preparation_as_the_page_says() -> None:
     """With that row at a third it is more than three times too fast: said on the page, so it must be so."""
     third = DEFAULT.with_("lru_add_drain_all", DEFAULT["lru_add_drain_all"] / 3)
-    assert microseconds("rwsem_v38", 1, third) < 62.47 / 3
-    assert round(microseconds("rwsem_v38", 1, third)) == 19
+    assert microseconds("thp_v414", 1, third) < 62.47 / 3
+    assert round(microseconds("thp_v414", 1, third)) == 19
     assert DEFAULT["lru_add_drain_all"] == 50_000
 
 
+def test_a_huge_page_is_512_copies_and_next_to_nothing_else() -> None:
+    """As the page says."""
+    copies = 512 * DEFAULT["copy_page_remote"] / 1000
+    assert 0.75 * huge_microseconds("thp_v414") < copies < huge_microseconds("thp_v414")
+
+
 @pytest.mark.slow
-def test_512_pages_stay_within_a_factor_of_three_whatever_one_row_costs() -> None:
+def test_512_pages_and_a_huge_page_stay_within_a_factor_of_three_whatever_one_row_costs() -> None:
     """Each row at a third and at three times; 512 pages are prolonged from 1 and 17, since each costs the same."""
     for row in ROWS:
         for factor in (1 / 3, 3):
             costs = DEFAULT.with_(row.name, row.ns * factor)
-            one, more = (microseconds("rwsem_v38", pages, costs) for pages in (1, 17))
+            one, more = (microseconds("thp_v414", pages, costs) for pages in (1, 17))
+            assert 658.54 / 3 < huge_microseconds("thp_v414", costs) < 658.54 * 3, (row.name, factor)
             assert 1987.38 / 3 < one + 511 * (more - one) / 16 < 1987.38 * 3, (row.name, factor)
