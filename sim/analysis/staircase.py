@@ -1,7 +1,9 @@
 """The staircase: how many pages a second move with more and more threads, on kernel after kernel, and what stops each.
 
 A rung is a way of locking and flushing.  Which resource stops it is read off utilisation (:mod:`sim.analysis.usage`):
-one that is busy nine tenths of the time is saturated, and adding threads cannot help.  Times are simulated.
+one that is busy nine tenths of the time is saturated, and adding threads cannot help.  Shares are those of the whole
+run: threads that all unmap, then all copy, then all map again can wait for one resource after the other, of which none
+is busy for most of the time.  So where nothing alone is saturated the busiest few are named.  Times are simulated.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from sim.analysis.usage import usage
 
 #: A resource that is busy for so large a share of a run is saturated.
 SATURATED: Final = 0.9
+
+#: How many resources are named where none is.
+NAMED: Final = 3
 
 #: What many can wait for at once: it is busy for long without anybody being in another's way.
 NOT_EXCLUSIVE: Final = frozenset({"IPI answers"})
@@ -118,9 +123,9 @@ class Staircase:
             if first:
                 said.append(f"{name}: {top.busiest} is saturated from {first} threads on ({share} at {top.threads})")
             else:
-                said.append(
-                    f"{name}: nothing is saturated up to {top.threads} threads; busiest {top.busiest} ({share})"
-                )
+                few = sorted(top.busy, key=lambda it: -top.busy[it])[:NAMED]
+                its = ", ".join(f"{it} ({100 * top.busy[it]:.0f} %)" for it in few)
+                said.append(f"{name}: nothing alone is saturated up to {top.threads} threads; busiest {its}")
         return said
 
     def __str__(self) -> str:

@@ -73,7 +73,9 @@ def test_the_text_says_from_when_on_what_is_saturated() -> None:
     """One sentence a rung."""
     steps = [Step("a", 1, 10.0, {"lock": 0.3, "memory": 0.4}), Step("a", 4, 20.0, {"lock": 0.95, "memory": 0.5})]
     assert Staircase(steps, {}).verdicts() == ["a: lock is saturated from 4 threads on (95 % at 4)"]
-    assert Staircase(steps[:1], {}).verdicts() == ["a: nothing is saturated up to 1 threads; busiest memory (40 %)"]
+    assert Staircase(steps[:1], {}).verdicts() == [
+        "a: nothing alone is saturated up to 1 threads; busiest memory (40 %), lock (30 %)"
+    ]
     lines = str(stairs()).splitlines()
     assert "simulated" in lines[0]
     assert lines[1].split() == [str(FEW), str(MANY), "threads"]
