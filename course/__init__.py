@@ -15,7 +15,8 @@ family.py          processes that fork, run by the kernel's code; family_picture
 scheduling.py      a level to be broken by choosing who runs, and who is running, runnable or blocked
 halves.py          the checks of lesson 8: two walks and one lock, a function with two families of callers
 stale.py           the checks of lesson 9: what an access meets, when and whom a flush must reach
-ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant
+ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant;
+                   unyielded.py: the yield that a reader's function has forgotten
 running.py         runs a lesson's cells without a notebook: for refresh.py (transcripts) and slides.py
 progress.py        the lessons, and which of their exercises a learner has kept as right
 misconceptions.py  what people often think, by number

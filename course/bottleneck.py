@@ -125,6 +125,8 @@ def scope_table(answer: Mapping[str, str]) -> Report:
             findings.append(Finding(False, f"{lock}: both threads take the same one. {named('M19')}", "M19"))
         elif lock == "mmap_sem":
             findings.append(Finding(False, f"{lock}: both threads hold it at once, for reading. {named('M4')}", "M4"))
+        elif scope == "each page":
+            findings.append(Finding(False, f"{lock}: two pages of a thread share one. {named('M19')}", "M19"))
         else:
             findings.append(Finding(False, f"{lock}: count the objects that the two threads lock. {named('M5')}", "M5"))
     return Report("L04.3", tuple(findings))
@@ -189,7 +191,8 @@ def throughput(function: Callable[[int, float, float, float], Any]) -> Report:
             return Report("L04.4")
         ratio = said / run("numa02", threads=threads, pages=32, costs=costs).pages_per_second
         ratios.append(ratio)
-        told = f"{threads} threads, {name}: {said:,.0f} pages/s, {100 * (ratio - 1):+.0f} % from the simulated ones."
+        who = "1 thread" if threads == 1 else f"{threads} threads"
+        told = f"{who}, {name}: {said:,.0f} pages/s, {100 * (ratio - 1):+.0f} % from the simulated ones."
         findings.append(Finding(abs(ratio - 1) <= NEAR, told))
     if not all(it.ok for it in findings):
         findings.append(_missing(ratios))
@@ -197,7 +200,9 @@ def throughput(function: Callable[[int, float, float, float], Any]) -> Report:
 
 
 def _missing(ratios: list[float]) -> Finding:
-    """What a wrong formula forgets: a bound, the time in which a sleeper is woken, or that one thread needs neither."""
+    """What a wrong formula forgets: a unit, a bound, the hand-over, or that one thread needs none."""
+    if max(ratios) < 1e-6:
+        return Finding(False, "The times are in nanoseconds, and wanted are pages per second: 1e9 ns are a second.")
     if ratios[3] > 1 + NEAR:
         return Finding(False, f"More threads cannot hold the lock for more than all of the time. {named('M2')}", "M2")
     if ratios[1] > 1 + NEAR:

@@ -11,8 +11,10 @@ from course.kit import Finding, Report, exercise
 from course.looking import locksets
 from course.misconceptions import named
 from course.ordering import PARTS, in_order
+from course.unyielded import forgotten
 from course.verdicts import Judgement, judge
 from sim import Stepper, variant
+from sim.errors import UserError
 
 
 def known() -> None:
@@ -110,7 +112,7 @@ def _held(lock: str) -> str:
 
 
 def _wrong_lock(datum: str, lock: str) -> Finding:
-    told = f"{datum}: the runs change it without holding the {lock} alone."
+    told = f"{datum}: the runs change it at least once while the {lock} is not held alone."
     if lock == "none":
         return no(f"{datum}: in the runs one lock was held alone at every change of it.", "M4")
     if datum == "user data":
@@ -133,9 +135,15 @@ def clear_and_flush(function: Callable[..., Any]) -> Report:
     """A reader's ``ptep_clear_flush(k, vma, address, pte)``, used by the 3.7 kernel in world one_page."""
     if not inspect.isgeneratorfunction(function):
         return Report("L01.4")
-    verdict = judge(variant("mutex_v37").changed("my_flush", ptep_clear_flush=function))
+    try:
+        verdict = judge(variant("mutex_v37").changed("my_flush", ptep_clear_flush=function))
+    except UserError as fault:
+        slip = forgotten(function, value=True)
+        return Report("L01.4", (*(no(it) for it in [slip] if it), no(f"{fault}.")))
     if verdict.violation is None:
         return Report("L01.4", (yes(verdict.sentence),))
+    if slip := forgotten(function, value=True):
+        return Report("L01.4", (no(slip), no(f"{verdict.sentence}.")), verdict.trace)
     return Report("L01.4", (no(f"{verdict.sentence}.", _flush_tag(verdict)),), verdict.trace)
 
 

@@ -11,6 +11,7 @@ from course.family import Family, Refused, grown
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of, locksets
 from course.misconceptions import named
+from course.unyielded import forgotten
 from sim import Stepper
 from sim.errors import UserError
 from sim.invariants import Violation
@@ -172,7 +173,8 @@ def grow(answer: Steps) -> Report:
     for frame, walk in walks.items():
         if len(walk) == STOPS and sum(it.mapped for it in walk) == FOUND:
             who = next(it.vma for it in walk if it.mapped)
-            return Report("L02.4", (Finding(True, f"{frame}: the walk visits {STOPS} VMAs, and {who} has the PTE."),))
+            told = f"{frame}: the walk visits {STOPS} VMAs, and {who} has the PTE; {len(answer)} steps."
+            return Report("L02.4", (Finding(True, told),))
     return Report("L02.4", tuple(_short(family, frame) for frame in walks) or (_untouched(),))
 
 
@@ -220,12 +222,20 @@ def every_pte(function: Callable[..., Kernel]) -> Report:
             try:
                 said = family.ask(function, frame)
             except (UserError, Violation) as fault:
-                return Report("L02.5", (*findings, Finding(False, f"{name}: {fault}.")))
+                slip = forgotten(function, value=True)
+                return Report("L02.5", (*findings, *_slips(slip), Finding(False, f"{name}: {fault}.")))
             wrong = _compare(family, frame, said)
+            if wrong is not None and (slip := forgotten(function, value=True)):
+                return Report("L02.5", (*findings, *_slips(slip), Finding(False, f"{name}: {wrong.text}")))
             if wrong is not None:
                 return Report("L02.5", (*findings, Finding(False, f"{name}: {wrong.text}", wrong.tag)))
         findings.append(Finding(True, f"{name}: every PTE, and no other."))
     return Report("L02.5", tuple(findings))
+
+
+def _slips(slip: str) -> list[Finding]:
+    """What the function has forgotten, as a finding, if that is seen."""
+    return [Finding(False, slip)] if slip else []
 
 
 def _compare(family: Family, frame: str, said: Any) -> Finding | None:

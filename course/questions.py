@@ -77,7 +77,7 @@ ask(
     ),
     Option(
         "It sleeps until the old page is unlocked, then tries again",
-        "migration_entry_wait: the migrator holds the old page's lock to the very end, so this is a good bell.",
+        "migration_entry_wait: the migrator holds the old page's lock to the very end, so its release says when.",
     ),
 )
 

@@ -49,7 +49,7 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L04.2", {"D": 1}, ()),
     ("L04.3", {"anon_vma lock": "each page"}, ("M19",)),
     ("L04.3", {"mmap_sem": "all, alone"}, ("M4",)),
-    ("L04.3", {"ptl": "each page"}, ("M5",)),
+    ("L04.3", {"ptl": "each page"}, ("M19",)),
     ("L04.4", no_bound, ("M2",)),
     ("L04.4", free_hand_over, ("M6",)),
     ("L04.4", always_hand_over, ("M8",)),

@@ -148,6 +148,14 @@ def test_a_pte_shows_each_state_by_word_and_shape() -> None:
     assert words(shot_at(0).marks["pte:P:5"]) == "p5 none"
 
 
+def test_a_pte_in_which_nothing_has_stood_is_none_and_not_cleared() -> None:
+    """A child that is not forked yet has no PTE that could have been cleared, though its page's data lie in a frame."""
+    faces = [shot.marks["pte:child.mm1:0"].face for shot in runs.shots("fork_during_migration")[0]]
+    assert faces[0] == "none"
+    assert "present" in faces
+    assert "cleared" not in faces[: faces.index("present")]
+
+
 def test_a_numa_hint_is_dotted_and_says_no_access() -> None:
     """It maps a frame, and yet nobody may touch it."""
     hints = [it for it in shot_at(0, "numa_only").marks.values() if it.face == "prot_none"]

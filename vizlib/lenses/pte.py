@@ -63,7 +63,7 @@ class PteLens:
         name = f"pte:{mm}:{vpn}"
         box = self.places.boxes[name]
         pte: Pte | None = moment.get(field)
-        face, lines = _face(mm, vpn, pte, moment)
+        face, lines = _face(mm, vpn, pte, moment, was=field in moment.memory)
         touched = field in moment.named
         changed = field in moment.changed
         actor = moment.actor
@@ -170,14 +170,14 @@ def _field(mm: Mm, vpn: int, slots: dict[tuple[Mm, int], Field], run: Run) -> Fi
     return field if field is not None else _table(mm, vpn, run).pte[vpn % PTRS_PER_PTE]
 
 
-def _face(mm: Mm, vpn: int, pte: Pte | None, moment: Moment) -> tuple[str, list[str]]:
-    """The state of a PTE: a word for it, and the lines that say it."""
+def _face(mm: Mm, vpn: int, pte: Pte | None, moment: Moment, *, was: bool) -> tuple[str, list[str]]:
+    """The state of a PTE: a word for it, and the lines that say it; *was*: something has stood in it."""
     if isinstance(pmd := moment.get(mm.pmd[vpn // PTRS_PER_PTE]), Pmd) and moment.pte_of(mm, vpn) is not None:
         return "huge", ["in a huge page", f"of {short_frame(pmd.page)}"]
     if pte is None:
         if stale_cpus(mm, vpn, moment):
             return "cleared", ["cleared, yet", "in a TLB"]
-        return ("cleared", ["cleared"]) if _has_data(vpn, moment) else ("none", ["none"])
+        return ("cleared", ["cleared"]) if was and _has_data(vpn, moment) else ("none", ["none"])
     if pte.kind == "migration":
         return "migration", ["migration", f"entry → {short_frame(pte.page)}"]
     if pte.kind == "swap":
