@@ -15,6 +15,7 @@ family.py          processes that fork, run by the kernel's code; family_picture
 scheduling.py      a level to be broken by choosing who runs, and who is running, runnable or blocked
 halves.py          the checks of lesson 8: two walks and one lock, a function with two families of callers
 stale.py           the checks of lesson 9: what an access meets, when and whom a flush must reach
+batched.py         the checks of lesson 10: what a batch may wait for, how large it may be, who comes back for the rest
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant;
                    unyielded.py: the yield that a reader's function has forgotten
 running.py         runs a lesson's cells without a notebook: for refresh.py (transcripts) and slides.py
@@ -29,6 +30,7 @@ A lesson needs these names only; importing the package makes the questions and t
 
 from __future__ import annotations
 
+from course import batched as _batched
 from course import bottleneck as _bottleneck
 from course import claiming as _claiming
 from course import exercises as _exercises
@@ -43,11 +45,13 @@ from course import questions_05 as _questions_05
 from course import questions_07 as _questions_07
 from course import questions_08 as _questions_08
 from course import questions_09 as _questions_09
+from course import questions_10 as _questions_10
 from course import scheduling_checks as _scheduling_checks
 from course import sharing as _sharing
 from course import stale as _stale
 from course import testing as _testing
 from course import walking as _walking
+from course.batched import awaited, batch_lab, booted
 from course.bottleneck import puzzle
 from course.claiming import goals, grid, premises
 from course.family import Family, grown
@@ -68,7 +72,10 @@ from course.walking import beside_nearest, disturbed, disturbers, places
 
 __all__ = [
     "Family",
+    "awaited",
+    "batch_lab",
     "beside_nearest",
+    "booted",
     "check",
     "claim",
     "contended",
@@ -116,6 +123,7 @@ __all__ = [
     "workbench",
 ]
 
+_batched.known()
 _bottleneck.known()
 _claiming.known()
 _exercises.known()
@@ -129,6 +137,7 @@ _questions_03.known()
 _questions_05.known()
 _questions_08.known()
 _questions_09.known()
+_questions_10.known()
 _stale.known()
 _questions_07.known()
 _sharing.known()

@@ -125,6 +125,18 @@ WORDS: Final[dict[str, Word]] = {
         "a call that changes what part of a process's memory may be used for; it may split a VMA in two",
         "that it changes PTEs only",
     ),
+    "batch": Word(
+        "pages that are unmapped together, flushed in one round, and then copied and mapped again",
+        "that its pages move at the same moment",
+    ),
+    "deadlock": Word(
+        "each of some threads waits for what another of them has or is to do, so that none can ever go on",
+        "that it needs two kinds of lock",
+    ),
+    "writeback": Word(
+        "a page is being written out to disk or swap; PG_writeback stands in its struct page for so long",
+        "that it comes to an end by itself",
+    ),
     "hand-off": Word("whoever releases a lock passes it to the longest waiter", "that every mutex does so"),
     "stealing": Word("a running thread takes a free lock before the thread that was woken for it", "that it is a bug"),
 }

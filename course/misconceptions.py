@@ -39,6 +39,9 @@ BANK: Final[dict[str, str]] = {
     "M30": "a flush costs one interrupt, however many CPUs there are",
     "M31": "reading through an old translation does no harm",
     "M32": "the kernel knows what stands in a TLB",
+    "M33": "only who waits for a lock can be in a deadlock",
+    "M34": "who holds many locks must wait for nothing at all",
+    "M35": "who must not wait can only give up",
 }
 
 
