@@ -110,7 +110,8 @@ class PageLens:
         data = moment.get(page.data)
         holder = moment.get(page.PG_locked)
         lives_here = [key for key, frame in where.items() if frame is page]
-        part = data is not None and not lives_here and moment.get(page.first_page) in where.values()
+        head = moment.get(page.first_page)
+        part = data is not None and not lives_here and head is not None and head in where.values()
         copied_away = data is not None and not lives_here and not part
         empty = data is None and not lives_here
         actor = moment.actor
