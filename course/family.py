@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sim import variant
 from sim.context import Context
@@ -25,6 +23,9 @@ from sim.ops import Kernel
 from sim.setup import Body, Builder, Setup, TaskInfo
 from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, Cpu, Mm, Page, Pte, Struct, Task, Vma
 from sim.user import user_write
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 #: How the first process is called.
 FIRST: Final = "P"
@@ -238,6 +239,8 @@ class Family:
 
     def graph(self) -> nx.DiGraph[str]:
         """Frames, anon_vmas, AVCs and VMAs by name, with an arrow for each step that a walk can take."""
+        import networkx as nx
+
         graph: nx.DiGraph[str] = nx.DiGraph()
         for frame in self.frames:
             graph.add_node(frame, kind="frame")

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets as widgets
-from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, FancyBboxPatch, Patch, Polygon
 
 from course.family import PAGES, Family, Refused, Visit
 from course.kit import Shown, as_widget
@@ -16,6 +14,8 @@ from vizlib import theme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 #: Where the columns stand, and what stands in each: kind, width of a mark, height.
 COLUMNS: Final = {
@@ -38,6 +38,8 @@ INDENT: Final = 0.35
 
 def picture(family: Family, visits: list[Visit] | None = None, frame: str = "") -> Figure:
     """The reverse map; of a walk for *frame* the stops made so far are numbered."""
+    from matplotlib.figure import Figure  # here, because most lessons draw none, and it is slow to load
+
     graph = family.graph()
     kinds = {kind: [it for it in graph.nodes if graph.nodes[it]["kind"] == kind] for kind in COLUMNS}
     kinds["VMA"] = [family.names[it] for who in family.alive for it in family.vmas_of(who)]
@@ -108,6 +110,8 @@ def _words(family: Family, kind: str, name: str) -> tuple[str, str]:
 
 
 def _mark(axes: Axes, kind: str, at: tuple[float, float], words: tuple[str, str], *, bold: bool) -> None:
+    from matplotlib.patches import Ellipse, FancyBboxPatch, Polygon
+
     (x, y), (_, w, h) = at, COLUMNS[kind]
     fill = {"frame": "page", "AVC": "wash"}.get(kind, "well")
     edge = {"frame": "page-edge", "AVC": "wash-edge"}.get(kind, "muted")
