@@ -18,6 +18,7 @@ stale.py           the checks of lesson 9: what an access meets, when and whom a
 batched.py         the checks of lesson 10: what a batch may wait for, how large it may be, who comes back for the rest
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant;
                    unyielded.py: the yield that a reader's function has forgotten
+guarding.py        the table datum -> lock for which lessons 1, 2, 3, 5 and 6 ask
 running.py         runs a lesson's cells without a notebook: for refresh.py (transcripts) and slides.py
 progress.py        the lessons, and which of their exercises a learner has kept as right
 misconceptions.py  what people often think, by number

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
+from course.guarding import compared, held_alone
 from course.kit import Finding, Report, exercise
-from course.looking import locksets
 from course.misconceptions import named
 from course.ordering import PARTS, in_order
 from course.unyielded import forgotten
@@ -89,22 +89,15 @@ def observed() -> dict[str, str]:
         ("two_migrators", {}),
         ("numa02", {"threads": 2, "pages": 2, "nodes": 2}),
     ]
-    found = locksets(*(Stepper(world, "mutex_v37", "", **params).finish().trace for world, params in worlds))
-    names = {lock: name for name, lock in LOCKS.items()}
-    return {name: ", ".join(names[it] for it in found[kind]) or "none" for name, kind in DATA.items()}
+    runs = (Stepper(world, "mutex_v37", "", **params).finish().trace for world, params in worlds)
+    return held_alone(DATA, LOCKS, *runs)
 
 
-def lock_table(name: str, answer: Mapping[str, str]) -> Report:
+@exercise("L01.3")
+def lock_table(answer: Mapping[str, str]) -> Report:
     """Compare a table datum -> lock with what the runs show."""
-    findings = []
-    for datum, lock in answer.items():
-        if datum not in DATA or lock not in LOCKS:
-            findings.append(no(f"'{datum}: {lock}': data are {', '.join(DATA)}; locks are {', '.join(LOCKS)}."))
-        elif observed()[datum] == lock:
-            findings.append(yes(f"{datum}: {_held(lock)}."))
-        else:
-            findings.append(_wrong_lock(datum, lock))
-    return Report(name, tuple(findings))
+    offered = f"locks are {', '.join(LOCKS)}"
+    return compared("L01.3", answer, observed(), LOCKS, _wrong_lock, offered=offered, praise=_held)
 
 
 def _held(lock: str) -> str:
@@ -122,9 +115,6 @@ def _wrong_lock(datum: str, lock: str) -> Finding:
     if lock == "page lock":
         return no(f"{told} It belongs to one frame, and others reach the datum by another way.", "M4")
     return no(told, "M4")
-
-
-exercise("L01.3")(lambda answer: lock_table("L01.3", answer))
 
 
 # --- 01.4: clear and flush -----------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Final
 
 from course.cutouts import CUTS, judged
+from course.guarding import compared
 from course.kit import Finding, Report, exercise
 from course.misconceptions import named
 from sim import variant
@@ -106,16 +107,7 @@ def _guard(field: str) -> str:
 @exercise("L05.2")
 def what_protects_what(answer: Mapping[str, str]) -> Report:
     """A table datum -> guard, compared with what was inferred."""
-    findings = []
-    for datum, guard in answer.items():
-        if datum not in guards() or guard not in GUARDS:
-            told = f"'{datum}: {guard}': data are {', '.join(guards())}; guards are {', '.join(GUARDS)}."
-            findings.append(Finding(False, told))
-        elif guards()[datum] == guard:
-            findings.append(Finding(True, f"{datum}: {guard}."))
-        else:
-            findings.append(_wrong_guard(datum, guard))
-    return Report("L05.2", tuple(findings))
+    return compared("L05.2", answer, guards(), GUARDS, _wrong_guard, offered=f"guards are {', '.join(GUARDS)}")
 
 
 def _wrong_guard(datum: str, guard: str) -> Finding:

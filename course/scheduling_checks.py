@@ -8,8 +8,8 @@ from errno import EBUSY
 from functools import cache
 from typing import Final
 
+from course.guarding import compared, held_alone
 from course.kit import Finding, Report, exercise
-from course.looking import locksets
 from course.misconceptions import named
 from course.scheduling import (
     PARAMS,
@@ -196,24 +196,13 @@ DATA: Final[Mapping[str, str]] = {
 def observed() -> dict[str, str]:
     """For each datum the lock that was held alone at every change of it, in runs of four worlds of Linux 3.7."""
     worlds = ("two_migrators", "stack_grows", "one_page", "neighbour_faults")
-    found = locksets(*(Stepper(world, "mutex_v37").finish().trace for world in worlds))
-    names = {lock: name for name, lock in LOCKS.items()}
-    return {name: ", ".join(names[it] for it in found[kind] if it in names) or "none" for name, kind in DATA.items()}
+    return held_alone(DATA, LOCKS, *(Stepper(world, "mutex_v37").finish().trace for world in worlds))
 
 
 @exercise("L03.5")
 def lock_table(answer: Mapping[str, str]) -> Report:
     """A table datum -> lock, compared with the locks that were held at every change in the runs."""
-    findings = []
-    for datum, lock in answer.items():
-        if datum not in DATA or lock not in LOCKS:
-            told = f"'{datum}: {lock}': data are {', '.join(DATA)}; locks are {', '.join(LOCKS)}."
-            findings.append(Finding(False, told))
-        elif observed()[datum] == lock:
-            findings.append(Finding(True, f"{datum}: {lock}."))
-        else:
-            findings.append(_wrong_lock(datum, lock))
-    return Report("L03.5", tuple(findings))
+    return compared("L03.5", answer, observed(), LOCKS, _wrong_lock, offered=f"locks are {', '.join(LOCKS)}")
 
 
 def _wrong_lock(datum: str, lock: str) -> Finding:

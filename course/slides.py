@@ -19,7 +19,7 @@ import nbformat
 from nbconvert.filters.markdown import markdown2html
 
 from course.kit import Claim, Report
-from course.kit.gates import LETTERS, Choice, Later, Look, Recall
+from course.kit.gates import Choice, Later, Look, Recall, verdict_on
 from course.progress import LESSONS, title
 from course.running import values_of
 from vizlib.player.widget import Player
@@ -144,8 +144,7 @@ def _of(value: Any) -> str:
 def _choice(asked: str, choice: Choice) -> str:
     """A question with its options, and the reasons under a cover."""
     options = "".join(f"<li>{html.escape(it.text)}</li>" for it in choice.question.options)
-    marked = zip(LETTERS, choice.question.options, strict=False)
-    whys = "".join(f"<li><b>{'not so' if it.tag else 'right'}:</b> {html.escape(it.why)}</li>" for _, it in marked)
+    whys = "".join(f"<li><b>{verdict_on(it.tag)}:</b> {html.escape(it.why)}</li>" for it in choice.question.options)
     cover = f"<details><summary>the reasons (a)</summary><ol type='A'>{whys}</ol></details>"
     return f"<h2>{html.escape(asked)}</h2>\n<ol type='A'>{options}</ol>\n{cover}"
 

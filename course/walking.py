@@ -8,6 +8,7 @@ from functools import cache
 from textwrap import fill
 from typing import Any, Final, NamedTuple
 
+from course.guarding import compared
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of, locksets, table
 from course.misconceptions import named
@@ -135,18 +136,10 @@ def keeps() -> dict[str, str]:
 @exercise("L06.2")
 def what_keeps_it_still(answer: Mapping[str, str]) -> Report:
     """A table datum -> lock, compared with the locks that were held at every change in the runs."""
-    findings = []
-    for datum, lock in answer.items():
-        if datum not in WALKED or lock not in KEEPS:
-            findings.append(Finding(False, f"'{datum}: {lock}': data are {', '.join(WALKED)}; answers: {KEEPS}."))
-        elif keeps()[datum] == lock:
-            findings.append(Finding(True, f"{datum}: {lock}."))
-        else:
-            findings.append(_not_kept(datum))
-    return Report("L06.2", tuple(findings))
+    return compared("L06.2", answer, keeps(), KEEPS, _not_kept, offered=f"answers: {KEEPS}")
 
 
-def _not_kept(datum: str) -> Finding:
+def _not_kept(datum: str, _: str) -> Finding:
     told, tag = {
         "link of a relative": ("A relative changes it under the mmap_sem of its own process, or under none.", "M20"),
         "PMD": ("Who hides a page table holds both, alone. Either keeps it still; a walk needs one of them.", "M26"),

@@ -39,6 +39,8 @@ _GRAPH = re.compile(
     r"[^|]*\|(?P<rest>\s.*)"
 )
 _FUNCTION = re.compile(r"(?P<name>[\w.]+)(?: \[\w+\])?\s+<--?\s*(?P<caller>[\w.]+)")
+#: trace-cmd and perf make an event of a call.
+_EVENT_OF_A_CALL = re.compile(r"^(?:ftrace:)?function:\s*")
 _EVENT = re.compile(r"(?:\w+:)?(?P<name>[\w.]+):(?:\s+(?P<detail>.*))?$")
 _CALL = re.compile(r"(?P<name>[\w.]+)(?: \[\w+\])?\(\)(?P<more>;| \{)")
 _NOTE = re.compile(r"/\*\s*(?:(?P<name>[\w.]+):\s?)?(?P<detail>.*?)\s*\*/$")
@@ -129,9 +131,7 @@ class Recording:
 
     def _traced(self, found: re.Match[str]) -> Record | None:
         """A line of the function tracer, of a tracepoint or of a kprobe."""
-        rest = found["rest"]
-        for prefix in ("function:", "ftrace:function:"):  # trace-cmd and perf make an event of a call
-            rest = rest.removeprefix(prefix).lstrip() if rest.startswith(prefix) else rest
+        rest = _EVENT_OF_A_CALL.sub("", found["rest"], count=1)
         if call := _FUNCTION.match(rest):
             return self._record(found, "function", call["name"], call["caller"])
         if event := _EVENT.match(rest):

@@ -17,6 +17,7 @@ from course.progress import COURSE
 from sim import worlds
 from sim.engines.timed import run as timed_run
 from sim.engines.timed_run import TimedRun
+from sim.ftrace import Recording, lines_of
 from sim.machine import Event
 from sim.ops import Acquire, CopyPage, FlushTlb, HandleIpi, TryAcquire
 from sim.setup import Builder
@@ -158,15 +159,15 @@ def test_writers_that_sleep_are_not_interrupted(kernel: str, variant: str) -> No
 
 # --- the order of events -------------------------------------------------------------------------------------------
 
-#: What a recorded line says.
-LINES = {
-    "visit": re.compile(r"k_try_to_migrate_one:"),
-    "send": re.compile(r"tlb_flush: .*remote ipi send"),
-    "local": re.compile(r"tlb_flush: .*local (?:mm )?shootdown"),
-    "receipt": re.compile(r"tlb_flush: .*remote shootdown"),
-    "entry": re.compile(r"set_migration_pte:"),
-    "copy": re.compile(r"folio_(?:mc_)?copy <-"),
-    "remap": re.compile(r"k_remove_migration_pte:"),
+#: What a record says, by its name and what it says of itself.
+RECORDS = {
+    "visit": re.compile(r"k_try_to_migrate_one\b"),
+    "send": re.compile(r"tlb_flush .*remote ipi send"),
+    "local": re.compile(r"tlb_flush .*local (?:mm )?shootdown"),
+    "receipt": re.compile(r"tlb_flush .*remote shootdown"),
+    "entry": re.compile(r"set_migration_pte\b"),
+    "copy": re.compile(r"folio_(?:mc_)?copy\b"),
+    "remap": re.compile(r"k_remove_migration_pte\b"),
 }
 #: What a tracepoint of a run says.
 POINTS = {
@@ -179,10 +180,9 @@ POINTS = {
 
 def recorded(kernel: str, section: str) -> list[str]:
     """The order in which a kernel did it."""
-    text = (HERE / f"trace-{kernel}.txt").read_text("utf-8")
-    body = re.split(r"^# ===== SECTION (\w+).*$", text, flags=re.MULTILINE)
-    lines = dict(zip(body[1::2], body[2::2], strict=True))[section].splitlines()
-    return [name for line in lines for name, pattern in LINES.items() if pattern.search(line)]
+    records = (it for it in Recording(lines_of(HERE / f"trace-{kernel}.txt")) if it.section == section)
+    said = (f"{it.name} {it.detail}" for it in records)
+    return [name for words in said for name, pattern in RECORDS.items() if pattern.match(words)]
 
 
 def simulated(run: TimedRun) -> list[str]:

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 from vizlib.scene import Json
+from vizlib.timeline import KINDS, intervals
 
 #: The one process of the trace.
 PID: Final = 1
@@ -36,20 +37,18 @@ def _events(lanes: Json) -> Iterator[dict[str, Any]]:
     number = 0
     for tid, lane in enumerate(lanes["lanes"], 1):
         yield {"name": "thread_name", "ph": "M", "pid": PID, "tid": tid, "args": {"name": lane["task"]}}
-        for kind, columns in lane.items():
-            if kind in ("task", "colour"):
-                continue
-            for start, length, label in _rows(columns):
+        for kind in KINDS:
+            for start, end, label in intervals(lane.get(kind)):
                 here = {"pid": PID, "tid": tid, "ts": start / 1000, "cat": kind}
                 if kind == "hold":
                     number += 1
                     lock = {"name": labels[label], "id": number} | here
                     yield lock | {"ph": "b"}
-                    yield lock | {"ph": "e", "ts": (start + length) / 1000}
+                    yield lock | {"ph": "e", "ts": end / 1000}
                 elif kind in ("wait", "copy"):
                     name = f"waits for {labels[label]}" if kind == "wait" else labels[label]
-                    yield {"name": name, "ph": "X", "dur": length / 1000} | here
-                    changes += [(start, 1), (start + length, -1)] if kind == "wait" else []
+                    yield {"name": name, "ph": "X", "dur": (end - start) / 1000} | here
+                    changes += [(start, 1), (end, -1)] if kind == "wait" else []
                 else:
                     yield {"name": labels[label], "ph": "i", "s": "t"} | here
     yield from _arrows(lanes)
@@ -72,8 +71,3 @@ def _waiting(changes: list[tuple[int, int]]) -> Iterator[dict[str, Any]]:
     for at, change in sorted(changes):
         waiting += change
         yield {"name": "threads that wait", "ph": "C", "pid": PID, "ts": at / 1000, "args": {"threads": waiting}}
-
-
-def _rows(columns: list[list[int]]) -> Iterator[tuple[int, int, int]]:
-    """Start, length and label of each interval of a lane."""
-    return zip(accumulate(columns[0]), columns[1], columns[2], strict=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from sim.errors import UserError
@@ -143,7 +144,7 @@ def bars(it: Json, most: int = 1200) -> list[Json]:
     found = []
     for lane in it["lanes"]:
         for kind in ("wait", "hold", "copy"):
-            for start, end in _joined(_rows(lane.get(kind)), near):
+            for start, end in _joined(_spans(lane.get(kind)), near):
                 found.append({"task": lane["task"], "from": start, "to": end, "kind": kind, "colour": lane["colour"]})
     return found
 
@@ -164,7 +165,7 @@ def text(it: Json) -> str:
     """The text twin: for each thread the share of the time in which it waits and holds a lock, and its counts."""
     rows = ["thread            waits   holds  flushes  interrupts"]
     for lane in it["lanes"]:
-        spans = {kind: list(_rows(lane.get(kind))) for kind in KINDS}
+        spans = {kind: list(_spans(lane.get(kind))) for kind in KINDS}
         shares = [100 * _covered(spans[kind]) / max(it["end"], 1) for kind in ("wait", "hold")]
         counts = f"{len(spans['flush']):8,} {len(spans['interrupt']):11,}"
         rows.append(f"{lane['task']:<16}{shares[0]:5.1f} % {shares[1]:5.1f} % {counts}")
@@ -185,11 +186,15 @@ def _differences(its: Sequence[int]) -> list[int]:
     return [now - before for before, now in zip((0, *its), its, strict=False)]
 
 
-def _rows(columns: list[list[int]] | None) -> Iterable[tuple[int, int]]:
-    at = 0
-    for step, length in zip(columns[0], columns[1], strict=True) if columns else ():
-        at += step
-        yield at, at + length
+def intervals(columns: Sequence[Sequence[int]] | None) -> Iterator[tuple[int, int, int]]:
+    """The intervals of a lane from its columns: start, end (ns), and the number of the label."""
+    if columns:
+        for at, length, label in zip(accumulate(columns[0]), *columns[1:], strict=True):
+            yield at, at + length, label
+
+
+def _spans(columns: Sequence[Sequence[int]] | None) -> Iterator[tuple[int, int]]:
+    return ((start, end) for start, end, _ in intervals(columns))
 
 
 def _covered(spans: Sequence[tuple[int, int]]) -> int:

@@ -37,6 +37,10 @@ class Item(NamedTuple):
     a: Form
     b: Form
 
+    def asked(self, letter: str) -> Form:
+        """What form A or B asks."""
+        return self.a if letter == "A" else self.b
+
 
 ITEMS: Final[tuple[Item, ...]] = (
     Item(
@@ -296,7 +300,7 @@ def form(letter: str) -> str:
         "",
     ]
     for number, item in enumerate(ITEMS, 1):
-        asked = item.a if letter == "A" else item.b
+        asked = item.asked(letter)
         lines += [f"**{number}.** {asked.prompt}", ""]
         lines += [f"- {mark}) {option.text}" for mark, option in zip(LETTERS, asked.options, strict=False)]
         lines.append("")
@@ -321,7 +325,7 @@ def key() -> str:
     for letter in "AB":
         lines += ["", f"## Form {letter}: what each answer says", ""]
         for number, item in enumerate(ITEMS, 1):
-            asked = item.a if letter == "A" else item.b
+            asked = item.asked(letter)
             lines.append(f"**{number}.** {asked.prompt}")
             lines.append("")
             for mark, it in zip(LETTERS, asked.options, strict=False):

@@ -16,7 +16,8 @@ from course.misconceptions import BANK
 LETTERS = "ABCD"
 
 
-def _mark(tag: str) -> str:
+def verdict_on(tag: str) -> str:
+    """What is said of an option that stands for *tag*."""
     return "not so" if tag else "right"
 
 
@@ -63,16 +64,14 @@ class Choice(Shown):
     def reasons(self) -> str:
         """Every option's reason, as text."""
         marked = zip(LETTERS, self.question.options, strict=False)
-        return "\n".join(
-            f"  {letter}  {'not so' if it.tag else 'right'}: {it.why}{_often(it.tag)}" for letter, it in marked
-        )
+        return "\n".join(f"  {letter}  {verdict_on(it.tag)}: {it.why}{_often(it.tag)}" for letter, it in marked)
 
     def _show_reasons(self) -> None:
         parts = []
         for number, it in enumerate(self.question.options):
             yours = " (your answer)" if number == self.choice else ""
             often = f"<i>{html.escape(_often(it.tag))}</i>"
-            parts.append(f"<li><b>{_mark(it.tag)}{yours}</b>: {html.escape(it.why)}{often}</li>")
+            parts.append(f"<li><b>{verdict_on(it.tag)}{yours}</b>: {html.escape(it.why)}{often}</li>")
         self._after.children = (prose(f"<ol type='A' style='margin-top: 0'>{''.join(parts)}</ol>"),)
 
     def _listed(self) -> str:

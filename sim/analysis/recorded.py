@@ -55,7 +55,6 @@ class Section:
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(counted_names(), 0))
     order: list[str] = field(default_factory=list)
-    _marked: bool = False
     _over: bool = False
 
     def see(self, record: Record) -> None:

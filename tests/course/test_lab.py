@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from course.refresh import COURSE
 from tests.course.keyboard import answer
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_click_opens_the_player(jupyter_lab: Any, open_notebook: Callable[[str], Any]) -> None:
+def test_a_click_opens_the_player(open_lesson: Callable[[str], Any]) -> None:
     """All cells run without an answer showing; choosing and pressing the button brings the player, paused."""
-    name = "01_moving_a_page.ipynb"
-    shutil.copy(COURSE / name, jupyter_lab.root)
-    nb = open_notebook(name)
+    nb = open_lesson("01_moving_a_page.ipynb")
     nb.cell(4).get_by_text("hidden until").wait_for()
     stored = nb.page.locator(".jp-NotebookPanel").inner_text()
     assert "hidden until L01.a is answered" in stored
@@ -45,11 +41,9 @@ def test_a_click_opens_the_player(jupyter_lab: Any, open_notebook: Callable[[str
     assert not nb.errors()
 
 
-def test_lesson_6_is_gone_through_with_the_keyboard(jupyter_lab: Any, open_notebook: Callable[[str], Any]) -> None:
+def test_lesson_6_is_gone_through_with_the_keyboard(open_lesson: Callable[[str], Any]) -> None:
     """Predict wrongly, see the run that goes wrong beside one that passes, go to the step that matters, read why."""
-    name = "06_the_unlocked_walk.ipynb"
-    shutil.copy(COURSE / name, jupyter_lab.root)
-    nb = open_notebook(name)
+    nb = open_lesson("06_the_unlocked_walk.ipynb")
     nb.run_all(seconds=240)
 
     answer(nb, 1, 0)  # no VMA changes while the mmap_sem is held
@@ -77,11 +71,9 @@ def test_lesson_6_is_gone_through_with_the_keyboard(jupyter_lab: Any, open_noteb
     assert not nb.errors()
 
 
-def test_lesson_5_fills_its_table_with_the_keyboard(jupyter_lab: Any, open_notebook: Callable[[str], Any]) -> None:
+def test_lesson_5_fills_its_table_with_the_keyboard(open_lesson: Callable[[str], Any]) -> None:
     """Predict, add run after run, and see locks drop out that do not guard a PTE; a wrong table is told why."""
-    name = "05_what_does_this_lock_protect.ipynb"
-    shutil.copy(COURSE / name, jupyter_lab.root)
-    nb = open_notebook(name)
+    nb = open_lesson("05_what_does_this_lock_protect.ipynb")
     nb.run_all(seconds=240)
     first = nb.cell(1).get_by_role("radio").nth(0)
     first.focus()
@@ -110,13 +102,9 @@ def test_lesson_5_fills_its_table_with_the_keyboard(jupyter_lab: Any, open_noteb
     assert not nb.errors()
 
 
-def test_lesson_7_plays_a_cell_of_its_grid_with_the_keyboard(
-    jupyter_lab: Any, open_notebook: Callable[[str], Any]
-) -> None:
+def test_lesson_7_plays_a_cell_of_its_grid_with_the_keyboard(open_lesson: Callable[[str], Any]) -> None:
     """Predict, press a cell, get the run that goes wrong; press one that passes, and the run is gone."""
-    name = "07_every_caller_holds_mmap_sem.ipynb"
-    shutil.copy(COURSE / name, jupyter_lab.root)
-    nb = open_notebook(name)
+    nb = open_lesson("07_every_caller_holds_mmap_sem.ipynb")
     nb.run_all(seconds=240)
     for cell, option in ((1, 0), (9, 0)):
         nb.cell(cell).get_by_role("radio").nth(option).focus()

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from course.refresh import COURSE
 from tests.course.keyboard import answer, press
 
 pytestmark = pytest.mark.browser
 
 
-def test_lesson_2_is_gone_through_with_the_keyboard(jupyter_lab: Any, open_notebook: Callable[[str], Any]) -> None:
+def test_lesson_2_is_gone_through_with_the_keyboard(open_lesson: Callable[[str], Any]) -> None:
     """Predict wrongly, watch the walk in the player, read why, grow a family on the bench, and walk in it."""
-    name = "02_who_maps_this_page.ipynb"
-    shutil.copy(COURSE / name, jupyter_lab.root)
-    nb = open_notebook(name)
+    nb = open_lesson("02_who_maps_this_page.ipynb")
     nb.run_all(seconds=240)
 
     answer(nb, 1, 0)  # a page has one PTE

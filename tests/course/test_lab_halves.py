@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from course.refresh import COURSE
 from tests.course.keyboard import answer
 
 pytestmark = pytest.mark.browser
 
 
-def test_lesson_8_is_gone_through_with_the_keyboard(jupyter_lab: Any, open_notebook: Callable[[str], Any]) -> None:
+def test_lesson_8_is_gone_through_with_the_keyboard(open_lesson: Callable[[str], Any]) -> None:
     """Predict wrongly, see the two columns and the bars, see what reclaim steps on, answer wrongly, then rightly."""
-    name = "08_half_a_fix.ipynb"
-    shutil.copy(COURSE / name, jupyter_lab.root)
-    nb = open_notebook(name)
+    nb = open_lesson("08_half_a_fix.ipynb")
     nb.run_all(seconds=240)
     expect(nb.cell(7)).not_to_contain_text("both, shared")
 

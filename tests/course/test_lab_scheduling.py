@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from course.refresh import COURSE
 from tests.course.keyboard import answer
 
 pytestmark = pytest.mark.browser
 
 
-def test_lesson_3_is_gone_through_with_the_keyboard(jupyter_lab: Any, open_notebook: Callable[[str], Any]) -> None:
+def test_lesson_3_is_gone_through_with_the_keyboard(open_lesson: Callable[[str], Any]) -> None:
     """Predict wrongly, break the level with the number keys, read why, and hand the schedule in."""
-    name = "03_you_are_the_scheduler.ipynb"
-    shutil.copy(COURSE / name, jupyter_lab.root)
-    nb = open_notebook(name)
+    nb = open_lesson("03_you_are_the_scheduler.ipynb")
     nb.run_all(seconds=240)
 
     answer(nb, 1, 0)  # a function runs as a whole

@@ -12,6 +12,7 @@ from typing import Any
 from sim.ops import Field
 from sim.structs import PTRS_PER_PTE, Mm, Pmd
 from vizlib.layout import TITLE, Box, Places, columns
+from vizlib.lenses.pte import arrow_to_frame
 from vizlib.moments import Moment, Run
 from vizlib.names import page_name, pmd_value, short_frame
 from vizlib.scene import Mark, Text
@@ -99,28 +100,9 @@ class PmdLens:
         )
 
     def _arrow(self, mm: Mm, number: int, field: Field, value: Pmd, moment: Moment) -> Iterator[Mark]:
-        ends = (f"pmd:{mm}:{number}", f"page:{value.page}")
-        start, end = (self.places.on_plane(it) for it in ends)
-        if start is None or end is None:
-            return
-        migrating = value.kind == "migration"
-        yield Mark(
-            f"map:{mm}:huge:{number}",
-            "machine",
-            "arrow",
-            points=(
-                (start.middle, start.bottom),
-                (start.middle, start.bottom + 18),
-                (end.middle, end.y - 22),
-                (end.middle, end.y),
-            ),
-            stroke="task3" if migrating else "muted",
-            dashed=migrating or value.kind == "prot_none",
-            bold=field in moment.changed,
-            ends=ends,
-            layer=3,
-            say=f"the huge page {'is migrating from' if migrating else 'begins with'} frame {value.page}",
-        )
+        say = f"the huge page {'is migrating from' if value.kind == 'migration' else 'begins with'} frame {value.page}"
+        name, start = f"map:{mm}:huge:{number}", f"pmd:{mm}:{number}"
+        yield from arrow_to_frame(self.places, name, start, value, field in moment.changed, say)
 
 
 def huge_slots(run: Run) -> list[Field]:

@@ -105,28 +105,34 @@ class PteLens:
         pte: Pte | None = moment.get(field)
         if pte is None:
             return
-        ends = (f"pte:{mm}:{vpn}", f"page:{pte.page}")
-        start, end = (self.places.on_plane(it) for it in ends)
-        if start is None or end is None:
-            return
-        migrating = pte.kind == "migration"
-        yield Mark(
-            f"map:{mm}:{vpn}",
-            "machine",
-            "arrow",
-            points=(
-                (start.middle, start.bottom),
-                (start.middle, start.bottom + 18),
-                (end.middle, end.y - 22),
-                (end.middle, end.y),
-            ),
-            stroke="task3" if migrating else "muted",
-            dashed=migrating or pte.kind == "prot_none",
-            bold=field in moment.changed,
-            ends=ends,
-            layer=3,
-            say=f"{page_name(vpn)} {'is migrating from' if migrating else 'is in'} frame {pte.page}",
-        )
+        say = f"{page_name(vpn)} {'is migrating from' if pte.kind == 'migration' else 'is in'} frame {pte.page}"
+        yield from arrow_to_frame(self.places, f"map:{mm}:{vpn}", f"pte:{mm}:{vpn}", pte, field in moment.changed, say)
+
+
+def arrow_to_frame(places: Places, name: str, start: str, entry: Pte | Pmd, bold: bool, say: str) -> Iterator[Mark]:
+    """The arrow from the mark *start* of an *entry* to the frame that the entry names, if both have a place."""
+    ends = (start, f"page:{entry.page}")
+    source, frame = (places.on_plane(it) for it in ends)
+    if source is None or frame is None:
+        return
+    migrating = entry.kind == "migration"
+    yield Mark(
+        name,
+        "machine",
+        "arrow",
+        points=(
+            (source.middle, source.bottom),
+            (source.middle, source.bottom + 18),
+            (frame.middle, frame.y - 22),
+            (frame.middle, frame.y),
+        ),
+        stroke="task3" if migrating else "muted",
+        dashed=migrating or entry.kind == "prot_none",
+        bold=bold,
+        ends=ends,
+        layer=3,
+        say=say,
+    )
 
 
 def ptes(run: Run) -> dict[tuple[Mm, int], Field]:
