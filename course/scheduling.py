@@ -31,11 +31,11 @@ WRONG: Final = "kernel bug"
 NAME: Final = "torn"
 
 
-class Hands(Struct):
-    """Who has a page in hand, noted for the check: the kernel has no such field."""
+class Note(Struct):
+    """Who has taken a page, noted for the check: the kernel has no such field."""
 
-    short = "hands"
-    has = declare(None, guard="ghost")
+    short = "note"
+    taken_by = declare(None, guard="ghost")
 
 
 def look_then_take(k: Context, page: Page) -> Kernel:
@@ -54,13 +54,13 @@ def isolating(name: str, function: Callable[..., Kernel], *, ours: bool = False)
     def isolate_lru_page(k: Context, page: Page) -> Kernel:
         rc = yield from function(k, page)
         if rc == 0:
-            other = yield Hands(f"hands on {page}").has.xchg(k.current)
+            other = yield Note(f"our note on {page}").taken_by.xchg(k.current)
             if other is not None:
                 yield Bug(WRONG, f"{k.current} has taken {page}, and so has {other}", (page,))
         return rc
 
     def putback(k: Context, page: Page) -> Kernel:
-        yield Hands(f"hands on {page}").has.set(None)
+        yield Note(f"our note on {page}").taken_by.set(None)
         yield from putback_lru_page(k, page)
 
     made = variant("mutex_v37").changed(

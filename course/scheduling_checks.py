@@ -23,12 +23,13 @@ from course.scheduling import (
     preemptions,
     states,
 )  # fmt: skip
+from course.unyielded import forgotten
 from course.verdicts import judge
 from sim import Stepper
 from sim.context import Context
 from sim.errors import UserError
 from sim.kernel.swap import get_page
-from sim.ops import Acquire, Field, Kernel
+from sim.ops import Acquire, Field, Kernel, Write
 from sim.structs import Mm, Page
 from sim.sync import spin_lock, spin_unlock
 from sim.trace import Trace
@@ -65,7 +66,7 @@ def who_is_what(answer: Mapping[str, Sequence[str]]) -> Report:
 
 def _not_so(moment: str, said: tuple[str, ...]) -> Finding:
     right = standing()[moment]
-    told, tag = "Look at who makes the next step, in the lanes to the right of that moment.", "M2"
+    told, tag = "Look at who makes the next step, in the lanes to the right of that moment: that one is running.", "M2"
     if said.count("running") > 1:
         told = "Steps come one after the other in a run: one thread makes the next, and one only."
     elif [it == "blocked" for it in said] != [it == "blocked" for it in right]:
@@ -164,6 +165,9 @@ def place_the_lock(answer: Sequence[str]) -> Report:
     verdict = judge(isolating("my_lines", by_lines(answer), ours=True), WORLD, **PARAMS)
     if verdict.violation is None:
         return Report("L03.4", (Finding(True, f"{verdict.sentence}."),))
+    if kept := [it for it in ("lock", "lock mine") if list(answer).count(it) > list(answer).count(f"un{it}")]:
+        told = f"'{kept[0]}' is never given back: the function ends and holds it, and what comes then goes wrong."
+        return Report("L03.4", (Finding(False, told), _bad(verdict.sentence, "")), verdict.trace)
     tag = _line_tag(list(answer)) if verdict.violation.kind == WRONG else ""
     return Report("L03.4", (_bad(verdict.sentence, tag),), verdict.trace)
 
@@ -209,6 +213,9 @@ def _wrong_lock(datum: str, lock: str) -> Finding:
     if observed()[datum] == "none":
         told = f"{datum}: one step looks at it and changes it, so that nobody comes between; no lock is held each time."
         return Finding(False, f"{told} {named('M5')}", "M5")
+    if lock == "none":
+        told = f"{datum}: in the runs one lock was held alone at every change of it. Which? See *Locks* at such a step."
+        return Finding(False, told)
     return Finding(False, f"{datum}: the runs change it without holding the {lock} alone. {named('M4')}", "M4")
 
 
@@ -225,8 +232,10 @@ def isolate(function: Callable[..., Kernel]) -> Report:
         verdict = judge(mine, WORLD, **PARAMS)
         alone = Stepper(WORLD, mine, "", **PARAMS).run("migrator-1").run("ipi@cpu1").finish().trace
     except UserError as fault:
-        return Report("L03.6", (Finding(False, f"{fault}."),))
+        return Report("L03.6", (*_slips(function), Finding(False, f"{fault}.")))
     if verdict.trace is not None and verdict.violation is not None:
+        if slips := _slips(function) or _took_nothing(verdict.trace):
+            return Report("L03.6", (*slips, _bad(verdict.sentence, "")), verdict.trace)
         tag = _isolate_tag(verdict.trace, function.__name__) if verdict.violation.kind == WRONG else ""
         return Report("L03.6", (_bad(verdict.sentence, tag),), verdict.trace)
     findings = [Finding(True, f"{verdict.sentence}.")]
@@ -235,6 +244,25 @@ def isolate(function: Callable[..., Kernel]) -> Report:
         told = "But nobody moves the page: a function that takes nothing hurts nobody. Return 0 when it was taken."
         return Report("L03.6", (*findings, Finding(False, told)), alone)
     return Report("L03.6", (*findings, Finding(True, "The page is moved, by one of the two.")))
+
+
+def _slips(function: Callable[..., Kernel]) -> tuple[Finding, ...]:
+    slip = forgotten(function, value=True)
+    return (Finding(False, slip),) if slip else ()
+
+
+def _took_nothing(trace: Trace) -> tuple[Finding, ...]:
+    """Whether somebody says 0 who has found the page off the list; its answer is seen by the note that it makes."""
+    found: dict[str, bool] = {}
+    for event in trace.events:
+        field, who = getattr(event.op, "field", event.op), event.task.name
+        base = field.base if isinstance(field, Field) else ""
+        if base == "PG_lru" and not isinstance(event.op, Write):
+            found[who] = bool(event.answer)
+        elif base == "taken_by" and not isinstance(event.op, Write) and not found.get(who, True):
+            told = f"{who} finds the page off the list at its last look, and is answered 0 all the same: return -EBUSY."
+            return (Finding(False, told),)
+    return ()
 
 
 def _isolate_tag(trace: Trace, name: str) -> str:

@@ -58,6 +58,22 @@ def forgets(k: Context, page: Page) -> Kernel:
     return 0
 
 
+def always_mine(k: Context, page: Page) -> Kernel:
+    """Looks and takes in one step, and answers 0 to both."""
+    on_the_list = yield page.PG_lru.xchg(False)
+    if on_the_list:
+        yield from get_page(k, page)
+    return 0
+
+
+def asks_the_step(k: Context, page: Page) -> Kernel:
+    """Asks the operation, which nobody makes, and not what it answers."""
+    if page.PG_lru.xchg(False):  # type: ignore[truthy-bool]  # the slip itself
+        yield from get_page(k, page)
+        return 0
+    return -EBUSY
+
+
 def never(k: Context, page: Page) -> Kernel:
     """Who takes nothing shares nothing."""
     yield page.PG_lru
@@ -103,8 +119,11 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L03.5", {"PTE": "page lock"}, ("M4",)),
     ("L03.5", {"PG_lru": "page lock"}, ("M5",)),
     ("L03.5", {"PTE": "mmap_sem"}, ()),
+    ("L03.5", {"mapcount": "none"}, ()),
     ("L03.6", look_then_take, ("M1",)),  # it is one function
     ("L03.6", lock_the_store, ("M4",)),
     ("L03.6", forgets, ()),
     ("L03.6", never, ()),
+    ("L03.6", always_mine, ()),
+    ("L03.6", asks_the_step, ()),
 ]

@@ -144,3 +144,19 @@ def test_taking_before_looking_is_told(lines: list[str]) -> None:
     report = check("L03.4", lines)
     assert not report.ok
     assert "look comes before take" in repr(report)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("L03.4", ["lock", "look", "take"], "'lock' is never given back"),
+        ("L03.5", {"mapcount": "none"}, "one lock was held alone at every change"),
+        ("L03.6", solutions_03.always_mine, "finds the page off the list at its last look, and is answered 0"),
+        ("L03.6", solutions_03.asks_the_step, "'page.PG_lru.xchg(False)' is asked without yield"),
+    ],
+)
+def test_a_slip_is_told_as_what_it_is(name: str, answer: Any, said: str) -> None:
+    """What the run shows is a consequence, and often of another kind: the check says first what was forgotten."""
+    report = check(name, answer)
+    assert said in report.findings[0].text
+    assert report.tags == ()
