@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from course.progress import COURSE
 from sim.errors import BadTrace
-from sim.ftrace import LONGEST, Record, Recording, lines_of
+from sim.ftrace import DEEPEST, LONGEST, Record, Recording, lines_of
 
 FILES = sorted((COURSE / "recorded").glob("*.txt"))
 STEADY = settings(derandomize=True, deadline=None, max_examples=60)
@@ -53,6 +53,26 @@ def only(line: str | bytes) -> Record:
             "mig  3151 [001]    78.930959:          1   tlb:tlb_flush: pages:-1 reason:local shootdown (2)",
             ("event", "tlb_flush", "", "pages:-1 reason:local shootdown (2)", "mig", 3151, 1, 78_930_959_000),
         ),
+        (  # a kprobe, named by its user
+            "     mig-1731    [000] ...1.    35.056531: k_ttm: (try_to_migrate+0x4/0x110) folio=0xffd4",
+            ("probe", "try_to_migrate", "", "folio=0xffd4", "mig", 1731, 0, 35_056_531_000),
+        ),
+        (  # perf's
+            "mig  3151 [001]    78.930959: probe:try_to_migrate: (ffffffff8129f2b0)",
+            ("probe", "try_to_migrate", "", "", "mig", 3151, 1, 78_930_959_000),
+        ),
+        (  # one within a function, and one at a return, are no calls
+            "     mig-1731    [000] ...1.    35.5: k_in: (try_to_migrate+0x40/0x110)",
+            ("event", "k_in", "", "(try_to_migrate+0x40/0x110)", "mig", 1731, 0, 35_500_000_000),
+        ),
+        (  # trace-cmd report, function_graph
+            "     mig-3151  [002]  1.5: funcgraph_entry:        1.2 us   |    folio_copy();",
+            ("function", "folio_copy", "", "", "mig", 3151, 2, 1_500_000_000),
+        ),
+        (  # lock:contention_begin
+            "     mig-3151  [002]  1.5: lock:contention_begin: 0xffff8880 (flags=READ|RWSEM)",
+            ("event", "contention_begin", "", "0xffff8880 (flags=READ|RWSEM)", "mig", 3151, 2, 1_500_000_000),
+        ),
         (  # function_graph with time and task
             "   41.188449 |   0)    mig-1748    | + 10.575 us   |    folio_isolate_lru();",
             ("function", "folio_isolate_lru", "", "", "mig", 1748, 0, 41_188_449_000),
@@ -69,7 +89,7 @@ def only(line: str | bytes) -> Record:
 )
 def test_each_tracer_says_the_same_in_its_own_way(line: str | bytes, said: tuple[object, ...]) -> None:
     """Kind, name, caller, detail, task, number, CPU, and nanoseconds."""
-    assert tuple(only(line))[:-1] == said
+    assert tuple(only(line))[:-2] == said
 
 
 def test_function_graph_tells_the_caller_by_nesting() -> None:
@@ -86,6 +106,97 @@ def test_function_graph_tells_the_caller_by_nesting() -> None:
     told = [(it.name, it.caller) for it in Recording(lines)]
     within = [("rmap_walk_anon", "try_to_migrate"), ("tlb_flush", "try_to_migrate")]
     assert told == [("try_to_migrate", ""), ("do_exit", ""), *within, ("up_read", "")]
+
+
+def test_trace_cmd_tells_the_nesting_of_function_graph_too() -> None:
+    """Entry and exit are events there."""
+    head = " mig-31 [002] 1.0: "
+    lines = [
+        f"{head}funcgraph_entry:                   |  try_to_migrate() {{",
+        f"{head}funcgraph_entry:        0.150 us   |    rmap_walk_anon();",
+        f"{head}funcgraph_exit:         2.310 us   |  }}",
+        f"{head}funcgraph_entry:        0.150 us   |  up_read();",
+    ]
+    recording = Recording(lines)
+    told = [(it.name, it.caller) for it in recording]
+    assert told == [("try_to_migrate", ""), ("rmap_walk_anon", "try_to_migrate"), ("up_read", "")]
+    assert recording.unknown == 0
+
+
+FTRACE_STACK = [
+    " mig-31 [002] d..2. 1.0: sched_switch: prev_comm=mig",
+    " mig-31 [002] d..2. 1.0: <stack trace>",
+    " => __schedule",
+    " => down_read",
+    " a-7 [000] ..... 1.5: b <-c",
+]
+TRACE_CMD_STACK = [
+    " mig-31 [002] 1.0: sched_switch:  mig:31 [120] S ==> a:7 [120]",
+    " mig-31 [002] 1.0: kernel_stack:         <stack trace >",
+    "=> __schedule (ffffffff81c04a2d)",
+    "=> down_read (ffffffff81c07a0d)",
+    " a-7 [000] 1.5: function: b <-- c",
+]
+PERF_STACK = [
+    "mig    31 [002]     1.0: sched:sched_switch: prev_comm=mig",
+    "\tffffffff81c04a2d __schedule+0x2d ([kernel.kallsyms])",
+    "\tffffffff81c07a0d down_read+0xd ([kernel.kallsyms])",
+    "",
+    "a     7 [000]     1.5: ftrace:function: b <-c",
+]
+
+
+@pytest.mark.parametrize("lines", [FTRACE_STACK, TRACE_CMD_STACK, PERF_STACK], ids=["ftrace", "trace-cmd", "perf"])
+def test_a_call_stack_belongs_to_the_record_before_it(lines: list[str]) -> None:
+    """Innermost first; the next record has none."""
+    recording = Recording(lines)
+    told = [(it.name, it.stack) for it in recording]
+    assert told == [("sched_switch", ("__schedule", "down_read")), ("b", ())]
+    assert recording.unknown == 0
+
+
+def test_a_stack_that_another_thread_got_in_before_is_not_given_to_it() -> None:
+    """The line that announces a stack says whose it is."""
+    swapped = [FTRACE_STACK[0], FTRACE_STACK[4], *FTRACE_STACK[1:4]]
+    assert [it.stack for it in Recording(swapped)] == [(), ()]
+
+
+def test_a_probe_with_a_stack_has_a_caller() -> None:
+    """The frame below its own."""
+    lines = ["mig 31 [002] 1.0: probe:rmap_walk_anon: (ffffffff81c04a2d)"]
+    lines += ["\tffffffff81c04a2e rmap_walk_anon+0x1 ([k])", "\tffffffff81c07a0d try_to_migrate+0xd ([k])"]
+    assert [(it.name, it.caller) for it in Recording(lines)] == [("rmap_walk_anon", "try_to_migrate")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f" a-{'1' * 5000} [000] ..... 1.0: b <-c",
+        f" a-1 [{'0' * 5000}] ..... 1.0: b <-c",
+        f" a-1 [000] ..... {'9' * 5000}.0: b <-c",
+        f"CPU:1 [LOST {'9' * 3000} EVENTS]",
+        f" {'1' * 4500}) |  b();",
+        f" 1) |  /* {' ' * 9000}",
+        " " * 9000,
+    ],
+)
+def test_numbers_and_blanks_without_end_are_not_fatal(line: str) -> None:
+    """Python refuses to read numbers of more than 4,300 digits, and a pattern may go back and forth for ever."""
+    recording = Recording([line])
+    assert list(recording) == []
+    assert recording.unknown + recording.lost <= 10**9
+
+
+def test_calls_that_never_end_are_forgotten() -> None:
+    """A damaged function_graph opens calls and tasks without end; the nesting kept stays bounded."""
+    recording = Recording(f" {cpu % 7}) t-{cpu} |  | f() {{" for cpu in range(25_000))
+    for _ in recording:
+        pass
+    assert recording.unknown == 0
+    assert len(recording._open) <= 10_000
+    deep = Recording(" 0)               |  f() {" for _ in range(1000))
+    assert len(list(deep)) == 1000
+    assert [len(it) for it in deep._open.values()] == [DEEPEST]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

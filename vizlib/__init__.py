@@ -11,7 +11,9 @@ waitfor.py         who waits for whom, as a graph; the circle in it that is a de
 lenses/            from memory to marks, one file a struct
 lanes.py           what each thread held and waited for, over the whole run
 sources.py         source lines of our coroutines, each function once
-perfetto.py        a run under the clock for Perfetto and Chrome's about:tracing
+timeline.py        a run under the clock as lanes; recordings.py: a recording of a real kernel as lanes and sentences
+perfetto.py        either of them for Perfetto and Chrome's about:tracing
+saving.py          files: all or nothing
 film.py            a trace becomes a film: scenes, sentences, lanes, source lines
 chrome/            what a still shows around the machine; a player has text of its own for it
 renderers/         text (terminal), mpl (PNG, SVG), movie (GIF, MP4), html (one offline file)

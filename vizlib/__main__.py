@@ -9,6 +9,7 @@
     python -m vizlib waits "batch_deadlock~B7 batch_2mb" -o ring.svg
     python -m vizlib chart staircase -o staircase.svg
     python -m vizlib lanes numa02 mutex_v37 threads=4 pages=8 -o lanes.html
+    python -m vizlib recording course/recorded/trace-6.12.txt --section s4idle -o recorded.html
     python -m vizlib open move_pages
 
 A run is a run name, a world (then a run worth looking at is chosen), or the file of a saved trace.  Bad input is one
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sim.errors import BadParameter, UserError
+from vizlib import saving
 from vizlib.charting import CHARTS
 
 if TYPE_CHECKING:
@@ -115,6 +117,16 @@ def _parser() -> argparse.ArgumentParser:
     lanes.add_argument("-o", "--output", metavar="FILE", help=about)
     lanes.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
     lanes.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    recorded = commands.add_parser(
+        "recording", help="a recording of a real kernel as lanes or, with --said, in sentences"
+    )
+    recorded.set_defaults(command=_recording)
+    recorded.add_argument("trace", metavar="TRACE", help="the text that ftrace, trace-cmd or perf printed")
+    recorded.add_argument("--section", metavar="NAME", help="which section of the file (not needed if it has one)")
+    recorded.add_argument("--said", action="store_true", help="print a sentence for each record")
+    recorded.add_argument("-o", "--output", metavar="FILE", help=about)
+    recorded.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
+    recorded.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return parser
 
 
@@ -124,7 +136,7 @@ def _chart(options: argparse.Namespace) -> tuple[Any, str]:
     target = _picture_file(options.output, f"the chart '{options.kind}'")
     chart = CHARTS[options.kind]
     found = chart.measure(options)
-    _write(target, lambda part: save_chart(chart.draw(found, "dark" if options.dark else "light"), part))
+    saving.write(target, lambda part: save_chart(chart.draw(found, "dark" if options.dark else "light"), part))
     return {"file": str(target), "bytes": target.stat().st_size, **found.to_json()}, f"{found}\n{target} is written"
 
 
@@ -148,7 +160,7 @@ def _export(options: argparse.Namespace) -> tuple[Any, str]:
     if options.hands and target.suffix != ".html":
         raise BadParameter(f"--hands is for a page, and '{options.output}' is none: take a suffix of .html")
     writer = _html_with_hands if options.hands else WRITERS[target.suffix]
-    _write(target, lambda part: writer(trace, options.step, options.dark, part))
+    saving.write(target, lambda part: writer(trace, options.step, options.dark, part))
     step = len(trace.events) if options.step is None else options.step
     size = target.stat().st_size
     data = {"file": str(target), "bytes": size, "run_name": trace.run_name, "steps": len(trace.events), "step": step}
@@ -161,7 +173,7 @@ def _open(options: argparse.Namespace) -> tuple[Any, str]:
 
     trace = _load(options)
     target = Path(tempfile.mkdtemp(prefix="rmapwalk-")) / "run.html"
-    _write(target, lambda part: _html(trace, options.step, False, part))
+    saving.write(target, lambda part: _html(trace, options.step, False, part))
     address = target.as_uri() + ("" if options.step is None else f"#step={options.step}")
     shown = webbrowser.open(address)
     if not shown and not options.json:
@@ -198,7 +210,7 @@ def _waits(options: argparse.Namespace) -> tuple[Any, str]:
     }
     if target is None:
         return data, words
-    _write(target, lambda part: _waits_picture(trace, options.step, options.dark, part))
+    saving.write(target, lambda part: _waits_picture(trace, options.step, options.dark, part))
     return {"file": str(target), "bytes": target.stat().st_size, **data}, f"{target}: {words}"
 
 
@@ -225,7 +237,7 @@ def _compare(options: argparse.Namespace) -> tuple[Any, str]:
         raise BadParameter(f"two runs are written as a page: '{options.output}' needs a suffix of .html")
     run = named(options.run)
     made = counterexample(run) if options.other is None else compare(run, named(options.other))
-    _write(target, lambda part: _text_file(part, page(made)))
+    saving.write(target, lambda part: saving.text_file(part, page(made)))
     size = target.stat().st_size
     data = {"file": str(target), "bytes": size, "runs": [it["run_name"] for it in made["compare"]]}
     return data, f"{target}: {size:,} bytes, {made['title']}"
@@ -240,11 +252,7 @@ def _lanes(options: argparse.Namespace) -> tuple[Any, str]:
     from sim.worlds import find as find_world
     from vizlib.timeline import text, timeline
 
-    target = None if options.output is None else Path(options.output)
-    if target is not None and target.suffix not in (".html", ".svg", ".png", ".json"):
-        raise BadParameter(
-            f"lanes are written as .html, .svg, .png or .json, and '{options.output}' has another suffix"
-        )
+    target = None if options.output is None else saving.lanes_target(options.output)
     if options.policy not in timed.POLICIES:
         raise UnknownName("policy", options.policy, timed.POLICIES)
     world, variant = find_world(options.world), find_variant(options.variant)
@@ -262,30 +270,37 @@ def _lanes(options: argparse.Namespace) -> tuple[Any, str]:
     heading = f"{world.name} under {variant.name}: {made['start']['sentence']}"
     if target is None:
         return data | {"text": text(made)}, f"{heading}\n\n{text(made)}"
-    _write(target, lambda part: _lanes_file(made, heading, options.dark, part))
+    saving.write(target, lambda part: saving.lanes_file(made, heading, options.dark, part))
     size = target.stat().st_size
     return {"file": str(target), "bytes": size, **data}, f"{target}: {size:,} bytes, {heading}"
 
 
-def _lanes_file(made: dict[str, Any], heading: str, dark: bool, part: Path) -> None:
-    if part.suffix == ".html":
-        from vizlib.renderers.html import page
+def _recording(options: argparse.Namespace) -> tuple[Any, str]:
+    from sim.cli.base import done, progress
+    from sim.ftrace import Recording, lines_of, watched
+    from vizlib.recordings import chosen, recorded_lanes, sentence
+    from vizlib.timeline import in_order, strips
 
-        _text_file(part, page(made))
-        return
-    if part.suffix == ".json":
-        from vizlib.perfetto import perfetto
-
-        _text_file(part, json.dumps(perfetto(made)) + "\n")
-        return
-    from vizlib import charts
-    from vizlib.timeline import bars
-
-    tasks = [it["task"] for it in made["lanes"]]
-    figure = charts.lanes(
-        tasks, bars(made), length=made["end"], x="ns, simulated", title=heading, mode="dark" if dark else "light"
-    )
-    charts.save_chart(figure, part)
+    target = None if options.output is None else saving.lanes_target(options.output)
+    told = progress(options, f"{options.trace}: lines")
+    recording = Recording(watched(lines_of(Path(options.trace)), told))
+    try:
+        section, records = chosen(recording, options.section)
+    finally:
+        done(told)
+    made = recorded_lanes(records, section, kernel=recording.kernel)
+    heading = f"{section or 'the whole recording'}: {made['start']['sentence']}"
+    data = {"kernel": recording.kernel, "section": section, "records": made["events"], "elapsed_ns": made["end"]}
+    data |= {"lines_read": recording.lines, "lines_unknown": recording.unknown}
+    if options.said:
+        data["said"] = [sentence(it) for it in records]
+        heading += "\n\n" + "\n".join(data["said"])
+    if target is None:
+        data["text"] = strips(in_order(made))
+        return data, f"{heading}\n\n{data['text']}"
+    saving.write(target, lambda part: saving.lanes_file(made, heading.partition("\n")[0], options.dark, part))
+    size = target.stat().st_size
+    return {"file": str(target), "bytes": size, **data}, f"{target}: {size:,} bytes, {heading}"
 
 
 def _level(options: argparse.Namespace) -> tuple[Any, str]:
@@ -299,14 +314,10 @@ def _level(options: argparse.Namespace) -> tuple[Any, str]:
         raise BadParameter("a level is written as a page: add -o FILE.html")
     film = level_film(options.name)
     target = Path(options.output)
-    _write(target, lambda part: _text_file(part, page(film)))
+    saving.write(target, lambda part: saving.text_file(part, page(film)))
     goal, size = film["goal"], target.stat().st_size
     data = {"file": str(target), "bytes": size, "level": options.name, "par": goal["par"], "states": goal["states"]}
     return data, f"{target}: {size:,} bytes, {goal['title']}: {goal['par']} preemptions, {goal['states']:,} states"
-
-
-def _text_file(part: Path, text: str) -> None:
-    part.write_text(text, encoding="utf-8")
 
 
 def _html(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
@@ -353,18 +364,6 @@ WRITERS: dict[str, Callable[[Trace, int | None, bool, Path], None]] = {
     ".mp4": _movie,
     ".json": _trace_file,
 }
-
-
-def _write(target: Path, write: Callable[[Path], None]) -> None:
-    """Have *write* make the file, all or nothing."""
-    part = target.with_name(f".part-{target.name}")
-    try:
-        write(part)
-        part.replace(target)
-    except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

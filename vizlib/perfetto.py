@@ -26,8 +26,10 @@ def perfetto(lanes: Json) -> dict[str, Any]:
         ``{"traceEvents": [...], "displayTimeUnit": "ns", "otherData": {...}}``, ready for :func:`json.dumps`.
     """
     events = sorted(_events(lanes), key=lambda it: it.get("ts", -1.0))
-    named = [{"name": "process_name", "ph": "M", "pid": PID, "args": {"name": f"{lanes['run_name']} (simulated)"}}]
-    said = {key: lanes[key] for key in ("title", "world", "variant")} | {"times": "simulated"}
+    named = [
+        {"name": "process_name", "ph": "M", "pid": PID, "args": {"name": f"{lanes['run_name']} ({lanes['times']})"}}
+    ]
+    said = {key: lanes[key] for key in ("title", "world", "variant")} | {"times": lanes["times"]}
     return {"traceEvents": [*named, *events], "displayTimeUnit": "ns", "otherData": said}
 
 

@@ -30,15 +30,17 @@ FORMAT, VERSION = "rmapwalk-timeline", 1
 KINDS = ("hold", "wait", "copy", "flush", "interrupt")
 
 
-def timeline(run: TimedRun, title: str = "") -> Json:
+def timeline(run: TimedRun, title: str = "", everything: bool = False) -> Json:
     """*run* as lanes; of the locks those that somebody slept for, if there are any.
+
+    With *everything* all locks, and lanes for the threads that only spin too, as a recording has them.
 
     Raises:
         UserError: if the steps of the run were not recorded.
     """
     if not run.events:
         raise UserError("this run has no steps to draw: run it with record=True, and not extrapolated")
-    reader = _Reader(run)
+    reader = _Reader(run, everything)
     reader.read_steps()
     wakes = sorted(reader.read_sleeps())
     lanes, count, end = reader.lanes, len(run.events), run.elapsed_ns
@@ -50,6 +52,7 @@ def timeline(run: TimedRun, title: str = "") -> Json:
         "world": run.world,
         "variant": run.variant,
         "run_name": f"{run.world} {run.variant}",
+        "times": "simulated",
         "steps": [],
         "start": {"sentence": f"{count:,} steps of {len(lanes)} threads in {end:,} ns, simulated."},
         "events": count,
@@ -59,7 +62,7 @@ def timeline(run: TimedRun, title: str = "") -> Json:
             {
                 "task": name,
                 "colour": theme.task_colour(number),
-                **{kind: _columns(its[kind]) for kind in KINDS if its[kind]},
+                **{kind: columns(its[kind]) for kind in KINDS if its[kind]},
             }
             for number, (name, its) in enumerate(lanes.items())
         ],
@@ -70,10 +73,10 @@ def timeline(run: TimedRun, title: str = "") -> Json:
 class _Reader:
     """Reads a run into lanes: by thread and kind the intervals (from, to, label)."""
 
-    def __init__(self, run: TimedRun) -> None:
+    def __init__(self, run: TimedRun, everything: bool) -> None:
         self.run = run
         infos = find_world(run.world).setup(run.params).tasks
-        threads = [info for info in infos if not info.daemon]
+        threads = [info for info in infos if not info.daemon or (everything and not str(info.task).startswith("ipi@"))]
         self.lanes: dict[str, dict[str, list[tuple[int, int, int]]]] = {
             str(info.task): {kind: [] for kind in KINDS} for info in threads
         }
@@ -81,9 +84,9 @@ class _Reader:
         self._number = {name: at for at, name in enumerate(self.lanes)}
         on_cpu = {info.cpu: str(info.task) for info in reversed(threads)}
         #: Whose lane shows what a task does: a handler's is that of the thread on its CPU.
-        self._lane_of = {str(info.task): on_cpu.get(info.cpu, "") if info.daemon else str(info.task) for info in infos}
+        self._lane_of = {str(info.task): on_cpu.get(info.cpu, "") for info in infos if info not in threads}
         slept_for = {it.field for it in run.sleeps if it.field is not None and it.field.lock is not None}
-        self._shown = slept_for or None
+        self._shown = None if everything else slept_for or None
         self._since: dict[tuple[str, Field], int] = {}
         self._released: dict[Field, tuple[list[int], list[str]]] = {}
 
@@ -138,11 +141,55 @@ def _called(lock: Field) -> str:
     return lock_name(lock).removeprefix("the ") if lock.lock is not None else str(lock)
 
 
-def bars(it: Json, most: int = 1200) -> list[Json]:
-    """The lanes for a still, as :func:`vizlib.charts.lanes` takes them: spans closer than a *most*-th part are one."""
+def in_order(it: Json, locks: Iterable[str] | None = None) -> Json:
+    """The same lanes with the order of their events in place of times, from 0 to ``end``.
+
+    So lanes of two clocks can stand beside each other.
+
+    Args:
+        it: lanes as :func:`timeline` makes them.
+        locks: how the names of the locks begin that are shown as held; all if left away.
+    """
+    begins = None if locks is None else tuple(locks)
+
+    def is_shown(kind: str, label: int) -> bool:
+        return begins is None or kind != "hold" or str(it["labels"][label]).startswith(begins)
+
+    shown = [
+        {kind: [row for row in intervals(lane.get(kind)) if is_shown(kind, row[2])] for kind in KINDS}
+        for lane in it["lanes"]
+    ]
+    ends = {at for lane in shown for kind in ("hold", "wait") for row in lane[kind] for at in row[:2]}
+    starts = {row[0] for lane in shown for kind in KINDS for row in lane[kind]}
+    places = {at: number for number, at in enumerate(sorted(ends | starts))}
+    lanes = []
+    for old, rows in zip(it["lanes"], shown, strict=True):
+        new = {
+            kind: columns(
+                (places[start], places[end] if kind in ("hold", "wait") else places[start] + (kind == "copy"), label)
+                for start, end, label in rows[kind]
+            )
+            for kind in KINDS
+            if rows[kind]
+        }
+        lanes.append({"task": old["task"], "colour": old["colour"], **new})
+    return it | {"lanes": lanes, "end": len(places), "wakes": []}
+
+
+def bars(it: Json, most: int = 1200, moments: bool = False) -> list[Json]:
+    """The lanes for a still, as :func:`vizlib.charts.lanes` takes them: spans closer than a *most*-th part are one.
+
+    With *moments* flushes and interrupts too.
+    """
     near = it["end"] / most
     found = []
     for lane in it["lanes"]:
+        if moments:
+            for kind in ("flush", "interrupt"):
+                for start, end in _spans(lane.get(kind)):
+                    found.append(
+                        {"task": lane["task"], "from": start, "to": end, "kind": kind, "colour": lane["colour"]}
+                    )
         for kind in ("wait", "hold", "copy"):
             for start, end in _joined(_spans(lane.get(kind)), near):
                 found.append({"task": lane["task"], "from": start, "to": end, "kind": kind, "colour": lane["colour"]})
@@ -172,8 +219,25 @@ def text(it: Json) -> str:
     return "\n".join(rows)
 
 
-def _columns(its: Iterable[tuple[int, int, int]]) -> list[list[int]]:
-    """Starts as differences, lengths, labels; in order of the starts."""
+#: What stands for what in :func:`strips`; later ones lie over earlier ones.
+SIGNS = {"wait": "~", "hold": "#", "copy": "C", "flush": "v", "interrupt": "^"}
+
+
+def strips(it: Json) -> str:
+    """The text twin of lanes in order of events: a row a thread, a letter a place."""
+    wide = max((len(lane["task"]) for lane in it["lanes"]), default=0)
+    rows = []
+    for lane in it["lanes"]:
+        row = ["."] * (it["end"] + 1)
+        for kind, sign in SIGNS.items():
+            for start, end in _spans(lane.get(kind)):
+                row[start : max(end, start + 1)] = sign * max(end - start, 1)
+        rows.append(f"{lane['task']:{wide}}  {''.join(row)}")
+    return "\n".join([*rows, "# holds a lock   ~ waits   C copies   v flushes   ^ takes an interrupt"])
+
+
+def columns(its: Iterable[tuple[int, int, int]]) -> list[list[int]]:
+    """The columns of a lane from its intervals: starts as differences, lengths, labels; in order of the starts."""
     rows = sorted(its)
     return [
         _differences([start for start, _, _ in rows]),

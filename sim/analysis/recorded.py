@@ -1,7 +1,9 @@
 """What a recording of a real kernel says of a migration: counts and order of events, beside the model's.
 
 The names are those of :data:`sim.engines.counts.COUNTS`, so that the two can be set side by side.  Counted is what
-stands between the marks ``BEGIN`` and ``END`` (``trace_marker``), or the whole section if it has none.
+stands between the marks ``BEGIN`` and ``END`` (``trace_marker``), or the whole section if it has none.  Calls are those
+of the function tracers; those that kprobes tell of count where no function was traced.  A count of 0 may also mean that
+nobody recorded that function.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ CALLS: Final[Mapping[tuple[str, str], str]] = {
     ("folio_mc_copy", ""): "page_copies",
     ("migrate_page_copy", ""): "page_copies",
     ("try_to_migrate_one", ""): "pte_visits_unmap",
+    ("try_to_unmap_one", ""): "pte_visits_unmap",
     ("remove_migration_pte", ""): "pte_visits_remap",
     ("migration_entry_wait", ""): "migration_entry_waits",
 }
@@ -41,6 +44,21 @@ CALLS: Final[Mapping[tuple[str, str], str]] = {
 #: What the order of events is told in.
 UNMAP, SEND, RECEIPT, COPY, REMAP = "unmap", "send", "receipt", "copy", "remap"
 _ORDER: Final = {"unmap_walks": UNMAP, "page_copies": COPY, "remap_walks": REMAP}
+
+#: A kprobe does not say who called: the walk is that of the last of these that its thread has passed.
+_WALKS: Final = {
+    "try_to_migrate": "unmap_walks",
+    "try_to_unmap": "unmap_walks",
+    "migrate_folio_move": "remap_walks",
+    "move_to_new_folio": "remap_walks",
+    "move_to_new_page": "remap_walks",
+    "remove_migration_ptes": "remap_walks",
+}
+
+#: So many events of an order are kept: a recording of a gigabyte shall not stay in memory.
+LONGEST_ORDER: Final = 100_000
+#: So many threads are remembered by the walk that they are at.
+_THREADS: Final = 10_000
 
 #: How many events a cycle has at most in :func:`in_short`.
 _CYCLE: Final = 40
@@ -50,12 +68,31 @@ LEFT_OUT: Final = ("faults",)
 
 
 @dataclass
-class Section:
-    """One section of a recording: how often each thing happened, and in what order."""
+class Told:
+    """How often each thing happened, and in what order, as far as :data:`LONGEST_ORDER`."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(counted_names(), 0))
     order: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> None:
+        """One more of what is called *name*."""
+        self.counts[name] += 1
+        if name in _ORDER:
+            self.then(_ORDER[name])
+
+    def then(self, what: str) -> None:
+        """*what* is next."""
+        if len(self.order) < LONGEST_ORDER:
+            self.order.append(what)
+
+
+@dataclass
+class Section(Told):
+    """One section of a recording: how often each thing happened, and in what order."""
+
     _over: bool = False
+    _probed: Told = field(default_factory=Told)  # the same by kprobes
+    _walk: dict[int, str] = field(default_factory=dict)  # which walk the thread is at, by its kprobes
 
     def see(self, record: Record) -> None:
         """Take one record into account."""
@@ -63,30 +100,46 @@ class Section:
             self._mark(record.detail)
         elif not self._over:
             if record.kind == "function":
-                self._call(record)
-            else:
-                self._event(record)
+                name = CALLS.get((record.name, record.caller)) or CALLS.get((record.name, ""))
+                if name is not None:
+                    self.add(name)
+            elif record.kind == "probe":
+                self._probe(record)
+            elif record.name == "tlb_flush":
+                self._flush(record.detail)
 
     def _mark(self, said: str) -> None:
         if said.startswith("BEGIN"):
             self.counts, self.order, self._over = dict.fromkeys(counted_names(), 0), [], False
+            self._probed, self._walk = Told(), {}
         elif said.startswith("END"):
             self._over = True
 
-    def _call(self, record: Record) -> None:
+    def _probe(self, record: Record) -> None:
+        if record.name in _WALKS:
+            if len(self._walk) >= _THREADS:
+                self._walk.clear()
+            self._walk[record.pid] = _WALKS[record.name]
         name = CALLS.get((record.name, record.caller)) or CALLS.get((record.name, ""))
+        if name is None and record.name == "rmap_walk_anon":
+            name = self._walk.get(record.pid)
         if name is not None:
-            self.counts[name] += 1
-            if name in _ORDER:
-                self.order.append(_ORDER[name])
+            self._probed.add(name)
 
-    def _event(self, record: Record) -> None:
-        if record.name == "tlb_flush":
-            if "remote ipi send" in record.detail:
-                self.order.append(SEND)
-            elif "remote shootdown" in record.detail:
-                self.counts["ipis_received"] += 1
-                self.order.append(RECEIPT)
+    def _flush(self, said: str) -> None:
+        for it in (self, self._probed):
+            if "remote ipi send" in said:
+                it.then(SEND)
+            elif "remote shootdown" in said:
+                it.counts["ipis_received"] += 1
+                it.then(RECEIPT)
+
+    def closed(self) -> Section:
+        """The section at its end: what kprobes told takes the place of calls if there are none."""
+        calls = [it for it in counted_names() if it != "ipis_received"]
+        if not any(self.counts[it] for it in calls):
+            self.counts, self.order = self._probed.counts, self._probed.order
+        return self
 
 
 def counted_names() -> list[str]:
@@ -99,7 +152,7 @@ def sections(records: Iterable[Record]) -> dict[str, Section]:
     found: dict[str, Section] = {}
     for record in records:
         found.setdefault(record.section, Section()).see(record)
-    return {name: it for name, it in found.items() if any(it.counts.values())}
+    return {name: it for name, it in found.items() if any(it.closed().counts.values())}
 
 
 def modelled(run: TimedRun) -> Section:

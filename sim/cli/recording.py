@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +14,16 @@ if TYPE_CHECKING:
     from sim.analysis.recorded import Section
     from sim.ftrace import Recording
 
-#: How many lines are read between two words of progress.
-_OFTEN = 20_000
-
 
 def add(commands: Commands) -> None:
     """The commands of this file."""
     about = "counts and order of events in a recording (ftrace, trace-cmd report, perf script), section by section"
     recorded = commands.add("recorded", _recorded, about)
     recorded.add_argument("trace", metavar="TRACE", help="the text that the tracer printed")
+    about = "where its threads gave up their CPUs instead, by call chain; shares of context switches, not of time"
+    recorded.add_argument("--profile", action="store_true", help=about)
+    recorded.add_argument("--section", metavar="NAME", help="of which section --profile is (all of them if left away)")
+    recorded.add_argument("--folded", action="store_true", help="--profile as flame graphs are made of")
     about = "a recording beside move_pages in the model: counts, order, and where they part; exit 1 if they do"
     compare = commands.add("compare", _compare, about)
     compare.add_argument("trace", metavar="TRACE", help="the text that the tracer printed")
@@ -35,17 +35,10 @@ def add(commands: Commands) -> None:
 
 def _read(options: argparse.Namespace) -> tuple[Recording, dict[str, Section]]:
     from sim.analysis.recorded import sections
-    from sim.ftrace import Recording, lines_of
+    from sim.ftrace import Recording, lines_of, watched
 
     told = progress(options, f"{options.trace}: lines")
-
-    def lines() -> Iterator[bytes]:
-        for number, line in enumerate(lines_of(Path(options.trace))):
-            if told is not None and number % _OFTEN == 0:
-                told(number)
-            yield line
-
-    recording = Recording(lines())
+    recording = Recording(watched(lines_of(Path(options.trace)), told))
     try:
         found = sections(recording)
     finally:
@@ -68,8 +61,32 @@ def _about(recording: Recording) -> dict[str, Any]:
     }
 
 
+def _profile(options: argparse.Namespace) -> Answer:
+    from sim.analysis.switches import switches
+    from sim.ftrace import Recording, lines_of, watched
+
+    told = progress(options, f"{options.trace}: lines")
+    recording = Recording(watched(lines_of(Path(options.trace)), told))
+    try:
+        graph = switches(it for it in recording if options.section in (None, it.section))
+    finally:
+        done(told)
+    if not graph.total:
+        raise BadTrace(f"{options.trace} has no context switches there: record sched:sched_switch")
+    data = _about(recording) | {"context_switches": graph.total, "folded": graph.folded().splitlines()}
+    if options.folded:
+        return Answer(data, graph.folded())
+    chains = sorted(graph.chains.items(), key=lambda it: (-it[1], it[0]))
+    lines = [_headline(recording), f"{graph.total:,} context switches: shares of events, not of time", ""]
+    lines += [f"{100 * count / graph.total:6.2f} %  {' > '.join(chain)}" for chain, count in chains]
+    return Answer(data, "\n".join(lines))
+
+
 def _recorded(options: argparse.Namespace) -> Answer:
     from sim.analysis.recorded import in_short
+
+    if options.profile or options.folded:
+        return _profile(options)
 
     recording, found = _read(options)
     data = _about(recording) | {"sections": {name: it.counts | {"order": it.order} for name, it in found.items()}}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from course.progress import COURSE
 from sim.analysis.recorded import Section, differences, in_short, modelled, sections
+from sim.analysis.switches import switches
 from sim.cli import main
 from sim.engines.timed import run
 from sim.ftrace import Recording, lines_of
@@ -57,6 +59,56 @@ def test_the_model_does_what_the_kernel_did(file: str, section: str, variant: st
     assert differences(recorded(file)[section], model) == []
     other = modelled(run("move_pages", variant, record=True, params={**params, "pages": 3}))
     assert differences(recorded(file)[section], other) != []  # so that this test can fail
+
+
+def test_kprobes_alone_tell_the_same_walks_and_order() -> None:
+    """Without the function tracer, which names callers, a walk is that of whoever its thread has passed last."""
+    lines = (RECORDED / "trace-6.12.txt").read_text("utf-8").splitlines()
+    probes = sections(Recording(it for it in lines if " <-" not in it))["s4idle"]
+    calls = recorded("trace-6.12")["s4idle"]
+    unprobed = {"anon_vma_locks", "page_copies", "pte_visits_remap", "tlb_flushes"}  # some are, but not all
+    assert {it: probes.counts[it] for it in calls.counts if it not in unprobed} == {
+        it: calls.counts[it] for it in calls.counts if it not in unprobed
+    }
+    assert in_short([it for it in calls.order if it != "copy"]) == in_short(probes.order)
+
+
+def test_where_threads_gave_up_their_cpus() -> None:
+    """With call stacks the chain; without, the function that the thread was last seen in; who could go on is told."""
+    lines = [
+        " mig-3 [000] ..... 1.0: migration_entry_wait <-do_swap_page",
+        " mig-3 [000] ..... 1.1: sched_switch: prev_comm=mig prev_state=D ==> next_comm=swapper/0",
+        " mig-3 [000] ..... 1.2: sched_switch: prev_comm=mig prev_state=R+ ==> next_comm=kworker",
+        " <idle>-0 [000] ..... 1.3: sched_switch: prev_comm=swapper/0 prev_state=R ==> next_comm=mig",
+        " b-4 [001] ..... 1.4: sched_switch: prev_comm=b prev_state=S ==> next_comm=mig",
+        " b-4 [001] ..... 1.4: <stack trace>",
+        " => schedule",
+        " => futex_wait",
+    ]
+    assert switches(Recording(lines)).folded().splitlines() == [
+        "b;futex_wait;schedule;sched_switch 1",
+        "mig;migration_entry_wait;sched_switch 1",
+        "mig;migration_entry_wait;sched_switch;(preempted) 1",
+    ]
+
+
+def test_the_profile_of_a_recording_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Three writers slept five times for an entry; shares add up to all switches."""
+    asked = ["recorded", str(RECORDED / "trace-6.12.txt"), "--section", "s4spin"]
+    assert main([*asked, "--folded"]) == 0
+    folded = capsys.readouterr().out
+    assert "mig;migration_entry_wait_on_locked;sched_switch 5" in folded
+    assert main([*asked, "--profile"]) == 0
+    shares = re.findall(r"([\d.]+) %", capsys.readouterr().out)
+    assert sum(map(float, shares)) == pytest.approx(100, abs=0.2)
+
+
+def test_an_order_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that memory stays bounded; counts go on."""
+    monkeypatch.setattr("sim.analysis.recorded.LONGEST_ORDER", 10)
+    call = " a-1 [000] ..... 1.0: rmap_walk_anon <-try_to_migrate"
+    found = sections(Recording([call] * 25))[""]
+    assert (found.counts["unmap_walks"], len(found.order)) == (25, 10)
 
 
 def test_what_depends_on_when_a_thread_writes_is_left_to_chance() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -136,12 +136,16 @@ def bars(
     return settled(figure, ax)
 
 
+#: Moments in a lane: what they are called, with which marker they are drawn, and how far above the middle.
+MOMENTS: Final = {"flush": ("down: flushes", "v", 0.42), "interrupt": ("up: takes an interrupt", "^", -0.1)}
+
+
 def lanes(
     tasks: Sequence[str], its: Sequence[Json], *, length: float, x: str = "steps", title: str = "",
     mode: theme.Mode = "light",
     ax: Axes | None = None,
 ) -> Figure:  # fmt: skip
-    """A row a thread: solid while it holds a lock, dashed while it waits, dark where it copies.
+    """A row a thread: solid while it holds a lock, dashed while it waits, dark where it copies; triangles are moments.
 
     *tasks* are the rows from top to bottom; *its* the bars, as :func:`vizlib.lanes.lanes` makes them (task, from, to,
     kind, label, colour); the axis ends at *length*.
@@ -150,6 +154,11 @@ def lanes(
     rows = {name: at for at, name in enumerate(tasks)}
     for bar in its:
         if bar["task"] not in rows:
+            continue
+        if bar["kind"] in MOMENTS:
+            _, marker, up = MOMENTS[bar["kind"]]
+            ink = theme.colour("ink", mode)
+            axes.plot([bar["from"]], [rows[bar["task"]] - up], marker=marker, color=ink, markersize=7, zorder=4)
             continue
         kind, strong = bar["kind"], theme.colour(bar["colour"], mode)
         pale = theme.colour(theme.soft(bar["colour"]), mode)
@@ -165,7 +174,9 @@ def lanes(
     axes.invert_yaxis()
     axes.set_xlim(0, length)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda it, _: f"{it:,.0f}"))
-    axes.set_xlabel(f"{x}      solid: holds a lock;  dashed: waits;  {'black' if mode == 'light' else 'white'}: copies")
+    said = f"{x}      solid: holds a lock;  dashed: waits;  {'black' if mode == 'light' else 'white'}: copies"
+    met = [words for kind, (words, *_) in MOMENTS.items() if any(bar["kind"] == kind for bar in its)]
+    axes.set_xlabel(";  ".join([said, *met]))
     return settled(figure, ax)
 
 
