@@ -24,6 +24,7 @@ progress.py        the lessons, and which of their exercises a learner has kept 
 misconceptions.py  what people often think, by number
 glossary.py        words, each defined once
 instructor/        guide and solutions
+site/              the course as pages in which runs play, without Python: python -m course.site OUT
 =================  ========================================================================================
 
 A lesson needs these names only; importing the package makes the questions and the exercises known.

@@ -45,6 +45,10 @@ CHROMIUM_ARGS = (
 )
 
 
+#: The marks of tests that run only if they are asked for: pytest -m exhaustive.
+ASKED_FOR = ("exhaustive", "site")
+
+
 def lacking(what: str) -> NoReturn:
     """Skip the test because this machine lacks something, or fail where that must not happen."""
     if os.environ.get("RMAPWALK_CI"):
@@ -53,13 +57,12 @@ def lacking(what: str) -> NoReturn:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes an hour, unless it is asked for by its mark; pytest counts it as deselected."""
-    if "exhaustive" in config.option.markexpr:
-        return
-    left_out = [it for it in items if it.get_closest_marker("exhaustive")]
+    """Leave out what takes long, unless it is asked for by its mark; pytest counts it as deselected."""
+    marks = [it for it in ASKED_FOR if it not in config.option.markexpr]
+    left_out = [it for it in items if any(map(it.get_closest_marker, marks))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [it for it in items if not it.get_closest_marker("exhaustive")]
+        items[:] = [it for it in items if it not in left_out]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ class Later(Shown):
     """Something that a gate hides until it is answered."""
 
     def __init__(self, gate: Gate, values: tuple[Any, ...]) -> None:
-        self._gate, self.values = gate, values
+        self.gate, self.values = gate, values
         note = prose(f"<i>Answer {gate.question.name} above; what you see next depends on it.</i>")
         self.box = widgets.VBox(
             [note], layout={"overflow": "visible"}
@@ -122,11 +122,11 @@ class Later(Shown):
     def text(self) -> str:
         """The text twin of what is hidden; before the gate is answered its fingerprint, and claims that fail."""
         told = as_text(self.values)
-        if self._gate.choice is not None:
+        if self.gate.choice is not None:
             return told
         failed = [it.text() for it in self.values if isinstance(it, Claim) and not it.holds]
         mark = hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
-        return "\n".join([f"hidden until {self._gate.question.name} is answered ({mark})", *failed])
+        return "\n".join([f"hidden until {self.gate.question.name} is answered ({mark})", *failed])
 
 
 class Look(Choice):
@@ -134,13 +134,13 @@ class Look(Choice):
 
     def __init__(self, gate: Gate) -> None:
         super().__init__(gate.question, gate.question.look, "That is what I saw")
-        self._gate = gate
+        self.gate = gate
         self.waiting.append(self._compare)
 
     def _compare(self) -> None:
         self._show_reasons()
-        if self._gate.choice is not None:
-            same = self.choice == self._gate.choice
+        if self.gate.choice is not None:
+            same = self.choice == self.gate.choice
             told = "You saw what you had predicted." if same else "You saw something other than you had predicted."
             self._after.children = (prose(f"<i>{told}</i>"), *self._after.children)
 

@@ -57,7 +57,7 @@ class ExplainBack(Shown):
     """A line to write, kept in ``answers.json`` when its writer says so, and not before."""
 
     def __init__(self, name: str, prompt: str) -> None:
-        self._name, self._prompt = name, prompt
+        self._name, self.prompt = name, prompt
         self._line = widgets.Textarea(placeholder="one sentence", layout={"width": "100%", "max_width": "52em"})
         self._said = widgets.HTML()
         button = widgets.Button(description="Keep it")
@@ -71,7 +71,7 @@ class ExplainBack(Shown):
 
     def text(self) -> str:
         """The prompt."""
-        return f"{self._name}  {self._prompt}"
+        return f"{self._name}  {self.prompt}"
 
 
 def explain_back(name: str, prompt: str) -> Shown:

@@ -50,6 +50,11 @@ noscript {{ display: block; padding: 1em 2em; font-family: sans-serif; }}
 const host = document.getElementById("player");
 const player = await mountPacked(host, document.getElementById("film").textContent, location.hash);
 addEventListener("hashchange", () => location.reload());
+// A page that shows this one in a frame may say whether it is light or dark.
+addEventListener("message", ({{ data }}) => {{
+  const asked = data?.rmapwalkTheme;
+  if (asked === "light" || asked === "dark") document.body.dataset.jpThemeLight = String(asked === "light");
+}});
 if (player) {{
   const ground = () => {{ document.documentElement.dataset.theme = player.el.dataset.theme; }};
   new MutationObserver(ground).observe(player.el, {{ attributes: true, attributeFilter: ["data-theme"] }});
