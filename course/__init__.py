@@ -15,6 +15,8 @@ family.py          processes that fork, run by the kernel's code; family_picture
 scheduling.py      a level to be broken by choosing who runs, and who is running, runnable or blocked
 halves.py          the checks of lesson 8: two walks and one lock, a function with two families of callers
 stale.py           the checks of lesson 9: what an access meets, when and whom a flush must reach
+designing.py       lesson 11: a design in many worlds, and raced; capstone.py: its checks; onepage.py: what is known
+                   of it on one page, onepage_drawn.py: as HTML and as a picture
 batched.py         the checks of lesson 10: what a batch may wait for, how large it may be, who comes back for the rest
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant;
                    unyielded.py: the yield that a reader's function has forgotten
@@ -34,6 +36,7 @@ from __future__ import annotations
 
 from course import batched as _batched
 from course import bottleneck as _bottleneck
+from course import capstone as _capstone
 from course import claiming as _claiming
 from course import exercises as _exercises
 from course import family_checks as _family_checks
@@ -48,6 +51,7 @@ from course import questions_07 as _questions_07
 from course import questions_08 as _questions_08
 from course import questions_09 as _questions_09
 from course import questions_10 as _questions_10
+from course import questions_11 as _questions_11
 from course import scheduling_checks as _scheduling_checks
 from course import sharing as _sharing
 from course import stale as _stale
@@ -55,7 +59,9 @@ from course import testing as _testing
 from course import walking as _walking
 from course.batched import awaited, batch_lab, booted
 from course.bottleneck import puzzle
+from course.capstone import composed, parts, unnamed
 from course.claiming import goals, grid, premises
+from course.designing import EVERYWHERE, HISTORY, goes_wrong, race, standings, tried
 from course.family import Family, grown
 from course.family_checks import visited
 from course.family_picture import picture, workbench
@@ -64,6 +70,7 @@ from course.glossary import glossary
 from course.halves import halves, scales, share, throughputs, unmap_walk, weighed
 from course.kit import check, claim, explain_back, predict, recall
 from course.looking import history, locksets, play, run_to, steps_in, table, turns
+from course.onepage import one_page
 from course.progress import progress
 from course.protecting import cuts, every_order
 from course.scheduling import contended, level, states, told, torn
@@ -73,6 +80,8 @@ from course.verdicts import judge
 from course.walking import beside_nearest, disturbed, disturbers, places
 
 __all__ = [
+    "EVERYWHERE",
+    "HISTORY",
     "Family",
     "awaited",
     "batch_lab",
@@ -80,6 +89,7 @@ __all__ = [
     "booted",
     "check",
     "claim",
+    "composed",
     "contended",
     "cuts",
     "disturbed",
@@ -90,6 +100,7 @@ __all__ = [
     "filling",
     "glossary",
     "goals",
+    "goes_wrong",
     "grid",
     "grown",
     "halves",
@@ -98,6 +109,8 @@ __all__ = [
     "level",
     "locksets",
     "moving_parts",
+    "one_page",
+    "parts",
     "picture",
     "places",
     "plane",
@@ -106,19 +119,23 @@ __all__ = [
     "premises",
     "progress",
     "puzzle",
+    "race",
     "recall",
     "repairs",
     "run_to",
     "scales",
     "share",
+    "standings",
     "states",
     "steps_in",
     "table",
     "throughputs",
     "told",
     "torn",
+    "tried",
     "turns",
     "unmap_walk",
+    "unnamed",
     "users",
     "visited",
     "weighed",
@@ -127,6 +144,7 @@ __all__ = [
 
 _batched.known()
 _bottleneck.known()
+_capstone.known()
 _claiming.known()
 _exercises.known()
 _finding.known()
@@ -140,6 +158,7 @@ _questions_05.known()
 _questions_08.known()
 _questions_09.known()
 _questions_10.known()
+_questions_11.known()
 _stale.known()
 _questions_07.known()
 _sharing.known()

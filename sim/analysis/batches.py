@@ -7,7 +7,7 @@ Times are simulated.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +17,7 @@ from sim import variants, worlds
 from sim.analysis.sweep import Point, Row, costs_of, sweep
 from sim.context import Context
 from sim.engines import timed
+from sim.engines.costs import Costs
 from sim.engines.watching import Watcher
 from sim.errors import BadParameter
 from sim.kernel import migrate
@@ -151,14 +152,13 @@ class Lab:
 def measured(point: Point) -> Row:
     """One size of batches, as JSON values."""
     params = {name: it for name, it in point.items() if name not in ("size", "variant", "costs")}
+    return beside_writers(in_batches_of(point["size"], point["variant"]), params, costs_of(point.get("costs", {})))
+
+
+def beside_writers(how: Variant, params: Mapping[str, int], costs: Costs = timed.COSTS) -> Row:
+    """One call under *how* moves the region of the lab while others write to it: a :class:`Batch` as JSON values."""
     watcher = _Watcher()
-    run = timed.run(
-        WORLD,
-        in_batches_of(point["size"], point["variant"]),
-        costs=costs_of(point.get("costs", {})),
-        watcher=watcher,
-        params=params,
-    )
+    run = timed.run(WORLD, how, costs=costs, watcher=watcher, params=params)
     return {
         "pages_per_second": run.pages_migrated * 1e9 / max(1, watcher.done),
         "ipis": run.counts["ipis_received"],

@@ -16,11 +16,13 @@ staircase      staircase_table              what goes up in steps: pages moved, 
 profile_tree   profile_text                 a call tree with shares, as perf report prints it
 bars           (its own labels)             shares that add up
 lanes          (the lanes' bars)            a row a thread
+plane          plane_table                  how fast, and how many worlds go wrong
+sheet          (its own text)               a chart, and text below it, on one page to print
 panels         (those of its charts)        several axes side by side
 =============  ===========================  ==========================================================
 """
 
-from vizlib.charts.canvas import save_chart
+from vizlib.charts.canvas import as_svg, save_chart
 from vizlib.charts.measured import (
     heatmap,
     heatmap_table,
@@ -34,18 +36,24 @@ from vizlib.charts.measured import (
 )
 from vizlib.charts.panels import panels
 from vizlib.charts.plain import bars, curves, lanes, table
+from vizlib.charts.plane import plane, plane_table
+from vizlib.charts.sheet import sheet
 from vizlib.charts.tree import profile_text, profile_tree
 
 __all__ = [
+    "as_svg",
     "bars",
     "curves",
     "heatmap",
     "heatmap_table",
     "lanes",
     "panels",
+    "plane",
+    "plane_table",
     "profile_text",
     "profile_tree",
     "save_chart",
+    "sheet",
     "staircase",
     "staircase_table",
     "table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from vizlib import theme
-from vizlib.renderers.mpl import SETTINGS, Picture, save
+from vizlib.renderers.mpl import METADATA, SETTINGS, Picture, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +56,15 @@ def _styled(axes: Axes, mode: theme.Mode, title: str) -> Axes:
 def save_chart(figure: Figure, path: str | Path) -> None:
     """Write *figure* as .svg or .png, the same bytes every time."""
     save(figure, Path(path))
+
+
+def as_svg(figure: Figure) -> str:
+    """*figure* as SVG, the same text every time."""
+    data = io.StringIO()
+    with mpl.rc_context(SETTINGS):
+        metadata = dict(METADATA["svg"])
+        figure.savefig(data, format="svg", metadata=metadata, facecolor=figure.get_facecolor())
+    return data.getvalue()
 
 
 def aligned(rows: list[list[str]]) -> str:

@@ -1,0 +1,253 @@
+"""One page about a design (lesson 11): verdicts and speed beside history's, what each lock keeps, what is given up.
+
+The same page as text, as HTML that needs nothing from elsewhere, and as a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from course.designing import (
+    GLYPHS,
+    HAZARDS,
+    LIMIT,
+    THREADS,
+    Lap,
+    Progress,
+    Trials,
+    counts,
+    race,
+    standings,
+    stated,
+    tried,
+)  # fmt: skip
+from course.looking import kind_of, locksets, table
+from sim import Stepper, Variant
+from sim.errors import UserError
+from sim.ops import EXCLUSIVE, CopyPage, Field
+from sim.structs import AnonVmaChain
+from sim.trace import Trace
+
+#: The runs from which the table of locks is read: those in which a tree changes, and a page moves.
+RUNS: Final = ("one_page", "stack_grows", "neighbour_faults", "relative_exits")
+
+LOCKS: Final[Mapping[str, str]] = {
+    "PageTable.ptl": "ptl",
+    "AnonVma.mutex": "anon_vma lock",
+    "AnonVma.rwsem": "anon_vma lock",
+    "Page.PG_locked": "page lock",
+    "Mm.mmap_sem": "mmap_sem",
+}
+CHANGED: Final[Mapping[str, str]] = {
+    "a PTE changes": "PageTable.pte",
+    "the tree changes": "AnonVma.rb_root",
+    "a stack's start changes": "Vma.vm_start",
+}
+WALKS: Final[Mapping[str, tuple[str, ...]]] = {
+    "a walk unmaps": ("try_to_unmap_anon", "try_to_migrate"),
+    "a walk maps again": ("rmap_walk_anon", "remove_migration_ptes"),
+}
+
+
+def guards(design: Variant) -> dict[str, str]:
+    """Which locks are held: alone at every change, or at every step of a walk; read off runs of :data:`RUNS`."""
+    traces = [Stepper(it, design).finish().trace for it in RUNS]
+    alone = locksets(*traces)
+    found = {what: _named(alone.get(kind, ())) for what, kind in CHANGED.items()}
+    for what, functions in WALKS.items():
+        found[what] = _held(traces, functions)
+    found["a page is copied"] = _held(traces, ())
+    return found
+
+
+def _named(kinds: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(LOCKS[it] for it in kinds if it in LOCKS)) or "no lock"
+
+
+def _held(traces: Sequence[Trace], functions: tuple[str, ...]) -> str:
+    """What whoever reads the tree in *functions* holds at each such step; without functions: whoever copies a page."""
+    common: set[tuple[str, str]] | None = None
+    for trace in traces:
+        memory = dict(trace.initial)
+        for event, stack in zip(trace.events, trace.stacks, strict=True):
+            field = getattr(event.op, "field", event.op)
+            reads = isinstance(field, Field) and isinstance(field.ref, AnonVmaChain)
+            inside = reads and any(it.function in functions for it in stack)
+            if inside if functions else isinstance(event.op, CopyPage):
+                held = {(kind_of(lock), mode) for lock, mode in memory.get(event.task.held, ())}
+                common = held if common is None else common & held
+            memory.update((it.field, it.new) for it in event.changes)
+    how = {LOCKS[it]: "alone" if mode == EXCLUSIVE else "shared" for it, mode in sorted(common or ()) if it in LOCKS}
+    if functions:
+        return f"anon_vma lock, {how['anon_vma lock']}" if "anon_vma lock" in how else "no anon_vma lock"
+    return ", ".join(it for it, mode in how.items() if mode == "alone") or "no lock"
+
+
+class OnePage(NamedTuple):
+    """What is known of a design.
+
+    Attributes:
+        trials: every order of steps of the worlds that were tried.
+        laps: it and history under the clock.
+        held: which lock keeps what.
+        words: what its writer says that it gives up.
+    """
+
+    trials: Trials
+    laps: Mapping[str, Lap]
+    held: Mapping[str, str]
+    words: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the design is called."""
+        return self.trials.design.name
+
+    def verdict(self, kernel: str, world: str) -> str:
+        """Of the design: what was found; of a kernel of history: what it states."""
+        if kernel == self.name:
+            return next(it.verdict for it in self.trials.trials if it.world == world)
+        return stated(kernel, world)
+
+    @property
+    def worlds(self) -> tuple[str, ...]:
+        """The worlds that were tried and count."""
+        return tuple(it.world for it in self.trials.trials if counts(it.world))
+
+    def points(self) -> dict[str, tuple[float, int]]:
+        """Each kernel on two axes: pages a second, and the worlds that go wrong."""
+        wrong = {it: sum(self.verdict(it, world) == "unsafe" for world in self.worlds) for it in self.laps}
+        return {it: (lap.pages_per_second, wrong[it]) for it, lap in self.laps.items()}
+
+    def rows(self) -> dict[str, dict[str, str]]:
+        """The worlds in which not all are right, with the verdict of each kernel."""
+        found = {world: {it: self.verdict(it, world) for it in self.laps} for world in self.worlds}
+        return {world: its for world, its in found.items() if set(its.values()) != {"safe"}}
+
+    def lost(self) -> list[str]:
+        """What the design gives up, as far as it was measured; then what its writer says."""
+        said = [f"{it.world}: {it.told} ({it.steps} steps: {it.run_name})" for it in self.trials.wrong]
+        if self.trials.inherited:
+            said.append(
+                f"old faults of Linux 3.7 are still there: {', '.join(it.world for it in self.trials.inherited)}"
+            )
+        if self.trials.open:
+            said.append(f"nothing is known of {', '.join(it.world for it in self.trials.open)}")
+        said += self._slower()
+        return [*said, f"its writer: {self.words}"] if self.words else said
+
+    def _slower(self) -> list[str]:
+        mine = self.laps[self.name]
+        if mine.stopped:
+            return [f"under the clock it stops at once: {mine.stopped}"]
+        right = {it: lap for it, lap in self.laps.items() if it != self.name and not self.points()[it][1]}
+        if not right:
+            return []
+        said = []
+        best = max(right, key=lambda it: right[it].pages_per_second)
+        part = mine.pages_per_second / right[best].pages_per_second
+        if part < 1:
+            said.append(f"it moves {100 * part:.0f} % of what {best} moves, the fastest of those right in these worlds")
+        few = min(right, key=lambda it: right[it].interrupts)
+        if mine.interrupts > 1.05 * right[few].interrupts:
+            said.append(f"{mine.interrupts:.2f} interrupts for a page; {few} has {right[few].interrupts:.2f}")
+        soon = min(right, key=lambda it: right[it].longest_wait)
+        if mine.longest_wait > 1.05 * right[soon].longest_wait:
+            mine_us, best_us = mine.longest_wait / 1000, right[soon].longest_wait / 1000
+            said.append(f"a thread may wait {mine_us:.1f} µs for a page on its way; under {soon} {best_us:.1f} µs")
+        return said
+
+    # --- as text ---------------------------------------------------------------------------------------------------
+
+    def head(self) -> str:
+        """What was tried, and how."""
+        states = sum(it.states for it in self.trials.trials)
+        return f"{len(self.trials.trials)} worlds, every order of steps, {states:,} states; {THREADS} threads race"
+
+    def __repr__(self) -> str:
+        from vizlib.charts.plane import plane_table
+
+        width = max(map(len, self.rows()), default=0)
+        verdicts = [f"{'':{width}}  {'  '.join(self.laps)}"]
+        for world, its in self.rows().items():
+            verdicts.append(f"{world:{width}}  {'  '.join(f'{GLYPHS[it]:^{len(name)}}' for name, it in its.items())}")
+        same = f"in the other {len(self.worlds) - len(self.rows())} of {len(self.worlds)} worlds all of them are right"
+        parts = [
+            f"{self.name} (simulated)\n{self.head()}",
+            f"Two axes\n{plane_table(self.points())}",
+            "Verdicts\n" + "\n".join(it.rstrip() for it in [*(verdicts if self.rows() else []), same]),
+            f"The race\n{standings(self.laps)}",
+            table(self.held, "Locks: what is held when"),
+            "What it gives up\n" + "\n".join(f"- {it}" for it in self.lost()),
+        ]
+        return "\n\n".join(parts)
+
+    # --- as a picture, as a page -----------------------------------------------------------------------------------
+
+    def picture(self, mode: Any = "light") -> Any:
+        """The two axes, as a figure of matplotlib."""
+        from vizlib.charts.plane import plane
+
+        figure = plane(self.points(), mine=self.name, title=f"{self.name} among history's kernels", mode=mode)
+        told = ", ".join(
+            f"{it} {wrong} and {fast:,.0f}" if fast else f"{it} {wrong} and stops"
+            for it, (fast, wrong) in self.points().items()
+        )
+        figure.set_label(f"Worlds that go wrong, and pages a second: {told}")
+        return figure
+
+    def _repr_html_(self) -> str:
+        from course.onepage_drawn import body
+
+        return body(self)
+
+    def save(self, path: str | Path) -> str:
+        """Write the page: as ``.html``, ``.svg``, ``.png`` or ``.txt``, by the name of the file.
+
+        Raises:
+            UserError: for another ending, or a place where nothing can be written.
+        """
+        from course.onepage_drawn import write
+
+        at = Path(path)
+        try:
+            write(self, at)
+        except OSError as error:
+            raise UserError(f"{at} cannot be written: {error.strerror}") from error
+        return f"{at} is written."
+
+
+class NoPage:
+    """What stands where a page will be."""
+
+    def __repr__(self) -> str:
+        return "There is no design yet, so there is no page."
+
+    def save(self, path: str | Path) -> str:
+        """There is nothing to write."""
+        return repr(self)
+
+
+def one_page(
+    design: Any,
+    gives_up: Any = "",
+    worlds: Sequence[str] | Mapping[str, str] = tuple(HAZARDS),
+    *,
+    limit: int = LIMIT,
+    progress: Progress | None = None,
+) -> OnePage | NoPage:
+    """Try *design* in *worlds*, race it against history, and put what was found on one page.
+
+    *gives_up* is a sentence of its writer's; ``...`` is no design yet.
+
+    Raises:
+        UserError: if *design* is no variant, or its code does what it must not.
+    """
+    if design is ...:
+        return NoPage()
+    if not isinstance(design, Variant):
+        raise UserError(f"{design!r} is no variant: make one with variant('mutex_v37').changed('mine', ...)")
+    trials = tried(design, worlds, limit=limit, progress=progress)
+    return OnePage(trials, race(design), guards(design), "" if gives_up is ... else str(gives_up))
