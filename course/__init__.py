@@ -25,6 +25,7 @@ running.py         runs a lesson's cells without a notebook: for refresh.py (tra
 progress.py        the lessons, and which of their exercises a learner has kept as right
 misconceptions.py  what people often think, by number
 glossary.py        words, each defined once
+cli/               python -m course: rmapwalk lab, rmapwalk slides
 instructor/        guide and solutions
 site/              the course as pages in which runs play, without Python: python -m course.site OUT
 =================  ========================================================================================

@@ -1,4 +1,4 @@
-"""``python -m course.slides 06``: a lesson as slides, in one file that needs no network and no kernel.
+"""``rmapwalk slides 06``: a lesson as slides, in one file that needs no network and no kernel.
 
 One slide a cell.  Questions stand alone, and their reasons are covered until the lecturer asks for them; runs play on
 the slide.  Keys: → and ← (or those of a presenter) turn the page, *a* uncovers the reasons, *f* fills the screen.
@@ -15,13 +15,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbconvert.filters.markdown import markdown2html
-
 from course.kit import Claim, Report
 from course.kit.gates import Choice, Later, Look, Recall, verdict_on
 from course.progress import LESSONS, title
 from course.running import values_of
+from sim.cli.base import Answer, Parser, answer, answers, write_text
+from sim.errors import BadParameter
 from vizlib.player.widget import Player
 
 _PAGE = """<!doctype html>
@@ -104,6 +103,9 @@ def slides(path: Path) -> str:
 
 def _slides(path: Path) -> Iterator[str]:
     """One slide a cell, with the section of the lesson above it."""
+    import nbformat
+    from nbconvert.filters.markdown import markdown2html
+
     names: dict[str, Any] = {}
     part = ""
     for cell in nbformat.read(path, as_version=4).cells:  # type: ignore[no-untyped-call]
@@ -157,30 +159,41 @@ def _picture(figure: Any) -> str:
     return f'<img alt="{label}" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
 
 
+def options(parser: argparse.ArgumentParser) -> None:
+    """What ``slides`` is told."""
+    parser.add_argument("lesson", help=f"its number: {', '.join(_numbers())}")
+    about = "where to write; lesson-06.html, beside you, if not given"
+    parser.add_argument("-o", "--output", metavar="FILE", help=about)
+
+
+def _numbers() -> list[str]:
+    return [it.stem[:2] for it in LESSONS]
+
+
+def write_slides(options: argparse.Namespace) -> Answer:
+    """Write the slides of a lesson.
+
+    Raises:
+        UserError: for a lesson that is none, or a file that cannot be written.
+    """
+    numbers, number = _numbers(), options.lesson.zfill(2)
+    if number not in numbers:
+        raise BadParameter(f"there is no lesson '{options.lesson}'; there are {', '.join(numbers)}")
+    output = options.output or f"lesson-{number}.html"
+    text = slides(LESSONS[numbers.index(number)])
+    write_text(text, output)
+    data = {"file": output, "slides": text.count("<section>"), "bytes": len(text.encode())}
+    return Answer(data, f"{output}: {data['slides']} slides, {len(text) // 1000} kB")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the slides of a lesson; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m course.slides", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    numbers = [it.stem[:2] for it in LESSONS]
-    parser.add_argument("lesson", help=f"its number: {', '.join(numbers)}")
-    parser.add_argument("-o", "--output", type=Path, help="where to write; lesson-06.html, beside you, if not given")
-    options = parser.parse_args(argv)
-    number = options.lesson.zfill(2)
-    if number not in numbers:
-        print(f"slides: there is no lesson '{options.lesson}'; there are {', '.join(numbers)}", file=sys.stderr)
-        return 2
-    output = options.output or Path(f"lesson-{number}.html")
-    try:
-        text = slides(LESSONS[numbers.index(number)])
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        print(f"slides: {output} cannot be written: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("slides: stopped, nothing was written", file=sys.stderr)
-        return 130
-    print(f"{output}: {text.count('<section>')} slides, {len(text) // 1000} kB")
-    return 0
+    parser = Parser(
+        prog="python -m course.slides", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    answers(parser, write_slides)
+    options(parser)
+    return answer(parser, argv)
 
 
 if __name__ == "__main__":

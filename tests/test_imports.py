@@ -73,7 +73,7 @@ ORDER = (
         "vizlib.controls",
     ),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),
-    *("course.misconceptions", "course.kit", "course"),
+    *("course.misconceptions", "course.kit", "course", "course.cli", "course.__main__"),
 )
 
 # Nobody down here knows who schedules: no clock, no chance, no engine.

@@ -1,4 +1,4 @@
-"""Rules for the project as a whole: what the tools say, what may not leak, how long a file is, what a wheel holds."""
+"""Rules for the project as a whole: what the tools say, what may not leak, how long a file is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import nbformat
@@ -186,19 +185,6 @@ def test_prose_does_not_belittle_the_reader() -> None:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Installing and running
-
-
-def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
-    """Scripts, style sheets, lessons and py.typed travel with the code, and nothing else does."""
-    from hatchling.builders.wheel import WheelBuilder
-
-    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
-    with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    names = {path.relative_to(ROOT).as_posix() for path in project_files()}
-    wanted = {name for name in names if name.split("/")[0] in PACKAGES}
-    assert {f"{package}/py.typed" for package in PACKAGES} <= wanted
-    assert held == wanted
 
 
 def command_in_readme(marker: str) -> list[str]:

@@ -19,6 +19,7 @@ chrome/            what a still shows around the machine; a player has text of i
 renderers/         text (terminal), mpl (PNG, SVG), movie (GIF, MP4), html (one offline file)
 player/            the moving picture, in JavaScript
 controls.py        sliders and lists for a notebook: a curve that grows with each point tried
+cli/               python -m vizlib: one file a group of commands
 showcase.py        a run to look at, for whoever names no schedule
 charts/            curves, profile bars and lanes with matplotlib; charting.py: series of runs drawn with them
 =================  ========================================================================================

@@ -1,12 +1,15 @@
-"""What every command shares: its options, its answer, and progress on a terminal."""
+"""What every command shares: how it is found, its options, its answer, and progress on a terminal."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import pkgutil
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, NoReturn
 
 from sim import trace
@@ -24,7 +27,13 @@ class Answer:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises instead of ending the program."""
+    """A parser that raises instead of ending the program.
+
+    Attributes:
+        texts: its commands, each with what it is for.
+    """
+
+    texts: dict[str, str]
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.
@@ -37,16 +46,74 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass
 class Commands:
-    """Where commands are added."""
+    """Where commands are added.
+
+    Attributes:
+        texts: those that were, each with what it is for.
+    """
 
     parsers: argparse._SubParsersAction[Parser]
+    texts: dict[str, str] = field(default_factory=dict)
 
-    def add(self, name: str, function: Callable[[argparse.Namespace], Answer], text: str) -> argparse.ArgumentParser:
+    def add(
+        self,
+        name: str,
+        function: Callable[[argparse.Namespace], Answer],
+        text: str,
+        aliases: Sequence[str] = (),
+    ) -> argparse.ArgumentParser:
         """A command called *name*; add its options to what is returned."""
-        sub = self.parsers.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=function)
-        sub.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        self.texts[name] = text
+        sub = self.parsers.add_parser(name, help=text, description=text, aliases=[*aliases])
+        answers(sub, function)
         return sub
+
+
+def answers(parser: argparse.ArgumentParser, function: Callable[[argparse.Namespace], Answer]) -> None:
+    """Let *function* answer what *parser* has read."""
+    parser.set_defaults(command=function)
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+# --- a command line ----------------------------------------------------------------------------------------
+
+
+def whole_parser(prog: str, about: str, package: str, path: Iterable[str]) -> Parser:
+    """A command line with the commands of every file in the folder of *package*: each has a function ``add``."""
+    whole = Parser(prog=prog, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    whole.set_defaults(command=None, json=False)
+    commands = Commands(whole.add_subparsers(metavar="COMMAND", parser_class=Parser))
+    for it in sorted(pkgutil.iter_modules(path), key=lambda it: it.name):
+        group = import_module(f"{package}.{it.name}")
+        if hasattr(group, "add"):
+            group.add(commands)
+    whole.texts = commands.texts
+    return whole
+
+
+def answer(parser: Parser, argv: Sequence[str] | None = None) -> int:
+    """Run the command that *argv* asks for; print its answer, or one line of what is wrong; return the exit code."""
+    name = parser.prog.removeprefix("python -m ")
+    try:
+        options = parser.parse_args(sys.argv[1:] if argv is None else argv)
+        if options.command is None:
+            parser.print_help()
+            return 0
+        said: Answer = options.command(options)
+    except UserError as error:
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: stopped", file=sys.stderr)
+        return 130
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without these letters shows a question mark
+    try:
+        print(json.dumps(said.data, indent=2) if options.json else said.text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stderr.close()
+    return said.code
 
 
 # --- the parameters of a world ---------------------------------------------------------------------------

@@ -1,0 +1,107 @@
+"""Runs under the clock (simulated): a lane a thread, and series of runs as a chart."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from sim.cli.base import Answer, Commands, Parser, answers, done, progress
+from sim.errors import BadParameter, UnknownName
+from vizlib.charting import CHARTS
+from vizlib.cli.writing import picture_file, text_file, write
+
+
+def add(commands: Commands) -> None:
+    """The commands of this file."""
+    _add_charts(commands)
+    lanes = commands.add("lanes", _lanes, "a run under the clock, a lane a thread: print it, or with -o draw it")
+    lanes.add_argument("world", metavar="WORLD", help="the world; python -m sim worlds lists them")
+    lanes.add_argument("variant", metavar="VARIANT", help="the variant; python -m sim variants lists them")
+    lanes.add_argument("params", metavar="NAME=NUMBER", nargs="*", default=[], help="parameters of the world")
+    lanes.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
+    lanes.add_argument("--seed", type=int, default=0, help="for the small differences between threads")
+    about = "where to: .html can be zoomed, .svg and .png are stills, .json opens in Perfetto (ui.perfetto.dev)"
+    lanes.add_argument("-o", "--output", metavar="FILE", help=about)
+    lanes.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
+
+
+def _add_charts(commands: Commands) -> None:
+    chart = commands.add("chart", _chart, "draw a series of runs under the clock (simulated)")
+    chart.description = f"Draw a series of runs under the clock: {', '.join(CHARTS)}."
+    kinds = chart.add_subparsers(metavar="KIND", parser_class=Parser, required=True)
+    for kind, it in CHARTS.items():
+        its = kinds.add_parser(kind, help=it.text, description=it.text)
+        answers(its, _chart)
+        its.set_defaults(kind=kind)
+        its.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; a suffix of .svg or .png")
+        its.add_argument("--dark", action="store_true", help="a dark picture")
+        it.options(its)
+
+
+def _chart(options: argparse.Namespace) -> Answer:
+    from vizlib.charts import save_chart
+
+    target = picture_file(options.output, f"the chart '{options.kind}'")
+    chart = CHARTS[options.kind]
+    found = chart.measure(options)
+    write(target, lambda part: save_chart(chart.draw(found, "dark" if options.dark else "light"), part))
+    return Answer(
+        {"file": str(target), "bytes": target.stat().st_size, **found.to_json()}, f"{found}\n{target} is written"
+    )
+
+
+def _lanes(options: argparse.Namespace) -> Answer:
+    from sim.engines import timed
+    from sim.schedule import parse_params
+    from sim.variants import find as find_variant
+    from sim.worlds import find as find_world
+    from vizlib.timeline import text, timeline
+
+    target = None if options.output is None else Path(options.output)
+    if target is not None and target.suffix not in (".html", ".svg", ".png", ".json"):
+        raise BadParameter(
+            f"lanes are written as .html, .svg, .png or .json, and '{options.output}' has another suffix"
+        )
+    if options.policy not in timed.POLICIES:
+        raise UnknownName("policy", options.policy, timed.POLICIES)
+    world, variant = find_world(options.world), find_variant(options.variant)
+    params = parse_params(",".join(options.params)) if options.params else {}
+    told = progress(options, f"{world.name} under {variant.name}")
+    try:
+        run = timed.run(
+            world, variant, policy=options.policy, seed=options.seed, record=True, params=params, progress=told
+        )
+    finally:
+        done(told)
+    made = timeline(run)
+    data = {"world": world.name, "variant": variant.name, "params": run.params, "policy": options.policy}
+    data |= {"seed": options.seed, "elapsed_ns": made["end"], "steps": made["events"]}
+    heading = f"{world.name} under {variant.name}: {made['start']['sentence']}"
+    if target is None:
+        return Answer(data | {"text": text(made)}, f"{heading}\n\n{text(made)}")
+    write(target, lambda part: _lanes_file(made, heading, options.dark, part))
+    size = target.stat().st_size
+    return Answer({"file": str(target), "bytes": size, **data}, f"{target}: {size:,} bytes, {heading}")
+
+
+def _lanes_file(made: dict[str, Any], heading: str, dark: bool, part: Path) -> None:
+    if part.suffix == ".html":
+        from vizlib.renderers.html import page
+
+        text_file(part, page(made))
+        return
+    if part.suffix == ".json":
+        from vizlib.perfetto import perfetto
+
+        text_file(part, json.dumps(perfetto(made)) + "\n")
+        return
+    from vizlib import charts
+    from vizlib.timeline import bars
+
+    tasks = [it["task"] for it in made["lanes"]]
+    figure = charts.lanes(
+        tasks, bars(made), length=made["end"], x="ns, simulated", title=heading, mode="dark" if dark else "light"
+    )
+    charts.save_chart(figure, part)
