@@ -8,15 +8,13 @@ seen from what it asks the memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sim.engines.checker_tables import Slot, Tables
+from sim.engines.narrowing import Row
 from sim.ops import Field, Op
 from vizlib.moments import Actor, Moment, Run
-
-#: A state as a row of small numbers, one a slot.
-Row = tuple[int, ...]
 
 
 class States:
@@ -145,22 +143,6 @@ class Learned:
         """The slots that it depends on, and what it says for each combination of their values."""
         slots = sorted(self._states.number[id(it)] for it in self._slots if it.mask)
         return slots, {self._states.part(state, slots): value for state, value in self._table.items()}
-
-
-def narrowed(slots: Sequence[int], samples: Mapping[Row, Hashable]) -> tuple[list[int], dict[Row, Hashable]]:
-    """The same function with fewer slots: one after the other is left out, as long as the rest still decides."""
-    rest = list(slots)
-    table = dict(samples)
-    for slot in slots:
-        at = rest.index(slot)
-        fewer: dict[Row, Hashable] = {}
-        for row, value in table.items():
-            if fewer.setdefault((*row[:at], *row[at + 1 :]), value) != value:
-                break
-        else:
-            rest.pop(at)
-            table = fewer
-    return rest, table
 
 
 def learn(functions: Iterable[Learned], states: Iterable[int]) -> None:

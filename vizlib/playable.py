@@ -15,6 +15,7 @@ from typing import Any
 
 from sim.engines.checker import Search, final_violation
 from sim.engines.checker_tables import Outcome, Slot, Tables
+from sim.engines.narrowing import Row, narrowed
 from sim.errors import BadParameter
 from sim.invariants import Violation
 from sim.locks import Rwsem
@@ -25,7 +26,7 @@ from sim.variants import find as find_variant
 from sim.worlds import find as find_world
 from vizlib.explain import sentence
 from vizlib.lanes import bars_at, strokes_of
-from vizlib.learned import Learned, Row, States, Watched, learn, narrowed
+from vizlib.learned import Learned, States, Watched, learn
 from vizlib.lenses.cpu import CpuLens
 from vizlib.lenses.lock import lock, lock_id, lock_json, waits
 from vizlib.lenses.task import STOPPED, thread
@@ -63,7 +64,7 @@ class Explored:
                 "played without a kernel; take smaller parameters, or step it in JupyterLab"
             )
         self.order = list(search.seen)
-        self._settle()
+        self.tables.settle(self.order)
         events = tuple(self._everything(search))
         names = tuple(str(info.task) for info in setup.tasks)
         trace = Trace(
@@ -73,19 +74,6 @@ class Explored:
         self.run = Run(trace, any_order=True)
         self.stage = Stage(self.run)
         self.states = States(self.tables)
-
-    def _settle(self) -> None:
-        """A table whose mask has grown may miss states that were asked for before: ask for all again."""
-        slots = -1
-        entries = 0
-        while True:
-            for state in self.order:
-                for task in range(len(self.tables.tasks)):
-                    self.tables.outcomes(state, task)
-            found = sum(len(row.outcomes) for rows in self.tables.rows for row in rows.values())
-            if (len(self.tables.slots), found) == (slots, entries):
-                return
-            slots, entries = len(self.tables.slots), found
 
     def _everything(self, search: Search) -> Iterator[Event]:
         """Runs one after the other, until every change that any step can make has been seen."""

@@ -5,8 +5,6 @@ Each step of :mod:`sim.bench.protocol` is one transition here too, so that both 
 
 from __future__ import annotations
 
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from sim.analysis.spin import missing as missing
+from sim.analysis.spin import spin
 
 #: Pages, users, rounds.
 SIZES = ((1, 1, 1), (2, 1, 2), (1, 2, 1), (2, 2, 2))
@@ -117,11 +118,6 @@ def _process(head: str, variables: str, steps: tuple[Step, ...]) -> Iterator[str
     yield "  od }"  # a task that has finished stands at pc 0 for ever, which "end:" allows
 
 
-def missing() -> str:
-    """What is not installed that it takes to run Spin; empty if nothing is."""
-    return " and ".join(name for name in ("spin", "gcc") if shutil.which(name) is None)
-
-
 class Race(NamedTuple):
     """Both tools on one size: states, and seconds from process start to verdict."""
 
@@ -145,29 +141,7 @@ def race(pages: int, users: int, rounds: int) -> Race:
     assert verdict == "safe", verdict
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        spin_states = spin(promela(pages, users, rounds), Path(folder))
+        said = spin(promela(pages, users, rounds), Path(folder), "-O2")
         theirs = time.perf_counter() - start
-    return Race((pages, users, rounds), int(states), ours, spin_states, theirs)
-
-
-def spin(text: str, folder: Path) -> int:
-    """Let Spin search all states; return how many it stored.
-
-    Raises:
-        RuntimeError: if it found an error, or did not finish.
-    """
-    (folder / "protocol.pml").write_text(text, encoding="utf-8")
-    said = ""
-    for command in (
-        ["spin", "-a", "protocol.pml"],
-        ["gcc", "-O2", "-DSAFETY", "-DNOREDUCE", "-o", "pan", "pan.c"],
-        ["./pan", "-m1000000"],
-    ):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        said = done.stdout
-        if done.returncode:
-            raise RuntimeError(f"{command[0]}: {(done.stderr or said).strip()}")
-    found, errors = re.search(r"(\d+) states, stored", said), re.search(r"errors: (\d+)", said)
-    if not found or not errors or errors[1] != "0":
-        raise RuntimeError(f"spin did not search the whole protocol: {said.strip()[-300:]}")
-    return int(found[1])
+    assert said.verdict == "safe", said.verdict
+    return Race((pages, users, rounds), int(states), ours, said.states, theirs)

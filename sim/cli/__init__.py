@@ -11,6 +11,7 @@ is found by itself:
     aids.py        what check says beside its verdict
     about.py       worlds, variants, where
     checking.py    check, luck, replay
+    exchanging.py  promela, spin
     locking.py     lockset
     making.py      new-variant
     measuring.py   bench

@@ -9,7 +9,7 @@ was found without a look at the new bits, so it is right whatever they are, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from sim.engines.checker_locals import Automaton, Local
@@ -169,12 +169,28 @@ class Tables:
             state += it.delta
         return events, state
 
+    def settle(self, states: Collection[int]) -> None:
+        """Learn every step from *states*: a table whose mask has grown may miss states that it was asked for before."""
+        before = (-1, -1)
+        while True:
+            for state in states:
+                for task in range(len(self.tasks)):
+                    self.outcomes(state, task)
+            now = len(self.slots), sum(len(row.outcomes) for rows in self.rows for row in rows.values())
+            if now == before:
+                return
+            before = now
+
     # --- what a picture of the states needs --------------------------------------------------------------
 
     @property
     def slots(self) -> list[Slot]:
         """Everything that has bits: the tasks' local states, then the fields that ever change."""
-        return [*self._locals, *(it for it in self._slots.values() if it.mask)]
+        return [*self._locals, *self.changing().values()]
+
+    def changing(self) -> dict[Field, Slot]:
+        """The fields that ever change, each with its bits."""
+        return {field: it for field, it in self._slots.items() if it.mask}
 
     def local_slot(self, task: int) -> Slot:
         """The bits of the local state of *task*."""

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.engines.narrowing import narrowed
 from sim.errors import BadParameter
 from vizlib import playable as module
 from vizlib.film import film, to_text
-from vizlib.learned import narrowed
 from vizlib.playable import explored
 from vizlib.showcase import showcase
 

@@ -1,0 +1,228 @@
+"""A world under a variant as Promela text, for those who want another checker's word: Spin's.
+
+What the checker has learned of the world (:mod:`sim.engines.checker_tables`) is printed as one process a task.  A label
+is a local state; an option is a step, with the fields that it depends on in its guard and those that it changes in its
+effect; ``f[]`` holds the fields that ever change, each as the number of its value.  A step that breaks a rule is
+``assert(false)``, and so is a final state that does; a deadlock is Spin's *invalid end state*.  So is what our search
+would have overlooked: where a task meets a combination of values that was never seen, the text says ``assert(false)``
+too.  Spin then searches the same graph: as many states, one for one.
+
+Livelock (a state from which nobody can finish any more) is no question that Spin answers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from sim import invariants
+from sim.engines.checker import LIMIT, Progress, Search
+from sim.engines.checker_tables import Outcome, Row, Slot, Tables
+from sim.engines.narrowing import Row as Numbers
+from sim.engines.narrowing import narrowed
+from sim.errors import BadParameter
+from sim.variants import Variant
+from sim.worlds import World
+
+#: Characters of a value in a comment.
+_MOST: Final = 60
+#: What a step that can be made in one local state does: nothing where the task is blocked.
+_Steps = tuple["_Step", ...]
+
+
+class _Step(NamedTuple):
+    """One step: which slots get which numbers, the number of the local state after it, and what it breaks."""
+
+    writes: tuple[tuple[int, int], ...]
+    then: int
+    breaks: str
+
+
+class Model(NamedTuple):
+    """A world for Spin.
+
+    Attributes:
+        text: the Promela text.
+        states: how many states the checker found, all of them.
+        kinds: the kinds of violation among them.
+    """
+
+    text: str
+    states: int
+    kinds: tuple[str, ...]
+
+
+def promela(
+    world: World,
+    variant: Variant,
+    params: Mapping[str, int] | None = None,
+    *,
+    limit: int = LIMIT,
+    progress: Progress | None = None,
+) -> Model:
+    """*world* with its small parameters, and *params* over them, under *variant*.
+
+    Raises:
+        BadParameter: if it has more than *limit* states: a text about some of them would prove nothing.
+    """
+    values = world.small(params)
+    tables = Tables(world.setup(values), variant)
+    search = Search(tables)
+    search.run(limit, progress, all_kinds=True)
+    if not search.complete:
+        reason = f"more than {limit:,} states" if len(search.seen) > limit else "not all its states"
+        raise BadParameter(f"{world.name} under {variant.name} has {reason}: raise --limit, or take smaller parameters")
+    tables.settle(search.seen)
+    name = ", ".join([f"{world.name} under {variant.name}", *(f"{key}={value}" for key, value in values.items())])
+    lines = _Text(tables, search.seen).lines(name)
+    return Model("\n".join(lines) + "\n", len(search.seen), tuple(search.found))
+
+
+class _Text:
+    def __init__(self, tables: Tables, seen: Mapping[int, int]) -> None:
+        self.tables, self.seen = tables, seen
+        self.fields = {id(slot): (at, field) for at, (field, slot) in enumerate(tables.changing().items())}
+        self.slots = [*tables.changing().values()]
+        self._numbers: dict[int, dict[int, int]] = {}
+
+    def number(self, slot: Slot, state: int) -> int:
+        """The number of what *state* says at *slot*."""
+        numbers = self._numbers.get(id(slot))
+        if numbers is None:
+            numbers = self._numbers[id(slot)] = {code: at for at, code in enumerate(slot.codes.values())}
+        return numbers[state & slot.mask]
+
+    def lines(self, name: str) -> Iterator[str]:
+        """The whole text."""
+        yield f"/* {name}: {len(self.seen):,} states.  Made by rmapwalk promela; search it whole:"
+        yield "   spin -a world.pml; gcc -DSAFETY -DNOREDUCE -DVECTORSZ=4096 -o pan pan.c; ./pan -m1000000 */"
+        wide = any(len(slot.codes) > 256 for slot in self.slots)
+        yield f"{'short' if wide else 'byte'} f[{max(1, len(self.slots))}];"
+        for at, slot in enumerate(self.slots):
+            first, *others = map(_short, slot.codes)
+            said = "; ".join(f"{number} {value}" for number, value in enumerate([first, *others]))
+            yield f"/* f[{at}] {_short(self.fields[id(slot)][1])}: {said} */"
+        yield f"byte unfinished = {sum(not it.daemon for it in self.tables.tasks)};"
+        for task in range(len(self.tables.tasks)):
+            yield from self._process(task)
+        yield from self._final()
+
+    # --- a task --------------------------------------------------------------------------------------------
+
+    def _process(self, task: int) -> Iterator[str]:
+        info, own = self.tables.tasks[task], self.tables.local_slot(task)
+        label = f"{'end_' if info.daemon else ''}L"
+        yield ""
+        yield f"active proctype task{task}()  /* {_short(info.task)} */"
+        yield "{"
+        rows = sorted(self.tables.rows[task].values(), key=lambda it: self.number(own, it.code))
+        yield f"  goto {self._label(label, self.number(own, self.tables.start))};"
+        used = self._used(task)
+        for row in rows:
+            if row.local.op is not None and row.code in used:
+                yield from self._local(task, row, used[row.code], label)
+        yield "end_finished:"
+        yield "  false"
+        yield "}"
+
+    def _label(self, label: str, number: int) -> str:
+        return f"{label}{number}" if number else "end_finished"
+
+    def _used(self, task: int) -> dict[int, dict[int, int]]:
+        """By local state of *task*: each combination of what its step depends on, with a state that has it."""
+        own, found = self.tables.local_slot(task).mask, defaultdict[int, dict[int, int]](dict)
+        rows = self.tables.rows[task]
+        for state in self.seen:
+            code = state & own
+            found[code].setdefault(state & rows[code].mask, state)
+        return found
+
+    def _local(self, task: int, row: Row, used: Mapping[int, int], label: str) -> Iterator[str]:
+        """One local state: its label, and its steps."""
+        own = self.tables.local_slot(task)
+        on = [at for at, slot in enumerate(self.slots) if slot in row.slots]
+        table: dict[Numbers, Hashable] = {}
+        states = list(used.values())
+        outcomes = {state: self.tables.outcomes(state, task) for state in states}
+        written = [at for at in on if any(self._changes(it, self.slots[at]) for its in outcomes.values() for it in its)]
+        for state in states:
+            key = tuple(self.number(self.slots[at], state) for at in on)
+            table[key] = tuple(self._step(state, it, written, own) for it in outcomes[state])
+        on, table = narrowed(on, table)
+        stack = [it for it in self.tables.stack(task, row.local) if it.file != "sim/sync.py"]
+        where = f"  {stack[-1].file}:{stack[-1].line} {stack[-1].function}" if stack else ""
+        yield f"{self._label(label, self.number(own, row.code))}:  /* {_short(row.local.op)}{where} */"
+        ways: dict[Hashable, list[Numbers]] = defaultdict(list)
+        for key, steps in table.items():
+            ways[steps].append(key)
+        if not any(ways):
+            yield "  false;"
+            return
+        yield "  if"
+        for steps, keys in ways.items():
+            guard = self._guard(on, keys)
+            for step in steps:  # type: ignore[attr-defined]
+                yield self._option(guard, step, label, daemon=self.tables.tasks[task].daemon)
+        if on:
+            yield f"  :: d_step {{ !({self._guard(on, [*table])}) -> assert(false) /* never seen */ }}"
+        yield "  fi;"
+
+    def _changes(self, it: Outcome, slot: Slot) -> bool:
+        return it.violation is None and any(self.tables.slot(change.field) is slot for change in it.changes)
+
+    def _step(self, state: int, it: Outcome, written: list[int], own: Slot) -> _Step:
+        if it.violation is not None:
+            return _Step((), 0, it.violation.kind)
+        after = state + it.delta
+        return _Step(tuple((at, self.number(self.slots[at], after)) for at in written), self.number(own, after), "")
+
+    def _option(self, guard: str, step: _Step, label: str, *, daemon: bool) -> str:
+        if step.breaks:
+            return f"  :: d_step {{ {guard} -> assert(false) /* {step.breaks} */ }}"
+        does = [f"f[{at}] = {number}" for at, number in step.writes]
+        if not step.then and not daemon:
+            does.append("unfinished--")
+        effect = "; ".join(does) or "skip"
+        return f"  :: d_step {{ {guard} -> {effect} }}; goto {self._label(label, step.then)}"
+
+    def _guard(self, on: list[int], keys: list[Numbers]) -> str:
+        """Whether the slots *on* have one of these rows of numbers."""
+        if not on:
+            return "true"
+        if len(on) == 1:
+            return " || ".join(f"f[{on[0]}] == {key[0]}" for key in keys)
+        ands = (" && ".join(f"f[{at}] == {it}" for at, it in zip(on, key, strict=True)) for key in keys)
+        return " || ".join(f"({it})" for it in ands)
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def _final(self) -> Iterator[str]:
+        """A process that looks at final states; none, if no final state breaks a rule."""
+        every = list(range(len(self.slots)))
+        table: dict[Numbers, Hashable] = {}
+        for state in self.seen:
+            if not state & self.tables.busy:
+                row = tuple(self.number(slot, state) for slot in self.slots)
+                if row not in table:
+                    broken = invariants.at_end(self.tables.memory(state))
+                    table[row] = broken.kind if broken else ""
+        if not any(table.values()):
+            return
+        on, table = narrowed(every, table)
+        yield ""
+        yield "active proctype at_the_end()"
+        yield "{"
+        yield "end:"
+        yield "  if"
+        for kind in sorted({str(it) for it in table.values()} - {""}):
+            guard = self._guard(on, [key for key, it in table.items() if it == kind])
+            yield f"  :: d_step {{ unfinished == 0 && ({guard}) -> assert(false) /* {kind} */ }}"
+        yield "  fi"
+        yield "}"
+
+
+def _short(value: object) -> str:
+    """*value* for a comment."""
+    said = " ".join(repr(value).split()).replace("*/", "* /").replace('"', "'")
+    return said if len(said) <= _MOST else f"{said[: _MOST - 3]}..."
