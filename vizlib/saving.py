@@ -12,6 +12,9 @@ from vizlib.scene import Json
 #: What lanes can be written as.
 LANES = (".html", ".svg", ".png", ".json")
 
+#: What is said of a file to which lanes are written.
+LANES_HELP = "where to: .html can be zoomed, .svg and .png are stills, .json opens in Perfetto (ui.perfetto.dev)"
+
 
 def lanes_target(name: str) -> Path:
     """Where lanes go.

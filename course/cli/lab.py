@@ -149,4 +149,6 @@ def _open(first: Path, options: argparse.Namespace) -> int:
         LabApp.launch_instance(argv)
     except SystemExit as stopped:
         return stopped.code if isinstance(stopped.code, int) else 1 if stopped.code else 0
+    except KeyboardInterrupt:  # before it was ready to be stopped
+        return 0
     return 0

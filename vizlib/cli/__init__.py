@@ -9,6 +9,7 @@
     python -m vizlib waits "batch_deadlock~B7 batch_2mb" -o ring.svg
     python -m vizlib chart staircase -o staircase.svg
     python -m vizlib lanes numa02 mutex_v37 threads=4 pages=8 -o lanes.html
+    python -m vizlib recording course/recorded/trace-6.12.txt --section s4idle -o recorded.html
     python -m vizlib open move_pages
 
 A run is a run name, a world (then a run worth looking at is chosen), or the file of a saved trace.  Bad input is one
@@ -18,8 +19,9 @@ One file a group of commands, as in :mod:`sim.cli`:
 
     under_clock.py  chart, lanes
     pages.py        beside, level
+    recorded.py     recording
     runs.py         export, open, text, waits
-    writing.py      how each kind of file is written, all or nothing
+    writing.py      how each kind of file is written
 """
 
 from __future__ import annotations

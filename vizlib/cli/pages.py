@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sim.cli.base import Answer, Commands
 from sim.errors import BadParameter
-from vizlib.cli.writing import text_file, write
+from vizlib import saving
 
 
 def add(commands: Commands) -> None:
@@ -31,7 +31,7 @@ def _compare(options: argparse.Namespace) -> Answer:
         raise BadParameter(f"two runs are written as a page: '{options.output}' needs a suffix of .html")
     run = named(options.run)
     made = counterexample(run) if options.other is None else compare(run, named(options.other))
-    write(target, lambda part: text_file(part, page(made)))
+    saving.write(target, lambda part: saving.text_file(part, page(made)))
     size = target.stat().st_size
     data = {"file": str(target), "bytes": size, "runs": [it["run_name"] for it in made["compare"]]}
     return Answer(data, f"{target}: {size:,} bytes, {made['title']}")
@@ -49,7 +49,7 @@ def _level(options: argparse.Namespace) -> Answer:
         raise BadParameter("a level is written as a page: add -o FILE.html")
     film = level_film(options.name)
     target = Path(options.output)
-    write(target, lambda part: text_file(part, page(film)))
+    saving.write(target, lambda part: saving.text_file(part, page(film)))
     goal, size = film["goal"], target.stat().st_size
     data = {"file": str(target), "bytes": size, "level": options.name, "par": goal["par"], "states": goal["states"]}
     return Answer(

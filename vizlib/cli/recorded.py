@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
     recorded.add_argument("trace", metavar="TRACE", help="the text that ftrace, trace-cmd or perf printed")
     recorded.add_argument("--section", metavar="NAME", help="which section of the file (not needed if it has one)")
     recorded.add_argument("--said", action="store_true", help="print a sentence for each record")
-    recorded.add_argument("-o", "--output", metavar="FILE", help=saving.LANES)
+    recorded.add_argument("-o", "--output", metavar="FILE", help=saving.LANES_HELP)
     recorded.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sim.cli.base import Answer, Commands
 from sim.errors import BadParameter
-from vizlib.cli.writing import WRITERS, html, html_with_hands, picture_file, write
+from vizlib import saving
+from vizlib.cli.writing import WRITERS, html, html_with_hands, picture_file
 
 if TYPE_CHECKING:
     from sim.trace import Trace
@@ -52,7 +53,7 @@ def _export(options: argparse.Namespace) -> Answer:
     if options.hands and target.suffix != ".html":
         raise BadParameter(f"--hands is for a page, and '{options.output}' is none: take a suffix of .html")
     writer = html_with_hands if options.hands else WRITERS[target.suffix]
-    write(target, lambda part: writer(trace, options.step, options.dark, part))
+    saving.write(target, lambda part: writer(trace, options.step, options.dark, part))
     step = len(trace.events) if options.step is None else options.step
     size = target.stat().st_size
     data = {"file": str(target), "bytes": size, "run_name": trace.run_name, "steps": len(trace.events), "step": step}
@@ -65,7 +66,7 @@ def _open(options: argparse.Namespace) -> Answer:
 
     trace = _load(options)
     target = Path(tempfile.mkdtemp(prefix="rmapwalk-")) / "run.html"
-    write(target, lambda part: html(trace, options.step, False, part))
+    saving.write(target, lambda part: html(trace, options.step, False, part))
     address = target.as_uri() + ("" if options.step is None else f"#step={options.step}")
     shown = webbrowser.open(address)
     if not shown and not options.json:
@@ -102,7 +103,7 @@ def _waits(options: argparse.Namespace) -> Answer:
     }
     if target is None:
         return Answer(data, words)
-    write(target, lambda part: _waits_picture(trace, options.step, options.dark, part))
+    saving.write(target, lambda part: _waits_picture(trace, options.step, options.dark, part))
     return Answer({"file": str(target), "bytes": target.stat().st_size, **data}, f"{target}: {words}")
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
-from typing import Any
 
 from sim.cli.base import Answer, Commands, Parser, answers, done, progress
-from sim.errors import BadParameter, UnknownName
+from sim.errors import UnknownName
+from vizlib import saving
 from vizlib.charting import CHARTS
-from vizlib.cli.writing import picture_file, text_file, write
+from vizlib.cli.writing import picture_file
 
 
 def add(commands: Commands) -> None:
@@ -22,8 +20,7 @@ def add(commands: Commands) -> None:
     lanes.add_argument("params", metavar="NAME=NUMBER", nargs="*", default=[], help="parameters of the world")
     lanes.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
     lanes.add_argument("--seed", type=int, default=0, help="for the small differences between threads")
-    about = "where to: .html can be zoomed, .svg and .png are stills, .json opens in Perfetto (ui.perfetto.dev)"
-    lanes.add_argument("-o", "--output", metavar="FILE", help=about)
+    lanes.add_argument("-o", "--output", metavar="FILE", help=saving.LANES_HELP)
     lanes.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
 
 
@@ -46,7 +43,7 @@ def _chart(options: argparse.Namespace) -> Answer:
     target = picture_file(options.output, f"the chart '{options.kind}'")
     chart = CHARTS[options.kind]
     found = chart.measure(options)
-    write(target, lambda part: save_chart(chart.draw(found, "dark" if options.dark else "light"), part))
+    saving.write(target, lambda part: save_chart(chart.draw(found, "dark" if options.dark else "light"), part))
     return Answer(
         {"file": str(target), "bytes": target.stat().st_size, **found.to_json()}, f"{found}\n{target} is written"
     )
@@ -59,11 +56,7 @@ def _lanes(options: argparse.Namespace) -> Answer:
     from sim.worlds import find as find_world
     from vizlib.timeline import text, timeline
 
-    target = None if options.output is None else Path(options.output)
-    if target is not None and target.suffix not in (".html", ".svg", ".png", ".json"):
-        raise BadParameter(
-            f"lanes are written as .html, .svg, .png or .json, and '{options.output}' has another suffix"
-        )
+    target = None if options.output is None else saving.lanes_target(options.output)
     if options.policy not in timed.POLICIES:
         raise UnknownName("policy", options.policy, timed.POLICIES)
     world, variant = find_world(options.world), find_variant(options.variant)
@@ -81,27 +74,6 @@ def _lanes(options: argparse.Namespace) -> Answer:
     heading = f"{world.name} under {variant.name}: {made['start']['sentence']}"
     if target is None:
         return Answer(data | {"text": text(made)}, f"{heading}\n\n{text(made)}")
-    write(target, lambda part: _lanes_file(made, heading, options.dark, part))
+    saving.write(target, lambda part: saving.lanes_file(made, heading, options.dark, part))
     size = target.stat().st_size
     return Answer({"file": str(target), "bytes": size, **data}, f"{target}: {size:,} bytes, {heading}")
-
-
-def _lanes_file(made: dict[str, Any], heading: str, dark: bool, part: Path) -> None:
-    if part.suffix == ".html":
-        from vizlib.renderers.html import page
-
-        text_file(part, page(made))
-        return
-    if part.suffix == ".json":
-        from vizlib.perfetto import perfetto
-
-        text_file(part, json.dumps(perfetto(made)) + "\n")
-        return
-    from vizlib import charts
-    from vizlib.timeline import bars
-
-    tasks = [it["task"] for it in made["lanes"]]
-    figure = charts.lanes(
-        tasks, bars(made), length=made["end"], x="ns, simulated", title=heading, mode="dark" if dark else "light"
-    )
-    charts.save_chart(figure, part)

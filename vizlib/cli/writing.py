@@ -1,4 +1,4 @@
-"""How each kind of file is written, all or nothing."""
+"""How each kind of file is written, by its suffix; all or nothing by :mod:`vizlib.saving`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.errors import BadParameter, UserError
+from sim.errors import BadParameter
 
 if TYPE_CHECKING:
     from sim.trace import Trace
-
-
-def write(target: Path, write: Callable[[Path], None]) -> None:
-    """Have *write* make the file, all or nothing."""
-    part = target.with_name(f".part-{target.name}")
-    try:
-        write(part)
-        part.replace(target)
-    except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def picture_file(name: str, what: str) -> Path:
@@ -35,11 +23,6 @@ def picture_file(name: str, what: str) -> Path:
     if target.suffix not in (".svg", ".png"):
         raise BadParameter(f"{what} is drawn as .svg or .png, and '{name}' has another suffix")
     return target
-
-
-def text_file(part: Path, text: str) -> None:
-    """Write *text*."""
-    part.write_text(text, encoding="utf-8")
 
 
 def html(trace: Trace, step: int | None, dark: bool, part: Path) -> None:
