@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sim import bench
+from sim.analysis.demands import predict
 from sim.bench import PAGES, THREADS, VARIANT, WORLD, ResourcePeer, spin, table
 from sim.engines.timed import run
 
@@ -40,14 +41,28 @@ def test_the_table_has_a_row_for_each_measurement_with_and_without_a_browser() -
     without = table({**DATA, "player": {"why": "no Chromium"}})
     assert "not measured: no Chromium" in without
     assert "slider" not in without
-    slider = [{"variant": "v", "seconds": 0.1234, "how": "extrapolated"}]
+    slider = [{"variant": "v", "first": 0.0511, "seconds": 0.1234, "how": "extrapolated", "apart": -0.0321}]
     more = table({**DATA, "player": {"why": ""}, "slider": slider, "whole": {"seconds": 21.25, "steps": 1234567}})
-    assert "extrapolated | 123 ms | 200 ms" in more
+    assert "first picture: theory | 51 ms | 200 ms" in more
+    assert "simulated answer, extrapolated | 123 ms | theory was 3.2 % below it" in more
     assert "21.2 s for 1,234,567 steps | 3 s" in more
     found = table({**DATA, "player": {"p95_ms": 1.5, "seek_p95_ms": 2.5, "late_percent": 0.25}})
     assert "1.50 ms" in found
     assert "0.25 %" in found
     assert "2.00 |" in found
+
+
+def test_a_slider_is_timed_from_theory_to_the_simulated_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are measured anew, and how far they lie apart is theirs."""
+    monkeypatch.setattr(bench, "WHOLE", {"threads": 4, "pages": 24})
+    found = bench._slider("mutex_v37")
+    assert found["how"] == "extrapolated"
+    assert found["first"] > 0
+    assert found["seconds"] > 0
+    said = predict("numa02", threads=4, pages=24)
+    assert said is not None
+    whole = run("numa02", threads=4, pages=24)
+    assert found["apart"] == pytest.approx(said.pages_per_second / whole.pages_per_second - 1)
 
 
 # --- Spin ------------------------------------------------------------------------------------------------

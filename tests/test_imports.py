@@ -70,6 +70,7 @@ ORDER = (
         "vizlib.perfetto",
         "vizlib.saving",
         "vizlib.compare",
+        "vizlib.foretold",
         "vizlib.controls",
     ),
     *("vizlib", "vizlib.cli", "vizlib.__main__"),

@@ -3,10 +3,15 @@
 Built of ipywidgets, with two things that those lack in JupyterLab: a key pressed in a control stays there, where Lab
 would take it for a command (an arrow would leave the cell), and the handle of a slider has a name for a screen reader.
 What the controls do can be done from a cell, too (:meth:`Tuning.set`), and what they show is there as text.
+
+A control that is turned is answered at once: first with what theory says (:mod:`sim.analysis.demands`), drawn onto the
+picture that is there, then with the simulation, which takes its place.  In a notebook that runs beside, so that other
+controls and cells can be used meanwhile; where there are no threads, as in a browser, it is waited for.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -16,13 +21,15 @@ from typing import Any, Final
 import anywidget
 import ipywidgets as widgets
 
-from sim.analysis.sweep import Point, Row, Table, measured
+from sim.analysis.demands import Prediction, predict
+from sim.analysis.sweep import KEYS, Point, Row, Table, measured
 from sim.engines.timed import POLICIES
 from sim.errors import BadParameter, UnknownName, UserError
 from sim.variants import find as find_variant
 from sim.variants import names as variant_names
 from sim.worlds import World
 from sim.worlds import find as find_world
+from vizlib.foretold import Picture, foretold
 
 #: What of a run is printed, and how its column is called.
 SHOWN: Final = {
@@ -96,9 +103,11 @@ class Tuning:
             tooltip=f"measure {_listed(self._steps())} {self._across}",
             layout={"width": "auto"},
         )
-        whole.on_click(lambda _: self._try(self.curve))
-        self._said = widgets.HTML()
-        self._shown = widgets.HTML()
+        whole.on_click(lambda _: self._answer(self._whole()))
+        self._said, self._shown = widgets.HTML(), widgets.HTML()
+        self._picture: Picture | None = None
+        self._asked = 0
+        self._following: set[asyncio.Task[None]] = set()
         self.box = widgets.VBox([_Keys(), *self._controls.values(), whole, self._said, self._shown])
         self.box.add_class("rmwalk-controls")
         self._measure([start])
@@ -114,19 +123,53 @@ class Tuning:
         Raises:
             UserError: for a control that there is not, or a value that it does not take.
         """
+        self.show(**values)
+        self._measure([self._point()])
+        return self
+
+    def show(self, **values: Any) -> None:
+        """Turn controls without measuring anything.
+
+        Raises:
+            UserError: as :meth:`set`.
+        """
         point = self._point()
         for name, value in values.items():
             if name not in self._controls:
                 raise UnknownName("control", name, self._controls)
             point[name] = _allowed(self.world, self._ranges, name, value)
-        self._show(point)
-        self._measure([point])
-        return self
+        self._quiet = True
+        try:
+            for name, it in self._controls.items():
+                it.value = point[name]
+        finally:
+            self._quiet = False
 
     def curve(self) -> Tuning:
         """Measure the whole curve: the parameter that lies across, doubled from its least to its greatest value."""
-        self._measure([{**self._point(), self._across: it} for it in self._steps()])
+        self._measure(self._whole())
         return self
+
+    def foretell(self) -> Prediction | None:
+        """Show what theory says of the controls as they stand, and return it; None where there is no theory."""
+        point = self._point()
+        params = {name: value for name, value in point.items() if name not in KEYS}
+        said = predict(self.world, point["variant"], policy=point["policy"], params=params)
+        called = escape(_called(point, self._ranges))
+        if said is None:
+            self._said.value = f"<p role='status'>measuring {called} …</p>"
+            return None
+        self._said.value = (
+            f"<p role='status'><b>about {said.pages_per_second:,.0f} pages/s</b> says theory ({said.at_least:,.0f} to"
+            f" {said.at_most:,.0f}{f', held up by {escape(said.limit)}' if said.limit else ''}); the simulation"
+            f" follows: {called}</p>"
+        )
+        if self._picture is not None:
+            self._shown.value = self._image(foretold(self._picture, point[self._across], said))
+        return said
+
+    def _whole(self) -> list[Point]:
+        return [{**self._point(), self._across: it} for it in self._steps()]
 
     def _steps(self) -> list[int]:
         low, high = self._ranges[self._across]
@@ -138,20 +181,44 @@ class Tuning:
     def _point(self) -> Point:
         return {"world": self.world.name, **self._fixed, **{name: it.value for name, it in self._controls.items()}}
 
-    def _show(self, point: Point) -> None:
-        """Turn the controls to *point*, without measuring at each."""
-        self._quiet = True
-        try:
-            for name, it in self._controls.items():
-                it.value = point[name]
-        finally:
-            self._quiet = False
-
     _quiet = False
 
     def _turned(self) -> None:
         if not self._quiet:
-            self._try(lambda: self._measure([self._point()]))
+            self._answer([self._point()])
+
+    def _answer(self, points: list[Point]) -> None:
+        """Let *points* be measured: beside, if there is an event loop, as in a notebook."""
+        self._asked += 1
+        self._try(lambda: self.foretell() if points[-1] not in self._points else None)
+        try:
+            task = asyncio.get_running_loop().create_task(self._follow(points, self._asked))
+        except RuntimeError:  # there is none
+            self._try(lambda: self._measure(points))
+            return
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _follow(self, points: list[Point], asked: int) -> None:
+        """Measure *points* one after the other, unless something else is asked for meanwhile."""
+        for point in points:
+            if point not in self._points:
+                try:
+                    row = await asyncio.to_thread(measured, point)
+                except UserError as fault:
+                    self._said.value = f"<p role='status'><b>{escape(str(fault))}.</b></p>"
+                    return
+                except RuntimeError:  # no threads here
+                    row = measured(point)
+                self._keep(point, row)
+            if asked != self._asked:
+                return
+            self._draw()
+
+    def _keep(self, point: Point, row: Row) -> None:
+        if point not in self._points:
+            self._results.append(row)
+            self._points.append(point)
 
     def _try(self, what: Any) -> None:
         """Do *what*; what goes wrong is said, and nothing measured is lost."""
@@ -166,8 +233,7 @@ class Tuning:
         for point in points:
             if point not in self._points:
                 self._said.value = f"<p role='status'>measuring {escape(_called(point, self._ranges))} …</p>"
-                self._results.append(measured(point))
-                self._points.append(point)
+                self._keep(point, measured(point))
         self._draw()
 
     def _draw(self) -> None:
@@ -176,21 +242,28 @@ class Tuning:
             f"<p role='status'><b>{row['pages_per_second']:,.0f} pages/s</b>, simulated: "
             f"{escape(_called(self._point(), self._ranges))}</p>"
         )
-        picture = base64.b64encode(self._png()).decode()
-        self._shown.value = (
-            f"<img style='max-width: 100%; width: 760px' alt='{escape(self._title())}; the numbers stand below' "
-            f"src='data:image/png;base64,{picture}'>"
+        self._picture = self._drawn()
+        self._shown.value = self._image()
+
+    def _image(self, over: str = "") -> str:
+        """The picture that was drawn last, with something *over* it, and the numbers."""
+        assert self._picture is not None
+        png = base64.b64encode(self._picture.png).decode()
+        return (
+            "<div style='position: relative; max-width: 100%; width: 760px'>"
+            f"<img style='width: 100%; display: block' alt='{escape(self._title())}; the numbers stand below' "
+            f"src='data:image/png;base64,{png}'>{over}</div>"
             f"<details><summary>in numbers</summary><pre tabindex='0'>{escape(self._numbers())}</pre></details>"
         )
 
-    def _png(self) -> bytes:
+    def _drawn(self) -> Picture:
         from vizlib.charts import curves
         from vizlib.renderers.mpl import DPI, METADATA
 
         figure = curves(self.series(), x=self._across, title=self._title())
         out = BytesIO()
         figure.savefig(out, format="png", dpi=DPI, metadata=dict(METADATA["png"]), facecolor=figure.get_facecolor())
-        return out.getvalue()
+        return Picture.of(out.getvalue(), figure)
 
     def _title(self) -> str:
         return f"{self.world.name}: pages per second against {self._across}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Generator
+from importlib import import_module
 from typing import Any, cast
 
 import simpy
@@ -55,13 +56,15 @@ def table(data: dict[str, Any]) -> str:
     peer = f"the same coroutines and memory on `simpy.Resource`: {timed_engine['peer_seconds']:.2f} s"
     rows = ["| what | measured | against | ratio |", "| --- | --- | --- | --- |"]
     rows.append(f"| {mine} | {peer} | {timed_engine['ratio']:.2f} |")
-    rows += [
-        f"| slider, {it['variant']}, 32 x 512 pages, {it['how']} | {1e3 * it['seconds']:.0f} ms | 200 ms | |"
-        for it in data.get("slider", ())
-    ]
+    for it in data.get("slider", ()):
+        what = f"slider, {it['variant']}, 32 x 512 pages"
+        rows.append(f"| {what}, first picture: theory | {1e3 * it['first']:.0f} ms | 200 ms | |")
+        apart = f"theory was {abs(100 * it['apart']):.1f} % {'above' if it['apart'] > 0 else 'below'} it"
+        rows.append(f"| {what}, simulated answer, {it['how']} | {1e3 * it['seconds']:.0f} ms | {apart} | |")
     if "whole" in data:
         it = data["whole"]
-        rows.append(f"| the same, run from start to end | {it['seconds']:.1f} s for {it['steps']:,} steps | 3 s | |")
+        what = f"the same, {VARIANT}, run from start to end"
+        rows.append(f"| {what} | {it['seconds']:.1f} s for {it['steps']:,} steps | 3 s | |")
     rows += [
         f"| checker, {it['world']} under {it['variant']} | {it['states']:,} states to the verdict “{it['verdict']}” in"
         f" {it['seconds']:.2f} s | | {it['states_per_second']:,.0f} states/s |"
@@ -126,13 +129,20 @@ def _timed() -> dict[str, Any]:
 
 
 def _slider(variant: str) -> dict[str, Any]:
+    """How soon there is a first picture, of theory, and how soon the simulated answer, and how far they lie apart."""
     quick.forget()
+    turned = import_module("vizlib.controls").tune(WORLD, variant, threads=(1, WHOLE["threads"]), pages=WHOLE["pages"])
+    turned.set(threads=2)  # matplotlib, too, takes its time only once
+    turned.show(threads=WHOLE["threads"])
+    theory: list[Any] = []
+    first = _best(lambda: theory.append(turned.foretell()), 5)
     found: list[Any] = []
     seconds = _best(lambda: found.append(quick.quick(WORLD, variant, params=WHOLE)), 1)
     quick.forget()
     within = f" within {100 * found[0].within:.1f} %" if found[0].within else ""
     how = f"extrapolated{within}" if found[0].extrapolated else "run"
-    return {"variant": variant, "seconds": seconds, "how": how}
+    apart = theory[0].pages_per_second / found[0].pages_per_second - 1
+    return {"variant": variant, "first": first, "seconds": seconds, "how": how, "apart": apart}
 
 
 def _whole() -> dict[str, Any]:
@@ -157,8 +167,6 @@ def _checker(world: str, variant: str) -> dict[str, Any]:
 
 def _player() -> dict[str, Any]:
     try:
-        from importlib import import_module
-
         return dict(import_module("vizlib.player.bench").player_frame_times())
     except Exception as error:  # no browser, no playwright: say so, and measure the rest
         return {"why": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"}

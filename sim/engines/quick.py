@@ -31,11 +31,11 @@ TRIALS: Final[tuple[tuple[int, ...], ...]] = ((1, 2, 3), (4, 6, 8), (12, 16, 20)
 #: What is prolonged, the first that can be.
 AXES: Final = ("ranges", "pages")
 
-#: Where nothing is exact: from which runs a line is made, how far each of its parts may be from it, and how many times
-#: as many pages as the longest of them it must be for, to be worth it.
-LOOSE_TRIAL: Final = (4, 6, 8, 12, 16, 20)
+#: Where nothing is exact: from which runs a line is made, as soon as those of a trial among them are there; how many
+#: times as many pages as the longest of them it must be for, to be worth it; and how far its parts may be from it.
+LOOSE_TRIAL: Final = (4, 6, 8, 16)
+WORTH: Final = 5
 LOOSE: Final = 0.05
-WORTH: Final = 4
 
 #: Results that are remembered.
 REMEMBERED: Final = 512
@@ -141,10 +141,10 @@ def _along(axis: str, low: int, values: Mapping[str, int], run: Callable[[int], 
             found = _prolonged(lines, Fraction(whole - trial[-1], trial[1] - trial[0]))
             if found is not None:
                 return _result(runs[-1], {**values}, found, within)
-        if trial[-1] == LOOSE_TRIAL[-1] and whole >= WORTH * trial[-1]:
+        if trial == LOOSE_TRIAL[:3] and whole >= WORTH * LOOSE_TRIAL[-1]:
             loosely = _loosely({it: run(it) for it in LOOSE_TRIAL}, whole)
             if loosely is not None:
-                return _result(runs[-1], {**values}, *loosely)
+                return _result(run(LOOSE_TRIAL[-1]), {**values}, *loosely)
     return None
 
 

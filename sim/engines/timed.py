@@ -77,7 +77,7 @@ class _Waiter(Event):
 class Clockwork:
     """One run under the clock."""
 
-    def __init__(self, ledger: Ledger, policy: str, keep_sleeps: bool) -> None:
+    def __init__(self, ledger: Ledger, policy: str, keep_sleeps: bool, only: int | None = None) -> None:
         self.env = Environment()
         self.ledger, self.machine = ledger, ledger.machine
         self.costs = {row.name: ledger.costs[row.name] for row in ledger.costs}
@@ -87,7 +87,8 @@ class Clockwork:
         self.elapsed = 0
         self.error: UserError | None = None
         tasks = self.machine.tasks
-        self.unfinished = sum(not info.daemon for info in tasks)
+        self._only = only
+        self.unfinished = sum(not info.daemon and only in (None, i) for i, info in enumerate(tasks))
         self._waiting: dict[Field, list[_Waiter]] = {}  # who waits for a field, in order of arrival
         self._awake: set[Field] = set()  # mutexes whose head of the queue has been woken and has not yet looked
         self._owner_set: dict[Field, int] = {}  # from when on the owner field of a mutex names its owner
@@ -98,7 +99,8 @@ class Clockwork:
     def run(self, progress: Callable[..., None] | None = None) -> None:
         """Let the clock run until every thread that is no daemon has ended, nothing can go on, or something broke."""
         for i in self._interrupts.threads:
-            self.env.process(self._live(i))
+            if self._only in (None, i):
+                self.env.process(self._live(i))
         with suppress(EmptySchedule):  # a deadlock: the machine's verdict says so
             self._turn_the_clock(progress)
         if self.error is not None:
@@ -314,6 +316,7 @@ def run(
     record: bool = False,
     schedule: bool = False,
     watcher: Watcher | None = None,
+    only: int | None = None,
     progress: Callable[..., None] | None = None,
     params: Mapping[str, int] | None = None,
     **more: int,
@@ -331,6 +334,7 @@ def run(
         record: whether to keep every event, and when it began.
         schedule: whether to keep the schedule; without it, whoever asks for it waits for the run to be made again.
         watcher: who is told of every step; a run that is made again is not watched again.
+        only: the number of the one task that goes, on machines where all others stand still but answer interrupts.
         progress: called now and then with two strings.
         params: the world's parameters, as a mapping.
         **more: the world's parameters by name, over those.
@@ -349,7 +353,7 @@ def run(
         machine = Machine(setup, how)
         keep: dict[str, Any] = {"seed": seed, "record": record, "schedule": schedule}
         ledger = Ledger(machine, costs, **keep) if watcher is None else WatchedLedger(machine, costs, watcher, **keep)
-        clockwork = Clockwork(ledger, policy, keep_sleeps=record or schedule)
+        clockwork = Clockwork(ledger, policy, keep_sleeps=record or schedule, only=only)
         clockwork.run(progress)
         ledger.end(clockwork.elapsed)
         keeps = record or schedule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import nbformat
 import pytest
 
 import vizlib
+from sim.analysis.demands import Prediction, predict
 from sim.engines.timed import run
 from sim.errors import UserError
 from vizlib.controls import Tuning, tune
+from vizlib.foretold import Picture, foretold
 
 SMALL: dict[str, Any] = {"threads": (1, 4), "pages": 2}
 
@@ -98,6 +101,81 @@ def test_a_run_that_is_interrupted_leaves_what_was_measured(monkeypatch: pytest.
     it._controls["threads"].value = 3
     assert "Stopped; what was measured before is kept." in it._said.value
     assert len(it.table) == 1
+
+
+def test_a_turned_control_is_answered_by_theory_first_and_then_by_the_simulation() -> None:
+    """In a notebook's event loop: the theory stands there when the control has been turned, the simulation later."""
+
+    async def turn() -> tuple[str, str, str]:
+        it = tune(threads=(1, 8), pages=2)
+        it._controls["threads"].value = 4
+        said, shown = it._said.value, it._shown.value
+        assert it.table.column("threads") == [1]
+        while it._following:
+            await asyncio.gather(*it._following)
+        assert it.table.column("threads") == [1, 4]
+        assert "theory" not in it._shown.value
+        return said, shown, it._said.value
+
+    said, shown, then = asyncio.run(turn())
+    theory = predict("numa02", threads=4, pages=2)
+    assert theory is not None
+    assert f"<b>about {theory.pages_per_second:,.0f} pages/s</b> says theory" in said
+    assert "the simulation follows: 4 threads, mutex_v37, handoff" in said
+    assert f"theory: {theory.pages_per_second:,.0f}" in shown
+    assert f"<b>{run('numa02', threads=4, pages=2).pages_per_second:,.0f} pages/s</b>, simulated" in then
+
+
+def test_of_two_turns_the_last_is_shown_and_the_other_is_kept() -> None:
+    """Whichever simulation comes first."""
+
+    async def turn() -> Tuning:
+        it = tune(threads=(1, 8), pages=1)
+        it._controls["threads"].value = 3
+        it._controls["threads"].value = 2
+        while it._following:
+            await asyncio.gather(*it._following)
+        return it
+
+    it = asyncio.run(turn())
+    assert sorted(it.table.column("threads")) == [1, 2, 3]
+    assert "simulated: 2 threads" in it._said.value
+
+
+def test_without_threads_the_simulation_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a browser."""
+
+    async def no_thread(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def turn() -> Tuning:
+        it = tune(threads=(1, 8), pages=1)
+        monkeypatch.setattr(asyncio, "to_thread", no_thread)
+        it._controls["threads"].value = 3
+        await asyncio.gather(*it._following)
+        return it
+
+    assert asyncio.run(turn()).table.column("threads") == [1, 3]
+
+
+def test_theory_stands_in_the_picture_where_the_simulation_will_and_at_its_edge_if_beyond() -> None:
+    """With an arrow; and between the bounds there is a bar."""
+    said = Prediction(50.0, 80.0, 20.0, "", {}, 0.0)
+    within = foretold(Picture(b"", 200, 120, 10, 10, 190, 110, lambda x, y: (10 * x, 110 - y)), 5, said)
+    assert "cx='50.0' cy='60.0'" in within
+    assert "M50.0 90.0V30.0" in within
+    assert ">theory: 50</text>" in within
+    beyond = foretold(Picture(b"", 200, 120, 10, 70, 190, 110, lambda x, y: (10 * x, 110 - y)), 25, said)
+    assert "cx='190.0' cy='70.0'" in beyond
+    assert ">theory: 50 \N{UPWARDS ARROW}\N{RIGHTWARDS ARROW}</text>" in beyond
+
+
+def test_where_theory_says_nothing_the_sentence_says_what_is_measured() -> None:
+    """As before."""
+    it = tune("move_pages", pages=(1, 4))
+    it.show(pages=3)
+    assert it.foretell() is None
+    assert "measuring 3 pages, mutex_v37, handoff" in it._said.value
 
 
 def test_what_a_notebook_stores_is_text(tmp_path: Path) -> None:
