@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import ipywidgets as widgets
 
 from course.family import PAGES, Family, Refused, Visit
-from course.kit import Shown, as_widget
+from course.kit import Drawing, Shown, as_widget
 from vizlib import theme
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
+Place = tuple[float, float]
 
 #: Where the columns stand, and what stands in each: kind, width of a mark, height.
 COLUMNS: Final = {
@@ -36,37 +33,38 @@ NARROW: Final = {"button_width": "auto", "description_width": "60px"}
 INDENT: Final = 0.35
 
 
-def picture(family: Family, visits: list[Visit] | None = None, frame: str = "") -> Figure:
-    """The reverse map; of a walk for *frame* the stops made so far are numbered."""
-    from matplotlib.figure import Figure  # here, because most lessons draw none, and it is slow to load
+#: Pixels of a unit across, and down; the picture is ten units wide.
+ACROSS: Final = 100
+DOWN: Final = 76
+#: How much of a unit is above the first row, for the heads of the columns, and below the last.
+ABOVE, BELOW = 0.6, 0.1
 
+
+def picture(family: Family, visits: list[Visit] | None = None, frame: str = "") -> Drawing:
+    """The reverse map; of a walk for *frame* the stops made so far are numbered."""
     graph = family.graph()
     kinds = {kind: [it for it in graph.nodes if graph.nodes[it]["kind"] == kind] for kind in COLUMNS}
     kinds["VMA"] = [family.names[it] for who in family.alive for it in family.vmas_of(who)]
     rows = max(map(len, kinds.values()))
-    figure = Figure(figsize=(10, 0.75 * rows + 0.55), dpi=100, facecolor=theme.colour("paper"))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, 10)
-    axes.set_ylim(rows + 0.1, -0.6)
-    axes.set_axis_off()
-    at = {}
+    at: dict[str, Place] = {}
     for kind, names in kinds.items():
-        x, *_ = COLUMNS[kind]
-        axes.text(x, -0.35, HEADS[kind], ha="center", fontsize=10, color=theme.colour("muted"))
         for number, name in enumerate(names):
             deep = len(_older(family, name)) if kind == "anon_vma" else 0
-            at[name] = (x + INDENT * deep, (number + 0.5) * rows / len(names))
+            at[name] = (COLUMNS[kind][0] + INDENT * deep, (number + 0.5) * rows / len(names))
     seen = {it.vma: number for number, it in enumerate(visits or (), 1)}
     walked = _ways(family, frame, list(seen)) if visits else set()
-    for start, end in graph.edges:
-        _arrow(axes, at[start], at[end], _width(graph, start), _width(graph, end), bold=(start, end) in walked)
-    for kind, names in kinds.items():
-        for name in names:
-            _mark(axes, kind, at[name], _words(family, kind, name), bold=any(name in it for it in walked))
-    for name, number in seen.items():
-        x, y = at[name]
-        axes.text(x + 1.2, y, str(number), va="center", fontsize=13, weight="bold", color=theme.colour("task0"))
-    return figure
+    drawn = [_words_at((COLUMNS[kind][0], -0.35), HEADS[kind], 14, "muted") for kind in kinds]
+    drawn += [
+        _arrow(at[start], at[end], _width(graph, start), _width(graph, end), bold=(start, end) in walked)
+        for start, end in graph.edges
+    ]
+    drawn += [
+        _mark(kind, at[name], _words(family, kind, name), bold=any(name in it for it in walked))
+        for kind, names in kinds.items()
+        for name in names
+    ]
+    drawn += [_words_at((at[it][0] + 1.2, at[it][1]), str(number), 18, "task0", 700) for it, number in seen.items()]
+    return Drawing("".join(drawn), 10 * ACROSS, (rows + ABOVE + BELOW) * DOWN, "the reverse map; in words below")
 
 
 def _older(family: Family, anon_vma: str) -> list[Any]:
@@ -109,41 +107,48 @@ def _words(family: Family, kind: str, name: str) -> tuple[str, str]:
     return name, "  ".join(sorted(ptes)) or "no PTE"
 
 
-def _mark(axes: Axes, kind: str, at: tuple[float, float], words: tuple[str, str], *, bold: bool) -> None:
-    from matplotlib.patches import Ellipse, FancyBboxPatch, Polygon
+def _px(at: Place) -> Place:
+    """Where a place of the picture is, in pixels."""
+    return at[0] * ACROSS, (at[1] + ABOVE) * DOWN
 
-    (x, y), (_, w, h) = at, COLUMNS[kind]
+
+def _words_at(at: Place, words: str, size: float, colour: str, weight: int = 400) -> str:
+    x, y = _px(at)
+    style = f'font-size="{size:g}" font-weight="{weight}" fill="{theme.colour(colour)}"'
+    return f'<text x="{x:.1f}" y="{y + size * 0.36:.1f}" text-anchor="middle" {style}>{html.escape(words)}</text>'
+
+
+def _mark(kind: str, at: Place, words: tuple[str, str], *, bold: bool) -> str:
+    _, w, h = COLUMNS[kind]
+    (x, y), width, height = _px(at), w * ACROSS, h * DOWN
     fill = {"frame": "page", "AVC": "wash"}.get(kind, "well")
-    edge = {"frame": "page-edge", "AVC": "wash-edge"}.get(kind, "muted")
-    style: dict[str, Any] = {
-        "facecolor": theme.colour(fill),
-        "edgecolor": theme.colour("task0" if bold else edge),
-        "linewidth": 2.4 if bold else 1.0,
-        "zorder": 2,
-    }
-    shape: Patch
+    edge = "task0" if bold else {"frame": "page-edge", "AVC": "wash-edge"}.get(kind, "muted")
+    style = f'fill="{theme.colour(fill)}" stroke="{theme.colour(edge)}" stroke-width="{3.2 if bold else 1.4}"'
     if kind == "anon_vma":
-        shape = Ellipse((x, y), w, h, **style)
+        shape = f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{width / 2:.1f}" ry="{height / 2:.1f}" {style}/>'
     elif kind == "AVC":
-        shape = Polygon([(x - w / 2, y), (x, y - h / 2), (x + w / 2, y), (x, y + h / 2)], **style)
+        corners = ((x - width / 2, y), (x, y - height / 2), (x + width / 2, y), (x, y + height / 2))
+        shape = _polygon(corners, style)
     else:
-        box = "round,pad=0,rounding_size=0.08"
-        shape = FancyBboxPatch((x - w / 2, y - h / 2), w, h, boxstyle=box, **style)
-    axes.add_patch(shape)
+        place = f'x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" width="{width:.1f}" height="{height:.1f}"'
+        shape = f'<rect {place} rx="7" {style}/>'
     head, rest = words
-    ink = theme.colour("ink")
-    axes.text(
-        x, y - 0.1 if rest else y, head, ha="center", va="center", fontsize=10, weight="bold", color=ink, zorder=3
-    )
-    if rest:
-        muted = theme.colour("muted")
-        axes.text(x, y + 0.16, rest, ha="center", va="center", fontsize=8.5, color=muted, zorder=3)
+    below = _words_at((at[0], at[1] + 0.17), rest, 12, "muted") if rest else ""
+    return shape + _words_at((at[0], at[1] - (0.1 if rest else 0)), head, 14, "ink", 700) + below
 
 
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], w: float, v: float, *, bold: bool) -> None:
-    ink = theme.colour("task0" if bold else "muted")
-    style = {"arrowstyle": "-|>", "color": ink, "linewidth": 2.2 if bold else 0.9, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", (end[0] - v / 2, end[1]), (start[0] + w / 2, start[1]), arrowprops=style, zorder=1)
+def _polygon(corners: tuple[Place, ...], style: str) -> str:
+    return f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in corners)}" {style}/>'
+
+
+def _arrow(start: Place, end: Place, w: float, v: float, *, bold: bool) -> str:
+    (x, y), (to, down) = _px((start[0] + w / 2, start[1])), _px((end[0] - v / 2, end[1]))
+    ink, long = theme.colour("task0" if bold else "muted"), max(1.0, ((to - x) ** 2 + (down - y) ** 2) ** 0.5)
+    along, aside = ((to - x) / long * 9, (down - y) / long * 9), ((down - y) / long * 4, (x - to) / long * 4)
+    back = to - along[0], down - along[1]
+    tip = ((to, down), (back[0] + aside[0], back[1] + aside[1]), (back[0] - aside[0], back[1] - aside[1]))
+    line = f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{back[0]:.1f}" y2="{back[1]:.1f}"'
+    return f'{line} stroke="{ink}" stroke-width="{3 if bold else 1.3}"/>' + _polygon(tip, f'fill="{ink}"')
 
 
 # --- the bench -----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from course.kit import Claim, Report
+from course.kit import Claim, Drawing, Report
 from course.kit.gates import Choice, Later, Look, Recall, verdict_on
 from course.progress import LESSONS, title
 from course.running import values_of
@@ -136,6 +136,8 @@ def _of(value: Any) -> str:
             return f"<p>{html.escape(value.text())}</p>"
         case Player():
             return value.frame()
+        case Drawing():
+            return value.svg
         case list() | tuple():
             return "\n".join(map(_of, value))
         case _ if hasattr(value, "savefig"):

@@ -7,7 +7,7 @@ nothing away and yet changes when a number does.  Without widgets one answers wi
 
 Nothing here knows a lesson: questions and exercises make themselves known with :func:`ask` and :func:`exercise`.
 
-shown.py      a widget, and the same as text; claims
+shown.py      a widget, and the same as text; claims, drawings
 questions.py  questions with their options
 gates.py      predict(), recall()
 checks.py     check()
@@ -20,12 +20,13 @@ from course.kit.checks import EXERCISES, Finding, Report, check, exercise
 from course.kit.gates import Gate, predict, recall
 from course.kit.kept import explain_back
 from course.kit.questions import QUESTIONS, Option, Question, ask
-from course.kit.shown import Claim, Shown, as_text, as_widget, claim
+from course.kit.shown import Claim, Drawing, Shown, as_text, as_widget, claim
 
 __all__ = [
     "EXERCISES",
     "QUESTIONS",
     "Claim",
+    "Drawing",
     "Finding",
     "Gate",
     "Option",

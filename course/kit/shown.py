@@ -9,6 +9,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from vizlib import theme
+
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -73,6 +75,26 @@ class Claim(Shown):
     def text(self) -> str:
         """The sentence, with the verdict before it."""
         return f"{'shown:' if self.holds else 'NOT SO:'} {self.sentence}"
+
+
+class Drawing(Shown):
+    """A picture as SVG, *width* by *height* pixels; it has no text twin: what it says stands beside it in words.
+
+    It needs no matplotlib, and so it is also drawn in a browser without one.
+    """
+
+    def __init__(self, marks: str, width: float, height: float, label: str) -> None:
+        ground = f'<rect width="{width:g}" height="{height:g}" fill="{theme.colour("paper")}"/>'
+        self.svg = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" '
+            f'aria-label="{html.escape(label)}" font-family="{html.escape(theme.FONT)}" '
+            f'style="width: 100%; max-width: {width:g}px">{ground}{marks}</svg>'
+        )
+        self.box = widgets.HTML(self.svg)
+
+    def text(self) -> str:
+        """Nothing."""
+        return ""
 
 
 def claim(sentence: str, holds: Any) -> Claim:

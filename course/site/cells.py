@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import nbformat
 
-from course.kit import Claim, Report, Shown
+from course.kit import Claim, Drawing, Report, Shown
 from course.kit.gates import Choice, Gate, Later, Look, Recall, verdict_on
 from course.kit.kept import ExplainBack
 from course.progress import LESSONS, Progress, title
@@ -104,6 +104,8 @@ class _Cell:
             case Later():
                 first = f"Your answer to {html.escape(value.gate.question.name)} first; then open what it hides"
                 return _cover(first, self._all(value.values))
+            case Drawing():
+                return f"<div class='rmw-figure'>{value.svg}</div>"
             case Claim():
                 return f"<p class='rmw-claim'>{html.escape(value.text())}</p>"
             case ExplainBack():
