@@ -25,7 +25,7 @@ charts/            curves, profile bars and lanes with matplotlib; charting.py: 
 =================  ========================================================================================
 
 A notebook needs :func:`play`, :func:`beside`, :func:`why`, :func:`over_time`, :func:`tune`, :func:`still`,
-:func:`waits`, :func:`text` and :func:`film_of`.
+:func:`waits`, :func:`family`, :func:`text` and :func:`film_of`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sim.engines.timed_run import TimedRun
     from sim.trace import Trace
 
-__all__ = ["beside", "film_of", "over_time", "play", "still", "text", "tune", "waits", "why"]
+__all__ = ["beside", "family", "film_of", "over_time", "play", "still", "text", "tune", "waits", "why"]
 
 
 def film_of(trace: Trace, title: str = "") -> dict[str, Any]:
@@ -70,6 +70,16 @@ def waits(trace: Trace, step: int | None = None, mode: str = "light") -> Figure:
     from vizlib.renderers.mpl import render_waits
 
     return render_waits(trace, step, "dark" if mode == "dark" else "light")
+
+
+def family(trace: Trace, step: int | None = None, mode: str = "light") -> Figure:
+    """The family of anon_vmas after *step* (the last one if none is given) and the walks in it, as a figure.
+
+    Its text twin is :func:`vizlib.renderers.text.family`.
+    """
+    from vizlib.renderers.mpl import render_family
+
+    return render_family(trace, step, "dark" if mode == "dark" else "light")
 
 
 def play(trace: Trace, **options: Any) -> Any:

@@ -110,7 +110,8 @@ def _counted(swaps: int, telling: int) -> str:
     told = f"{swaps} swaps of neighbouring steps lead to a run that passes, and no fewer do"
     if swaps == telling:
         return f"{told}."
-    return f"{told}; {swaps - telling} of them change nothing, because the two steps have nothing in common."
+    changes = "changes" if swaps - telling == 1 else "change"
+    return f"{told}; {swaps - telling} of them {changes} nothing, because the two steps have nothing in common."
 
 
 def _told(swap: Swap, wrong: Json) -> Json:

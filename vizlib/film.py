@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.worlds import WORLDS
 from vizlib import layout
 from vizlib.lanes import arrows, lanes
-from vizlib.lenses.lock import lock_json
+from vizlib.lenses.kinship import stop_json
+from vizlib.lenses.lock import in_order, lock_id, lock_json
+from vizlib.lenses.lock import lock as lock_at
 from vizlib.lenses.page import copied
 from vizlib.lenses.pte import pages_in_play
 from vizlib.lenses.task import Thread
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from sim.trace import Trace
 
 FORMAT, VERSION = "rmapwalk-film", 1
+#: So many locks all have a place in the wait-for graph, whether anybody waits for them or not.
+FEW_LOCKS = 8
 
 
 def film(
@@ -93,7 +97,13 @@ def film(
             "flags": list(first.flags),
             "threads": {name: _thread(it, sources) for name, it in first.threads.items()},
             "locks": {name: lock_json(it) for name, it in first.locks.items()},
+            "waits": {name: list(it) for name, it in first.waits.items()},
         },
+        "family": {
+            "panel": panel_to_json(stage.family.panel),
+            "first": {name: sources.mark(mark) for name, mark in first.family.items()},
+        },
+        "waited_for": _waited_for(run, shots, everything=hands),
         "steps": steps,
         "lanes": lanes(run, MOST_STEPS),
         "arrows": arrows(run, MOST_STEPS),
@@ -132,12 +142,7 @@ def _step(before: Still, shot: Still, sources: Sources) -> Json:
             {"what": what, "from": old, "to": new, **({"mark": mark} if mark else {})}
             for what, old, new, mark in shot.changed
         ]
-    marks = difference(before.marks, shot.marks)
-    if marks:
-        step["marks"] = {
-            name: None if change is None else sources.interned(change, shot.marks[name])
-            for name, change in marks.items()
-        }
+    step |= _pictures(before, shot, sources)
     for key, old_pairs, pairs in (("next", before.next, shot.next), ("blocked", before.blocked, shot.blocked)):
         if old_pairs != pairs:
             step[key] = _difference(dict(old_pairs), dict(pairs))
@@ -150,6 +155,43 @@ def _step(before: Still, shot: Still, sources: Sources) -> Json:
         step["flags"] = list(shot.flags)
     step |= _people(before, shot, sources)
     return step
+
+
+def _pictures(before: Still, shot: Still, sources: Sources) -> Json:
+    """What changed in the machine, the family and the wait-for graph."""
+    step: Json = {}
+    for key, old, new in (("marks", before.marks, shot.marks), ("family", before.family, shot.family)):
+        marks = {} if old is new else difference(old, new)
+        if marks:
+            step[key] = {
+                name: None if change is None else sources.interned(change, new[name]) for name, change in marks.items()
+            }
+    if before.waits != shot.waits:
+        step["waits"] = _changed(before.waits, shot.waits)
+    stop = stop_json(shot.moment)
+    if stop:
+        step["walk"] = stop
+    return step
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
+    """What turns *old* into *new*: whole values, None for one that is gone."""
+    gone: Json = {name: None for name in old if name not in new}
+    return gone | {name: list(it) for name, it in new.items() if old.get(name) != it}
+
+
+def _waited_for(run: Run, shots: list[Still], *, everything: bool) -> Json:
+    """What is ever waited for beside tasks, in lock order; *everything* that could be, where the reader may go on."""
+    ever = {target for shot in shots for its in shot.waits.values() for target, _ in its}
+    last = shots[-1].moment
+    found: Json = {}
+    everything = everything or len(run.locked) <= FEW_LOCKS
+    for field in in_order(run.locked):
+        if everything or lock_id(field) in ever:
+            it = lock_at(field, last, waiting=False)
+            found[lock_id(field)] = {"title": it.title, "kind": it.kind}
+    others = sorted(it for it in ever if it.startswith("field:"))
+    return found | {it: {"title": it.removeprefix("field:"), "kind": ""} for it in others}
 
 
 def _people(before: Still, shot: Still, sources: Sources) -> Json:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.locks import Rwsem
 from sim.ops import SHARED, TLB_FLUSH_ALL, Field
-from vizlib.moments import Moment, cpu_name
+from vizlib.moments import Moment, Run, cpu_name
 
 PTES_PER_TABLE = 512
 
@@ -69,6 +69,15 @@ def page_and_frame(page: Any, moment: Moment) -> str:
     """A frame with the page that is in it: ``p2 (frame f2)``."""
     held = held_page(page, moment)
     return frame_name(page) if held is None else f"{held} ({frame_name(page)})"
+
+
+def origin(mm: Any, run: Run) -> str:
+    """Where an address space that a fork makes during the run comes from: ``forked from C``; else nothing.
+
+    The machine calls what a task allocates after the task: ``child.mm1``.
+    """
+    forker = next((it for it in run.actors if str(mm).startswith(f"{it.name}.") and it.mm is not None), None)
+    return "" if forker is None else f"forked from {forker.mm}"
 
 
 def lock_name(lock: Field, moment: Moment | None = None) -> str:

@@ -28,12 +28,14 @@ from vizlib.explain import sentence
 from vizlib.lanes import bars_at, strokes_of
 from vizlib.learned import Learned, States, Watched, learn
 from vizlib.lenses.cpu import CpuLens
+from vizlib.lenses.kinship import stop_json
 from vizlib.lenses.lock import lock, lock_id, lock_json, waits
 from vizlib.lenses.task import STOPPED, thread
 from vizlib.moments import Actor, Moment, Run, kernel_frames
 from vizlib.scene import Json, Mark
 from vizlib.sources import Sources
 from vizlib.stills import COUNTS, Stage, blocked_at, changes_at, count, flags_of
+from vizlib.waitfor import edges_of, edges_of_lock
 from vizlib.waiting import intent
 
 #: The most states of a world that travels.
@@ -192,13 +194,16 @@ class _Export:
         for lens in self.stage.lenses:
             for part in lens.parts() if isinstance(lens, CpuLens) else (lens.marks,):
                 yield partial(_marks, part)
+        for node in self.stage.family.nodes:
+            yield partial(_kin, partial(self.stage.family.of, node))
         for field in self.stage.locks.fixed:
             yield partial(_locks, field)
+            yield partial(_holders, field)
             if not isinstance(self.run.first.get(field, field.default), Rwsem):
                 yield from (partial(_waits, actor, field) for actor in self.run.actors)
         for actor in self.run.actors:
             yield partial(self._threads, actor)
-            yield from (partial(it, actor) for it in (_next, _blocked, _done))
+            yield from (partial(it, actor) for it in (_next, _blocked, _done, _waiting))
             if actor.kind != "handler":
                 yield partial(_bars, actor)
 
@@ -280,6 +285,7 @@ class _Export:
             "copy": strokes.copy,
             "sent": [list(it) for it in strokes.sent],
             "taken": list(strokes.taken),
+            "walk": stop_json(moment),
         }
         return {key: it for key, it in told.items() if it}
 
@@ -321,6 +327,20 @@ def _locks(field: Field, moment: Watched) -> dict[str, Any]:
 
 def _waits(actor: Actor, field: Field, moment: Watched) -> dict[str, Any]:
     return {f"wait:{actor.name}:{lock_id(field)}": True} if waits(actor, field, moment) else {}
+
+
+def _kin(part: Callable[[Moment], Iterator[Mark]], moment: Watched) -> dict[str, Any]:
+    return {f"kin:{it.id}": it for it in part(moment)}
+
+
+def _holders(field: Field, moment: Watched) -> dict[str, Any]:
+    found = [[it.target, it.words] for it in edges_of_lock(field, moment)]
+    return {f"waits:{lock_id(field)}": found} if found else {}
+
+
+def _waiting(actor: Actor, moment: Watched) -> dict[str, Any]:
+    found = [[it.target, it.words] for it in edges_of(actor, moment)]
+    return {f"waits:task:{actor.name}": found} if found else {}
 
 
 def _next(actor: Actor, moment: Watched) -> dict[str, Any]:

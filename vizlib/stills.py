@@ -10,8 +10,10 @@ from sim.ops import Acquire, AddUnless, Choose, CopyPage, HandleIpi, Release, Tr
 from vizlib import layout
 from vizlib.explain import sentence
 from vizlib.lenses.cpu import CpuLens
+from vizlib.lenses.family import FamilyLens, about_family
 from vizlib.lenses.ipi import IpiLens
 from vizlib.lenses.key import KeyLens
+from vizlib.lenses.kinship import Walk, walks_after
 from vizlib.lenses.lock import Lock, LockLens
 from vizlib.lenses.page import PageLens
 from vizlib.lenses.pmd import PmdLens
@@ -21,6 +23,7 @@ from vizlib.lenses.task import Thread, threads
 from vizlib.moments import Actor, Moment, Run
 from vizlib.names import GHOSTS, PTES_PER_TABLE, field_name, value, vpn_of
 from vizlib.scene import Mark, Panel, scene
+from vizlib.waitfor import edges_at
 from vizlib.waiting import intent, why_blocked
 
 #: The most steps of a film; a longer trace is cut, and the film says so.
@@ -44,11 +47,16 @@ class Still:
         marks: the machine.
         threads: each task's state and stack; locks: each lock's holders and waiters.
         changed: the fields that the step changed, as (what, from, to, mark).
+        family: the family of anon_vmas, in its own plane; walks: the walks in it, by task.
+        waits: who waits for whom: by task or lock, what it waits for or who holds it, and in which words.
         next: (task, what it would do); blocked: (task, why not); done: who has finished.
     """
 
     moment: Moment
     marks: Mapping[str, Mark]
+    family: Mapping[str, Mark]
+    walks: Mapping[str, Walk]
+    waits: Mapping[str, tuple[tuple[str, str], ...]]
     threads: Mapping[str, Thread]
     locks: Mapping[str, Lock]
     sentence: str
@@ -68,6 +76,7 @@ class Stage:
         self.places = layout.Places()
         self.lenses = [lens(run, self.places) for lens in LENSES]
         self.locks = LockLens(run)
+        self.family = FamilyLens(run)
 
     @property
     def panels(self) -> tuple[Panel, ...]:
@@ -102,6 +111,9 @@ def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
         before = Still(
             moment,
             stage.marks(moment),
+            _family(moment, stage, before),
+            walks_after(before.walks if before else {}, moment),
+            _waits(moment),
             {actor.name: it for actor, it in threads(moment)},
             stage.locks.locks_at(moment),
             sentence(moment),
@@ -113,6 +125,20 @@ def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
             tuple(_flags(moment, before)),
         )
         yield before
+
+
+def _family(moment: Moment, stage: Stage, before: Still | None) -> Mapping[str, Mark]:
+    """The family; as it was *before*, if neither the step nor the one before was about any of it."""
+    if before is not None and not (about_family(moment) or about_family(before.moment)):
+        return before.family
+    return scene((stage.family.panel,), stage.family.marks(moment)).marks
+
+
+def _waits(moment: Moment) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for source, target, words in edges_at(moment):
+        found[source] = (*found.get(source, ()), (target, words))
+    return found
 
 
 def blocked_at(moment: Moment, actors: Iterable[Actor]) -> Iterator[tuple[str, str]]:

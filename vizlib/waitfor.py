@@ -16,7 +16,7 @@ import networkx as nx
 
 from sim.locks import Rwsem
 from sim.ops import Field
-from vizlib.lenses.lock import Hold, Lock, lock, lock_id, natural
+from vizlib.lenses.lock import Hold, Lock, in_order, lock, lock_id
 from vizlib.moments import Actor, Moment, Run
 from vizlib.names import listed, lock_name
 from vizlib.waiting import late_cpus
@@ -59,23 +59,48 @@ class WaitGraph:
 def wait_graph(moment: Moment) -> WaitGraph:
     """Who waits for whom at *moment*."""
     run = moment.run
-    edges: list[Edge] = []
-    locks: dict[str, Lock] = {}
-    said: dict[str, str] = {}
-    for field in sorted(run.locked, key=lambda it: (it.lock.rank if it.lock else 0, natural(it))):
-        it = lock(field, moment)
-        if it.waiters:
-            locks[lock_id(field)] = it
-            said[lock_id(field)] = lock_name(field, moment)
-            edges += _of_lock(lock_id(field), it, queues=isinstance(moment.get(field), Rwsem))
-    for actor in run.actors:
-        blocker = moment.waits_for(actor)
-        if blocker is not None and actor.kind != "handler" and blocker.lock is None:
-            edges += _of_other(actor, blocker, moment, said)
+    edges = list(edges_at(moment))
+    locks = {lock_id(it): lock(it, moment) for it in _waited_for(moment)}
+    said = {lock_id(it): lock_name(it, moment) for it in _waited_for(moment)}
+    said |= {it.target: it.target.removeprefix("field:") for it in edges if it.target.startswith("field:")}
     named = {name for edge in edges for name in edge[:2]}
     tasks = {f"task:{it.name}": it for it in run.actors if f"task:{it.name}" in named}
     said |= {name: it.cpu_name if it.kind == "handler" else it.name for name, it in tasks.items()}
     return WaitGraph(tasks, locks, said, tuple(edges), tuple(_circles([*tasks, *locks], edges)))
+
+
+def edges_at(moment: Moment) -> Iterator[Edge]:
+    """Every edge at *moment*: lock by lock in lock order, then what is waited for beside locks."""
+    for field in _waited_for(moment):
+        yield from _of_lock(lock_id(field), lock(field, moment), queues=isinstance(moment.get(field), Rwsem))
+    for actor in moment.run.actors:
+        blocker = moment.waits_for(actor)
+        if blocker is not None and actor.kind != "handler" and blocker.lock is None:
+            yield from _of_other(actor, blocker, moment)
+
+
+def _waited_for(moment: Moment) -> list[Field]:
+    """The locks that somebody waits for, in lock order."""
+    found = {moment.waits_for(it) for it in moment.run.actors} & moment.run.locked
+    return in_order(it for it in found if it is not None)
+
+
+def edges_of(actor: Actor, moment: Moment) -> Iterator[Edge]:
+    """The edges that leave the task *actor*."""
+    field = moment.waits_for(actor)
+    if field is None or actor.kind == "handler":
+        return
+    if field.lock is None:
+        yield from _of_other(actor, field, moment)
+        return
+    queues = isinstance(moment.get(field), Rwsem)
+    every = _of_lock(lock_id(field), lock(field, moment), queues=queues)
+    yield from (it for it in every if it.source == f"task:{actor.name}")
+
+
+def edges_of_lock(field: Field, moment: Moment) -> Iterator[Edge]:
+    """The edges that leave a lock if somebody waits for it: to those who hold it."""
+    return _of_lock(lock_id(field), lock(field, moment, waiting=False)._replace(waiters=()), queues=False)
 
 
 def _of_lock(name: str, it: Lock, *, queues: bool) -> Iterator[Edge]:
@@ -96,7 +121,7 @@ def _ahead(queue: tuple[Hold, ...], hold: Hold) -> Hold | None:
     return before[-1] if before else None
 
 
-def _of_other(actor: Actor, field: Field, moment: Moment, said: dict[str, str]) -> Iterator[Edge]:
+def _of_other(actor: Actor, field: Field, moment: Moment) -> Iterator[Edge]:
     source = f"task:{actor.name}"
     if field.base == "csd_pending":
         late = late_cpus(actor, moment)
@@ -104,7 +129,6 @@ def _of_other(actor: Actor, field: Field, moment: Moment, said: dict[str, str]) 
             if it.kind == "handler" and it.cpu in late:
                 yield Edge(source, f"task:{it.name}", "waits for the answer of")
         return
-    said[f"field:{field}"] = str(field)
     yield Edge(source, f"field:{field}", "waits for")
 
 

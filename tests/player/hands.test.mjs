@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { walksOf } from "../../vizlib/player/family.js";
 import { Timeline } from "../../vizlib/player/film.js";
 import { Hands, preemptions } from "../../vizlib/player/hands.js";
+import { edgesAt } from "../../vizlib/player/waitfor.js";
 
 const films = JSON.parse(readFileSync(process.env.RMAPWALK_HANDS, "utf8"));
 const sorted = (items) => [...items].map((it) => JSON.stringify(it)).sort();
@@ -34,9 +36,13 @@ for (const film of films) {
       assert.deepEqual(Object.fromEntries(mine.threads), Object.fromEntries(theirs.threads), where);
       assert.deepEqual(Object.fromEntries(mine.locks), Object.fromEntries(theirs.locks), where);
       // A mark that the step touched is lit up in Python's film; what it is and where it stands is the same.
+      assert.deepEqual(sorted(edgesAt(mine)), sorted(edgesAt(theirs)), where);
       const still = (marks) => sorted([...marks].filter(([, it]) => it.shape !== "arrow").map(([id, it]) => [id, it.panel, it.x, it.y, it.face]));
       assert.deepEqual(still(mine.marks), still(theirs.marks), where);
+      assert.deepEqual(still(mine.family), still(theirs.family), where);
+      assert.deepEqual(sorted(mine.family.keys()), sorted(theirs.family.keys()), where);
     }
+    assert.deepEqual(walksOf(mine).map((it) => [...it]), walksOf(theirs).map((it) => [...it]));
   });
 
   test(`${film.run_name}: the lanes are those that Python drew`, () => {

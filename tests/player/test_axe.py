@@ -40,8 +40,10 @@ def faults(page: Page, axe: str) -> list[str]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_on_a_lessons_page(open_film: OpenFilm, move: Film, axe: str, theme: str) -> None:
-    """With everything open that can be opened: help, the run in words."""
+    """With everything open that can be opened: help, the run in words, the graphs and what they say."""
     page = open_film(move, f"step=54&theme={theme}")
+    page.keyboard.press("g")
+    page.get_by_text("in words", exact=True).nth(1).click()
     page.keyboard.press("t")
     page.keyboard.press("?")
     assert faults(page, axe) == []
@@ -75,7 +77,7 @@ def evil(film: Film) -> Film:
 def test_a_task_whose_name_is_markup_runs_nothing(open_film: OpenFilm) -> None:
     """In every place that shows it: cards, chips, lanes, words, buttons, the tree; it is shown as it is."""
     page = open_film(evil(hands_of("stack_grows", "rfc_remap_unlocked")), "step=30")
-    for key in ("t", "b", "ArrowRight", "n", "1", "2", "End"):
+    for key in ("g", "t", "b", "ArrowRight", "n", "1", "2", "End"):
         page.keyboard.press(key)
     page.get_by_label("Name of the run").fill(EVIL)
     page.get_by_label("Name of the run").press("Enter")

@@ -56,6 +56,7 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path, capsys: pytest.Capt
         (["export", RUN], "required: -o/--output"),
         (["waits", "one_page", "--step", "9999"], "this run has the steps 0 to"),
         (["waits", "one_page", "-o", "x.html"], "who waits for whom is drawn as .svg or .png"),
+        (["family", "one_page", "-o", "x.html"], "a family is drawn as .svg or .png"),
         (["lanes", "numa2", "mutex_v37"], "no world is called 'numa2'; nearest: numa02"),
         (["lanes", "numa02", "mutex_v37", "threads"], "'threads' is no parameter: write name=number"),
         (["lanes", "numa02", "mutex_v37", "threads=0"], "threads=0 is not allowed in numa02: 1 to 128"),
@@ -108,6 +109,18 @@ def test_text_prints_one_step(capsys: pytest.CaptureFixture[str]) -> None:
     """For a terminal."""
     assert main(["text", RUN, "--step", "0"]) == 0
     assert capsys.readouterr().out.startswith("one_page · mutex_v37 · step 0 of 8\n")
+
+
+def test_family_prints_and_draws_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A walk in the middle of a fork: in words, and as a picture that shows the same objects."""
+    assert main(["family", "fork_during_migration", "--step", "140"]) == 0
+    words = capsys.readouterr().out
+    assert "mover walks A_heap in rmap_walk_anon: stop 1, avc_heap, VMA heap" in words
+    target = tmp_path / "family.svg"
+    assert main(["family", "fork_during_migration", "--step", "140", "-o", str(target), "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["text"] in words
+    assert 'id="walk:mover"' in target.read_text(encoding="utf-8")
 
 
 def test_waits_prints_and_draws_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

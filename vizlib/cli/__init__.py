@@ -7,6 +7,7 @@
     python -m vizlib beside "two_migrators mutex_v37" "two_migrators rwsem_v38" -o both.html
     python -m vizlib beside "stack_grows rfc_remap_unlocked" -o why.html
     python -m vizlib waits "batch_deadlock~B7 batch_2mb" -o ring.svg
+    python -m vizlib family fork_during_migration --step 140
     python -m vizlib chart staircase -o staircase.svg
     python -m vizlib lanes numa02 mutex_v37 threads=4 pages=8 -o lanes.html
     python -m vizlib recording course/recorded/trace-6.12.txt --section s4idle -o recorded.html
@@ -20,7 +21,7 @@ One file a group of commands, as in :mod:`sim.cli`:
     under_clock.py  chart, lanes
     pages.py        beside, level
     recorded.py     recording
-    runs.py         export, open, text, waits
+    runs.py         export, open, text, waits, family
     writing.py      how each kind of file is written
 """
 

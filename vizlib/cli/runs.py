@@ -1,4 +1,4 @@
-"""One run: as a file, in the browser, as text, and who waits for whom in it."""
+"""One run: as a file, in the browser, as text, who waits for whom in it, and where a walk stands."""
 
 from __future__ import annotations
 
@@ -24,10 +24,14 @@ def add(commands: Commands) -> None:
     export.add_argument("--hands", action="store_true", help="the reader can be the scheduler (.html)")
     _run_options(commands.add("open", _open, "show a run in the browser"))
     _run_options(commands.add("text", _text, "print one step of a run as text"))
-    waits = commands.add("waits", _waits, "who waits for whom, a deadlock marked: print it, or with -o draw it")
-    _run_options(waits)
-    waits.add_argument("-o", "--output", metavar="FILE", help="draw it; a suffix of .svg or .png")
-    waits.add_argument("--dark", action="store_true", help="a dark picture")
+    for name, function, text in (
+        ("waits", _waits, "who waits for whom, a deadlock marked"),
+        ("family", _family, "a family of anon_vmas, and the walks in it"),
+    ):
+        graph = commands.add(name, function, f"{text}: print it, or with -o draw it")
+        _run_options(graph)
+        graph.add_argument("-o", "--output", metavar="FILE", help="draw it; a suffix of .svg or .png")
+        graph.add_argument("--dark", action="store_true", help="a dark picture")
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -111,3 +115,19 @@ def _waits_picture(trace: Trace, step: int | None, dark: bool, part: Path) -> No
     from vizlib.renderers.mpl import render_waits, save
 
     save(render_waits(trace, step, "dark" if dark else "light"), part)
+
+
+def _family(options: argparse.Namespace) -> Answer:
+    from vizlib.renderers.mpl import render_family, save
+    from vizlib.renderers.text import family
+
+    target = None if options.output is None else picture_file(options.output, "a family")
+    trace = _load(options)
+    words = family(trace, options.step).rstrip("\n")
+    step = len(trace.events) if options.step is None else options.step
+    data = {"run_name": trace.run_name, "step": step, "text": words}
+    if target is None:
+        return Answer(data, words)
+    figure = render_family(trace, options.step, "dark" if options.dark else "light")
+    saving.write(target, lambda part: save(figure, part))
+    return Answer({"file": str(target), "bytes": target.stat().st_size, **data}, f"{target}: {words}")

@@ -10,6 +10,8 @@ pmd.py           the page directory, where it maps huge pages; arrows to their h
 pte.py           the page table; arrows to the frames
 page.py          frames on their nodes; the user's page, which travels
 anon_vma.py      the reverse map's ellipse; avc.py its diamond; vma.py its box; reverse_map.py joins them
+kinship.py       who descends from whom, and where a walk stands (data)
+family.py        the same for a whole family, in a plane of its own: a row an anon_vma, a column a VMA
 task.py          threads: what each is doing, and on which line (data: a player writes it as text)
 lock.py          locks: who holds, who waits (data as well)
 key.py           what the glyphs mean

@@ -10,7 +10,7 @@ from vizlib.names import listed
 from vizlib.scene import Mark, Text
 
 
-def mark(anon_vma: AnonVma, name: str, box: Box, moment: Moment) -> Mark:
+def mark(anon_vma: AnonVma, name: str, box: Box, moment: Moment, panel: str = "rmap") -> Mark:
     """*anon_vma* with its reference count; its outline has the colour of who holds the lock."""
     held = (*holders(moment.get(anon_vma.mutex)), *holders(moment.get(anon_vma.rwsem)))
     root = moment.get(anon_vma.root)
@@ -21,7 +21,7 @@ def mark(anon_vma: AnonVma, name: str, box: Box, moment: Moment) -> Mark:
     short = anon_vma.name if len(anon_vma.name) < 11 else "…" + anon_vma.name[-9:]
     return Mark(
         name,
-        "rmap",
+        panel,
         "ellipse",
         *box,
         text=(

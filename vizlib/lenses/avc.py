@@ -8,7 +8,7 @@ from vizlib.moments import Moment
 from vizlib.scene import Mark, Text
 
 
-def mark(avc: AnonVmaChain, name: str, box: Box, moment: Moment) -> Mark:
+def mark(avc: AnonVmaChain, name: str, box: Box, moment: Moment, panel: str = "rmap") -> Mark:
     """*avc*: solid while a walk from the root finds it, dashed while it is out of the tree."""
     anon_vma = moment.get(avc.anon_vma)
     linked = isinstance(anon_vma, AnonVma) and avc in in_tree(anon_vma, moment)
@@ -17,7 +17,7 @@ def mark(avc: AnonVmaChain, name: str, box: Box, moment: Moment) -> Mark:
     out = Text("not in tree", box.middle, box.bottom + 10, 9, 700, anchor="middle", ink="bad")
     return Mark(
         name,
-        "rmap",
+        panel,
         "diamond",
         *box,
         text=(

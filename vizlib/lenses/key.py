@@ -18,6 +18,10 @@ GLYPHS = (
 )
 
 
+#: What the letters in the corner of a PTE mean.
+RIGHTS = "w writable, r read-only, d dirty"
+
+
 class KeyLens:
     """Beside the reverse map; the same in every scene."""
 
@@ -28,15 +32,18 @@ class KeyLens:
         self.glyphs = GLYPHS if hints else GLYPHS[:-1]
         if x < PLANE:
             self.across = 2 if beside.h < 100 else 1
-            height = max(beside.h, 28 + 19 * -(-len(self.glyphs) // self.across) + 6)
+            height = max(beside.h, 28 + 19 * (1 - -len(self.glyphs) // self.across) + 6)
             y = beside.y
         else:  # the reverse map has all the room: below it, in one line
-            self.across, height, x, y = len(self.glyphs), 46, 0, places.bottom + PANEL_GAP
+            self.across, height, x, y = len(self.glyphs), 65, 0, places.bottom + PANEL_GAP
         self.pitch = (PLANE - x - 20) / self.across if self.across > 2 else 92
         places.panel(Panel("key", "Key", x, y, PLANE - x, height, inside="machine", note="", frame=True))
 
     def marks(self, moment: Moment) -> Iterator[Mark]:
         """One glyph and its words a line."""
+        below = 24 + 19 * -(-len(self.glyphs) // self.across) + 10
+        rights = (Text("wd", 13, below, 9, ink="muted", mono=True), Text(RIGHTS, 34, below, 8.5, ink="muted"))
+        yield Mark("key:rights", "key", "text", text=rights)
         for number, (name, look, words) in enumerate(self.glyphs):
             x = 10 + (number % self.across) * self.pitch
             y = 24 + (number // self.across) * 19

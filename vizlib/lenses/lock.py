@@ -5,6 +5,7 @@ A player writes these as text, so the lens gives data and no marks; :mod:`vizlib
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sim.locks import Rwsem, holders
@@ -48,7 +49,7 @@ class LockLens:
     """
 
     def __init__(self, run: Run) -> None:
-        self.locks = sorted(run.locked, key=lambda it: (it.lock.rank if it.lock else 0, natural(it)))
+        self.locks = in_order(run.locked)
         few = len(self.locks) <= MOST or run.any_order
         self.fixed = [it for it in self.locks if few or not isinstance(it.ref, (Page, PageTable))]
         self.shared: dict[str, list[_Row]] = {}
@@ -151,6 +152,11 @@ def _title(field: Field) -> str:
         case PageTable():
             return f"lock of page table {field.ref}"
     return repr(field)
+
+
+def in_order(fields: Iterable[Field]) -> list[Field]:
+    """Locks in lock order, outermost first."""
+    return sorted(fields, key=lambda it: (it.lock.rank if it.lock else 0, natural(it)))
 
 
 def natural(field: Field) -> tuple[int, str, str]:

@@ -9,7 +9,7 @@ from sim.ops import Field
 from sim.structs import PTRS_PER_PTE, Mm, PageTable, Pmd, Pte
 from vizlib.layout import TITLE, Box, Places, columns
 from vizlib.moments import Moment, Run
-from vizlib.names import page_name, pte_value, short_frame
+from vizlib.names import origin, page_name, pte_value, short_frame
 from vizlib.scene import Mark, Text
 
 MOST = 8
@@ -38,7 +38,7 @@ class PteLens:
                     part = shown[first : first + ACROSS]
                     ids.append(f"pt:{panel}")
                     titles.append(f"Page table of {mm}")
-                    notes.append(f"{page_name(part[0])} to {page_name(part[-1])}" if len(part) > 1 else "")
+                    notes.append(f"{page_name(part[0])} to {page_name(part[-1])}" if len(part) > 1 else origin(mm, run))
                     panel += 1
                 hidden = sum(1 for its, vpn in slots if its is mm and vpn not in shown)
                 if hidden:

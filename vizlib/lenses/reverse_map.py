@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from networkx import NetworkXUnfeasible
-
-from sim.ops import Field
 from sim.structs import AnonVma, AnonVmaChain, Page, Struct, Vma
-from vizlib.layout import PLANE, TITLE, Box, Places, generations
+from vizlib.layout import PLANE, TITLE, Box, Places
 from vizlib.lenses import anon_vma, avc, vma
+from vizlib.lenses.kinship import descent, ever_above, is_there, pointers
 from vizlib.lenses.page import exists, lifetimes, slots_of
 from vizlib.lenses.pte import pages_in_play, ptes
 from vizlib.moments import Moment, Run
@@ -43,12 +41,12 @@ class ReverseMapLens:
         self.places = places
         found = {struct: list(dict.fromkeys(it.ref for it in run.ever if type(it.ref) is struct)) for struct in SIZES}
         hidden = len(found[Vma]) - MOST_ROWS
-        family = _generations(run, [it for it in found[AnonVma][:MOST_ROWS] if isinstance(it, AnonVma)])
+        family = descent(run, [it for it in found[AnonVma][:MOST_ROWS] if isinstance(it, AnonVma)])
         self.wide = len(family) > 1
         order = {it: at for at, it in enumerate(family)}
         avcs = found[AnonVmaChain][: MOST_AVCS if self.wide else MOST_ROWS]
         if self.wide:
-            avcs.sort(key=lambda it: min((order.get(above, len(order)) for above in _above(run, it)), default=0))
+            avcs.sort(key=lambda it: min((order.get(above, len(order)) for above in ever_above(run, it)), default=0))
         frames = _frames(run)
         slots = slots_of(lifetimes(run), frames)
         columns: list[list[Struct]] = [
@@ -85,24 +83,19 @@ class ReverseMapLens:
                     yield avc.mark(node, name, box, moment)
                 case Vma():
                     yield vma.mark(node, name, box, moment)
-        for start, end, word in self._pointers(shown, moment):
+        for start, end in self._pointers(shown, moment):
             if start in shown and end in shown:
-                yield self._arrow(start, end, word, moment)
+                yield self._arrow(start, end, moment)
 
     def _exists(self, node: Struct, moment: Moment) -> bool:
         if isinstance(node, Page):
             return exists(node, moment)
-        return not moment.get(node.life) and bool(moment.get(_sign_of_life(node)))
+        return is_there(node, moment)
 
-    def _pointers(self, shown: list[Struct], moment: Moment) -> Iterator[tuple[Struct, Struct, str]]:
-        for node in shown:
-            if isinstance(node, Page) and moment.get(node.mapping) is not None:
-                yield node, moment.get(node.mapping), "mapping"
-            elif isinstance(node, AnonVma):
-                for link, above in avc.in_tree(node, moment).items():
-                    yield above, link, "rb"
-            elif isinstance(node, AnonVmaChain) and moment.get(node.vma) is not None:
-                yield node, moment.get(node.vma), "vma"
+    def _pointers(self, shown: list[Struct], moment: Moment) -> Iterator[tuple[Struct, Struct]]:
+        frames = (it for it in shown if isinstance(it, Page))
+        yield from ((it, moment.get(it.mapping)) for it in frames if moment.get(it.mapping) is not None)
+        yield from pointers(shown, moment)
 
     def _page(self, page: Page, name: str, box: Box, moment: Moment) -> Mark:
         actor = moment.actor
@@ -138,7 +131,7 @@ class ReverseMapLens:
             layer=1,
         )
 
-    def _arrow(self, start: Struct, end: Struct, word: str, moment: Moment) -> Mark:
+    def _arrow(self, start: Struct, end: Struct, moment: Moment) -> Mark:
         one, other = (self.places.boxes[f"rm:{_id(it)}"] for it in (start, end))
         if one.right < other.x:
             points = ((one.right, one.centre), (other.x, other.centre))
@@ -155,52 +148,13 @@ class ReverseMapLens:
             stroke=moment.actor.colour if fresh and moment.actor else "ink",
             bold=fresh,
             layer=3,
-            say=f"{start} → {end}" if word != "rb" else f"{start} → {end} in the interval tree",
+            say=f"{start} → {end}" + (" in the interval tree" if isinstance(end, AnonVmaChain) else ""),
         )
-
-
-def _above(run: Run, avc_: Struct) -> list[AnonVma]:
-    """The anon_vmas that an AVC is ever linked to."""
-    return [it for it in run.ever.get(avc_.anon_vma, ()) if isinstance(it, AnonVma)]
-
-
-def _generations(run: Run, anon_vmas: list[AnonVma]) -> dict[AnonVma, int]:
-    """The anon_vmas from the root down, each with its generation.
-
-    What a VMA is linked to beside its own anon_vma are the ancestors of that one.
-    """
-    linked: dict[Vma, dict[AnonVma, None]] = {}
-    for field, values in run.ever.items():
-        if field.base == "vma" and isinstance(field.ref, AnonVmaChain):
-            for it in values:
-                if isinstance(it, Vma):
-                    linked.setdefault(it, {}).update(dict.fromkeys(_above(run, field.ref)))
-    edges = []
-    for it, its in linked.items():
-        own = next((value for value in reversed(run.ever.get(it.anon_vma, [])) if isinstance(value, AnonVma)), None)
-        edges += [(above, own) for above in its if own in anon_vmas and above in anon_vmas and above is not own]
-    try:
-        columns = generations(dict.fromkeys(edges), anon_vmas)
-    except NetworkXUnfeasible:  # linked both ways, by a kernel that is broken on purpose: no generations then
-        columns = [list(anon_vmas)]
-    return {it: depth for depth, column in enumerate(columns) for it in column}
 
 
 def _rows(column: Sequence[Struct], slots: dict[Page, int]) -> int:
     """How many rows a column needs: frames that never exist together share one."""
     return max((slots[it] + 1 if isinstance(it, Page) else at + 1 for at, it in enumerate(column)), default=0)
-
-
-def _sign_of_life(node: Struct) -> Field:
-    """The field that is set as long as the object is more than a piece of memory."""
-    match node:
-        case AnonVma():
-            return node.root
-        case AnonVmaChain():
-            return node.vma
-        case Vma():
-            return node.vm_end
-    return node.life
 
 
 def _id(node: Struct) -> str:

@@ -9,7 +9,7 @@ from vizlib.names import page_name
 from vizlib.scene import Mark, Text
 
 
-def mark(vma: Vma, name: str, box: Box, moment: Moment) -> Mark:
+def mark(vma: Vma, name: str, box: Box, moment: Moment, panel: str = "rmap") -> Mark:
     """*vma* with its range and its page offset.
 
     An address is vm_start + index - vm_pgoff: while one of the two has moved and the other has not, a walk computes
@@ -23,7 +23,7 @@ def mark(vma: Vma, name: str, box: Box, moment: Moment) -> Mark:
     size = 9.5 if len(extent) < 15 else 8.5
     return Mark(
         name,
-        "rmap",
+        panel,
         "rect",
         *box,
         text=(

@@ -47,6 +47,10 @@ export class Timeline {
     this.threads = new Map();
     /** @type {Map<string, Lock>} */
     this.locks = new Map();
+    /** The family of anon_vmas, in its own plane. @type {Map<string, Mark>} */
+    this.family = new Map();
+    /** By task or lock what it waits for or who holds it, and in which words. @type {Map<string, string[][]>} */
+    this.waits = new Map();
     this.length = film.steps.length;
     this.#begin();
     /** @type {Patch[][]} */
@@ -89,6 +93,8 @@ export class Timeline {
   #begin() {
     const { film } = this;
     for (const [id, mark] of Object.entries(film.first ?? {})) this.marks.set(id, { ...MARK, ...this.#lines(mark) });
+    for (const [id, mark] of Object.entries(film.family?.first ?? {})) this.family.set(id, { ...MARK, ...this.#lines(mark) });
+    for (const [id, edges] of Object.entries(film.start?.waits ?? {})) this.waits.set(id, edges);
     for (const [id, thread] of Object.entries(film.start?.threads ?? {})) this.threads.set(id, { ...THREAD, ...thread });
     for (const [id, lock] of Object.entries(film.start?.locks ?? {})) this.locks.set(id, { ...LOCK, ...lock });
   }
@@ -105,6 +111,12 @@ export class Timeline {
       }
     };
     one(this.marks, MARK, step.marks, (mark) => this.#lines(mark));
+    one(this.family, MARK, step.family, (mark) => this.#lines(mark));
+    for (const [id, edges] of Object.entries(step.waits ?? {})) {
+      const after = edges ?? undefined;
+      out.push({ map: this.waits, id, before: this.waits.get(id), after });
+      put(this.waits, id, after);
+    }
     one(this.threads, THREAD, step.threads, (thread) => thread);
     one(this.locks, LOCK, step.locks, (lock) => lock);
     this.place += 1;

@@ -78,12 +78,14 @@ export class Hands {
     const flags = [...(told.flags ?? []).filter((it) => it !== "seen"), ...this.#flags(timeline, task, next, told)];
     const before = timeline.now.counts;
     const counts = Object.fromEntries(Object.entries(told.counts ?? {}).map(([name, number]) => [name, (before[name] ?? 0) + number]));
+    const whole = (mark) => ({ ...MARK, ...mark, text: film.texts[mark.text] ?? [] });
     const step = {
       task, sentence: told.sentence ?? "", changed: told.changed ?? [], flags, next, blocked: listed("blocked"), done: order.filter((it) => shown.done.has(it)),
-      marks: differences(timeline.marks, shown.mark, (mark) => ({ ...MARK, ...mark, text: film.texts[mark.text] ?? [] })),
+      marks: differences(timeline.marks, shown.mark, whole), family: differences(timeline.family, shown.kin, whole), waits: differences(timeline.waits, shown.waits),
       threads: differences(timeline.threads, shown.thread), locks: differences(timeline.locks, shown.lock),
     };
     if (Object.keys(counts).length > 0) step.counts = counts;
+    if (told.walk) step.walk = told.walk;
     if (outcome) step.outcome = outcome;
     if (choice !== undefined) step.choice = choice;
     return step;

@@ -20,6 +20,7 @@ export const KEYS = [
   [["1", "2", "3", "…"], "", "let the first, second, third … task step"],
   [["r"], "letLast", "let the task that stepped last run on until others can see it"],
   [["b"], "branches", "the runs tried"],
+  [["g"], "graphs", "the graphs: who waits for whom, and the family that a walk visits"],
   [["/"], "find", "look for words in the run"],
   [["f"], "lecture", "lecture mode: full screen, large type; PageDown and PageUp step"],
   [["h"], "hide", "in a lecture: ask before each step what it will do, or do not"],

@@ -61,9 +61,9 @@ class Row {
     const out = [];
     for (const mode of new Set(lock.holders.map((it) => it.mode))) {
       const holders = lock.holders.filter((it) => it.mode === mode);
-      out.push(html("span", {}, mode ? (mode === "read" ? "read by " : "written by ") : "held by "), ...this.#chips(holders, "", holders[0].mode));
+      out.push(html("span", { class: mode ? null : "rmw-holds" }, mode ? (mode === "read" ? "read by " : "written by ") : "held by "), ...this.#chips(holders, "", holders[0].mode));
     }
-    if (lock.waiters.length > 0) out.push(html("span", {}, "waiting "), ...this.#chips(lock.waiters, "rmw-waits", lock.holders[0]?.mode));
+    if (lock.waiters.length > 0) out.push(html("span", { class: "rmw-holds" }, "waiting "), ...this.#chips(lock.waiters, "rmw-waits", lock.holders[0]?.mode));
     return out;
   }
 

@@ -6,6 +6,7 @@ import { Controls, RunName } from "./controls.js";
 import { html, measureLists, setAttribute, setText } from "./dom.js";
 import { openingPlace, Timeline } from "./film.js";
 import { Goal } from "./goal.js";
+import { Graphs } from "./graphs.js";
 import { Hands } from "./hands.js";
 import { Help } from "./help.js";
 import { Lanes } from "./lanes.js";
@@ -50,6 +51,8 @@ export class Player extends Transport {
     this.timeline = new Timeline(film);
     for (const part of [this.threads, this.sentence, this.controls]) part.setFilm(film);
     this.next.setTimeline(this.timeline);
+    this.graphs.setTimeline(this.timeline);
+    this.#moveGraphs();
     this.#renew("locks", new Locks(this.timeline));
     this.#renew("lanes", new Lanes(film, this.actions.seek));
     this.#renew("transcript", new Transcript(this.timeline, this.actions.seek));
@@ -148,11 +151,25 @@ export class Player extends Transport {
     this.controls.show(this.step, this.focus.label);
   }
 
+  /** The graphs, or the machine. */
+  #toggleGraphs() {
+    this.toggle(this.graphs, this.graphsButton);
+    this.stage.el.hidden = this.graphs.open;
+    setText(this.middleTitle, this.graphs.open ? "Graphs" : "Machine");
+    this.#moveGraphs();
+  }
+
+  #moveGraphs() {
+    this.stages = [this.stage, ...(this.graphs.open ? this.graphs.stages : [])];
+    for (const stage of this.graphs.stages) stage.finish();
+  }
+
   #escape() {
     if (this.help.open) this.toggle(this.help, this.helpButton);
     else if (this.task !== null) this.#chooseTask(this.task);
     else if (this.transcript.open) this.toggle(this.transcript, this.transcriptButton);
     else if (this.branches.open) this.toggle(this.branches, this.branchesButton);
+    else if (this.graphs.open) this.#toggleGraphs();
   }
 
   #build() {
@@ -172,12 +189,15 @@ export class Player extends Transport {
       },
       transcript: () => this.toggle(this.transcript, this.transcriptButton),
       help: () => this.toggle(this.help, this.helpButton),
+      graphs: () => this.#toggleGraphs(),
       branches: () => this.scheduler && this.toggle(this.branches, this.branchesButton),
       letLast: () => this.#letLast(),
       ...Object.fromEntries([0, 1, 2, 3, 4, 5, 6, 7, 8].map((number) => [`let${number}`, () => this.#letNumber(number)])),
     });
     this.stage = new Stage(film, (id) => this.#chooseMark(id));
     this.stages = [this.stage];
+    this.graphs = new Graphs(this.timeline);
+    this.middleTitle = html("h3", {}, "Machine");
     this.threads = new Threads(film, (task) => this.#chooseTask(task));
     this.locks = new Locks(this.timeline);
     this.sentence = new Sentence(film);
@@ -195,6 +215,7 @@ export class Player extends Transport {
     const toggle = (name, label, key) => html("button", { type: "button", class: "rmw-stop", "data-action": name, onclick: this.actions[name] },
       html("span", {}, label), html("kbd", {}, key));
     this.transcriptButton = toggle("transcript", "in words", "T");
+    this.graphsButton = toggle("graphs", "graphs", "G");
     this.lecture = new Lecture(this);
     this.lectureButton = toggle("lecture", "lecture", "F");
     this.branchesButton = toggle("branches", "runs 1", "B");
@@ -206,11 +227,11 @@ export class Player extends Transport {
     this.el = html("div", { class: "rmapwalk rmw", tabindex: "0", role: "group", "aria-label": `Player: ${film.title}`, "data-steps": this.timeline.length, "data-playing": "false", },
     html("div", { class: "rmw-head" },
       html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, `world ${film.world} · variant ${variant}${film.cut ? ` · ${film.cut} more steps are not in this film` : ""}`)),
-      html("div", { class: "rmw-tools" }, this.branchesButton, this.transcriptButton, this.lectureButton, this.darkButton, this.helpButton)),
+      html("div", { class: "rmw-tools" }, this.branchesButton, this.graphsButton, this.transcriptButton, this.lectureButton, this.darkButton, this.helpButton)),
     this.help.el, this.goal?.el ?? null, this.branches.el,
     html("div", { class: "rmw-columns" },
       html("div", { class: "rmw-left" }, this.threads.el, this.changed.el),
-      html("section", { class: "rmw-middle", "aria-label": "Machine" }, html("div", { class: "rmw-over" }, html("h3", {}, "Machine"), this.counts.el), this.stage.el),
+      html("section", { class: "rmw-middle", "aria-label": "Machine" }, html("div", { class: "rmw-over" }, this.middleTitle, this.counts.el), this.stage.el, this.graphs.el),
       this.locks.el, this.next.el),
     html("div", { class: "rmw-dock" }, this.notice.el, this.sentence.el, this.controls.el),
     this.lanes.el, html("div", { class: "rmw-foot" }, this.name.el), this.transcript.el);
@@ -224,6 +245,7 @@ export class Player extends Transport {
     setAttribute(this.el, "data-step", timeline.place);
     this.clock.weight = timeline.step.changed.length > 0 || timeline.step.flags.includes("bug") ? 1 : 0.5;
     this.stage.show(timeline.marks, { duration, changed });
+    this.graphs.show(duration, changed);
     const { violation } = this.film;
     this.stage.accuse(violation && timeline.place >= violation.step ? violation.marks ?? [] : []);
     this.stage.label(`The machine after step ${timeline.place}. ${timeline.step.changed.map((it) => `${it.what}: ${it.to}.`).join(" ")}`);

@@ -60,7 +60,7 @@ export class World {
 
   /** Everything that a state shows, by kind and id. @returns {Record<string, Map<string, any>>} */
   show(state) {
-    const found = { mark: new Map(), lock: new Map(), thread: new Map(), next: new Map(), blocked: new Map(), done: new Map(), bars: new Map() };
+    const found = { mark: new Map(), kin: new Map(), waits: new Map(), lock: new Map(), thread: new Map(), next: new Map(), blocked: new Map(), done: new Map(), bars: new Map() };
     for (const { it, kind, id, who } of this.things) {
       const number = ask(it, state);
       if (number === undefined) continue;

@@ -18,7 +18,10 @@ from matplotlib.path import Path as Curve
 
 from vizlib import layout, theme
 from vizlib.chrome import whole
+from vizlib.chrome.family import family
 from vizlib.chrome.waitfor import waitfor
+from vizlib.lenses.family import FamilyLens
+from vizlib.lenses.kinship import walks_at
 from vizlib.moments import Run
 from vizlib.scene import Mark, Scene, Text
 from vizlib.stills import Stage, stills
@@ -74,6 +77,15 @@ def render_waits(trace: Trace, step: int | None = None, mode: theme.Mode = "ligh
     it, width = waitfor(
         run.moment(at), f"Who waits for whom · {trace.world} · {trace.variant} · step {at} of {run.length}"
     )
+    return draw(it, mode, width)
+
+
+def render_family(trace: Trace, step: int | None = None, mode: theme.Mode = "light") -> Picture:
+    """A figure of the family of anon_vmas and the walks in it after *step* (the last one if none is given)."""
+    run = Run(trace)
+    at = run.length if step is None else step
+    title = f"The family · {trace.world} · {trace.variant} · step {at} of {run.length}"
+    it, width = family(FamilyLens(run), walks_at(run, at), run.moment(at), title)
     return draw(it, mode, width)
 
 
@@ -134,8 +146,11 @@ class _Pen:
             "lock": self._lock,
             "arrow": self._arrow,
         }
+        before = len(self.axes.patches)
         if mark.shape in shapes:
             shapes[mark.shape](mark, self._style(mark))
+        for patch in self.axes.patches[before : before + 1]:
+            patch.set_gid(mark.id)  # an SVG has it as the id of its group
         for line in mark.text:
             self._text(line, halo=mark.shape == "arrow")
 

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from vizlib.lenses import kinship
+from vizlib.lenses.family import FamilyLens
 from vizlib.lenses.lock import Hold
 from vizlib.lenses.task import STATES
 from vizlib.moments import Run
@@ -41,6 +43,17 @@ def waits(trace: Trace, step: int | None = None) -> str:
     if not lines:
         most = busiest(run)
         lines = ["Nobody waits." + ("" if most is None else f" Most threads wait after step {most}.")]
+    wrapped = [textwrap.fill(it, WIDTH, initial_indent="  ", subsequent_indent="      ") for it in lines]
+    return "\n".join([f"{trace.world} · {trace.variant} · step {at} of {run.length}", "", *wrapped]) + "\n"
+
+
+def family(trace: Trace, step: int | None = None) -> str:
+    """The family of anon_vmas in *trace* after *step*, and the walks in it; after the last step if none is given."""
+    run = Run(trace)
+    at = run.length if step is None else step
+    moment = run.moment(at)
+    walks = list(kinship.told(kinship.walks_at(run, at), moment)) or ["Nobody walks."]
+    lines = [*walks, "", *(mark.say for mark in FamilyLens(run).marks(moment))]
     wrapped = [textwrap.fill(it, WIDTH, initial_indent="  ", subsequent_indent="      ") for it in lines]
     return "\n".join([f"{trace.world} · {trace.variant} · step {at} of {run.length}", "", *wrapped]) + "\n"
 
