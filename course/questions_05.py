@@ -35,7 +35,7 @@ ask(
 
 ask(
     "L05.b",
-    "A mover has taken a reference to its page's anon_vma; in a kernel made for this purpose its walk takes no lock. "
+    "A mover has taken a reference to its page's anon_vma; the walk that puts PTEs back takes no lock. "
     "A child, whose VMA is in the same tree, exits meanwhile. What does the reference keep from being freed?",
     Option(
         "The anon_vma and all that hangs in its tree",
