@@ -22,6 +22,7 @@ ordering.py        moving a page in any order; verdicts.py: every schedule of a 
                    unyielded.py: the yield that a reader's function has forgotten
 guarding.py        the table datum -> lock for which lessons 1, 2, 3, 5 and 6 ask
 running.py         runs a lesson's cells without a notebook: for refresh.py (transcripts) and slides.py
+ledger.py          what each lesson claims, and what bears it out; sources.py: the mails and commits that lessons cite
 progress.py        the lessons, and which of their exercises a learner has kept as right
 misconceptions.py  what people often think, by number
 glossary.py        words, each defined once

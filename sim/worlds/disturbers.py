@@ -98,7 +98,7 @@ DISTURBERS: Final[Mapping[str, Disturber]] = {
     it.name: it
     for it in (
         Disturber("fork", _fork, True, "write", "kernel/fork.c:356 (v3.7)"),
-        Disturber("exit", _exit, True, "", "mm/mmap.c:2284 (v3.7)"),
+        Disturber("exit", _exit, True, "", "mm/mmap.c:2287 (v3.7)"),
         Disturber("munmap", _munmap, True, "write", "mm/mmap.c:2157 (v3.7)"),
         Disturber("mremap", _mremap, True, "write", "mm/mremap.c:549 (v3.7)"),
         Disturber("mprotect", _mprotect, True, "write", "mm/mprotect.c:251 (v3.7)"),

@@ -61,7 +61,7 @@ def reclaim_vs_exit() -> Builder:
     """Reclaim swaps a page out while the only process that maps it exits.
 
     Page 0 of P's heap; P's CPU has it in its TLB.  kswapd unmaps it by a walk under the anon_vma lock
-    (mm/vmscan.c:795, mm/rmap.c:1470) and holds no mmap_sem; nor does the exit (mm/mmap.c:2284).  The mapcount that
+    (mm/vmscan.c:795, mm/rmap.c:1470) and holds no mmap_sem; nor does the exit (mm/mmap.c:2287).  The mapcount that
     kswapd reads once it has the lock tells it whether the anon_vma is still the page's.  H6.
     Left out: the walk of page_referenced, which takes and gives back the same lock before this one.
     """
