@@ -10,7 +10,7 @@ from sim.context import Context
 from sim.kernel.swap import get_page
 from sim.ops import Kernel
 from sim.structs import Page
-from sim.sync import spin_lock, spin_unlock
+from sim.sync import mutex_lock, mutex_unlock, spin_lock, spin_unlock
 
 
 def isolate_lru_page(k: Context, page: Page) -> Kernel:
@@ -74,6 +74,16 @@ def asks_the_step(k: Context, page: Page) -> Kernel:
     return -EBUSY
 
 
+def two_locks(k: Context, page: Page) -> Kernel:
+    """One lock is good, so two are better: all threads queue for the second."""
+    anon_vma = yield page.mapping
+    root = yield anon_vma.root
+    yield from mutex_lock(root.mutex)
+    rc = yield from isolate_lru_page(k, page)
+    yield from mutex_unlock(root.mutex)
+    return rc
+
+
 def never(k: Context, page: Page) -> Kernel:
     """Who takes nothing shares nothing."""
     yield page.PG_lru
@@ -122,6 +132,7 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L03.5", {"mapcount": "none"}, ()),
     ("L03.6", look_then_take, ("M1",)),  # it is one function
     ("L03.6", lock_the_store, ("M4",)),
+    ("L03.6", two_locks, ("M5",)),
     ("L03.6", forgets, ()),
     ("L03.6", never, ()),
     ("L03.6", always_mine, ()),
