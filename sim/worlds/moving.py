@@ -161,24 +161,29 @@ def move_pages(
     pages=Param(64, 1, 512, "pages of each thread's slice, moved by one call; 512 are 2 MiB", CHUNK),
     nodes=Param(2, 2, 8, "NUMA nodes; the threads are spread over them evenly"),
     passes=PASSES,
+    huge=Param(0, 0, 1, "1: the pages of each slice are one huge page, which is asked for by each of them"),
 )
-def movers(threads: int, pages: int, nodes: int, passes: int) -> Builder:
+def movers(threads: int, pages: int, nodes: int, passes: int, huge: int) -> Builder:
     """Each thread of a process moves its slice of one region to its own node, with one move_pages call.
 
     One VMA, so one anon_vma and one lock; every flush goes to all threads' CPUs; each slice has a page table of its
-    own.  It is numa02's memory with a call in
-    place of the hints, so that a kernel that moves pages in batches gets a whole slice at a time.
+    own.  It is numa02's memory with a call in place of the hints, so that a kernel that moves pages in batches gets a
+    whole slice at a time.  A huge page is split first up to 4.13, and moves whole since (thp_v414).
     """
+    if huge and pages < 2:
+        raise BadParameter(f"pages={pages} is not allowed in movers with huge=1: a huge page has at least 2")
     b = Builder(nodes=nodes)
     mm = b.mm()
     starts = [number * PTRS_PER_PTE for number in range(threads)]
-    if threads > 1:
+    if threads > 1 and not huge:
         starts[0] = PTRS_PER_PTE - pages  # so that with two threads the VMA has no more pages than are used
-    heap = b.vma(mm, "heap", starts[0], starts[-1] + pages)
+    heap = b.vma(mm, "heap", starts[0], starts[-1] + (PTRS_PER_PTE if huge else pages))
     for number, first in enumerate(starts):
         node = number * nodes // threads
         vpns = tuple(range(first, first + pages))
-        for vpn in vpns:
+        if huge:
+            b.huge_page(heap, first, pages, node=(node + 1) % nodes, written=1)
+        for vpn in () if huge else vpns:
             b.page(heap, vpn, node=(node + 1) % nodes, written=1)
         move = partial(mover, vpns=vpns, node=node, passes=passes)
         b.task(f"mover-{number + 1}", b.cpu(number, node), mm, move, f"moves {_pages(vpns)} to node {node}")

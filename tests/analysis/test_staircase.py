@@ -53,7 +53,7 @@ def test_under_the_mutex_more_threads_bring_nothing_because_the_lock_is_always_h
 
 def test_without_it_they_do_and_no_lock_is_saturated() -> None:
     """Readers that share, walks without any lock, and batches with the rwsem."""
-    for name in ("3.8: rwsem", "no lock in either walk", "6.3: rwsem, batches"):
+    for name in ("3.8: rwsem", "no lock in either walk", "4.14: huge pages, whole", "6.3: rwsem, batches"):
         its = stairs().series()[name]
         assert its[MANY] > 2 * its[FEW], name
         assert not stairs().last(name).saturated, name
@@ -67,6 +67,28 @@ def test_what_becomes_dear_stops_a_kernel_that_nothing_stopped() -> None:
         found = staircase([rung], (MANY,), pages=4, costs={row: factor, "lru_add_drain_all": 0.01}, executor=Here())
         assert found.last(rung.name).busiest.startswith(name), row
         assert found.last(rung.name).saturated, row
+
+
+def test_huge_pages_that_move_whole_are_bounded_by_none_of_what_bounds_small_ones() -> None:
+    """Two walks and a flush for a whole slice: interrupts and the walks' lock are idle, and the copies remain."""
+    rungs = [it for it in RUNGS if it.variant in ("rwsem_v38", "thp_v414")]
+    found = staircase(rungs, (MANY,), pages=24, executor=Here())
+    small, its = (found.last(it.name) for it in rungs)
+    assert its.pages_per_second > small.pages_per_second
+    for name in ("interrupts", "count of AnonVma.rwsem"):
+        assert its.busy[name] < small.busy[name] / 2, name
+    rung = rungs[-1]
+    found = staircase([rung], (MANY,), pages=8, costs={"copy_memory": 60, "lru_add_drain_all": 0.01}, executor=Here())
+    assert found.last(rung.name).saturated == ("memory",)
+
+
+def test_a_rungs_own_parameters_are_those_of_its_runs() -> None:
+    """A huge page is moved whole, or split where the kernel cannot; a slice of one page is none."""
+    whole, split = (run("movers", it, threads=2, pages=4, huge=1) for it in ("thp_v414", "rwsem_v38"))
+    assert whole.pages_migrated == split.pages_migrated == 8
+    assert (whole.counts["unmap_walks"], split.counts["unmap_walks"]) == (2, 8)
+    with pytest.raises(BadParameter, match="a huge page has at least 2"):
+        run("movers", "thp_v414", threads=2, pages=1, huge=1)
 
 
 def test_the_text_says_from_when_on_what_is_saturated() -> None:
