@@ -12,8 +12,10 @@ from course.guarding import compared
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of, locksets, table
 from course.misconceptions import named
+from course.unyielded import forgotten
 from course.verdicts import Judgement, judge
 from sim import Stepper, Variant, run, variant
+from sim.errors import UserError
 from sim.ops import EXCLUSIVE, Field
 from sim.trace import Trace
 
@@ -139,7 +141,11 @@ def what_keeps_it_still(answer: Mapping[str, str]) -> Report:
     return compared("L06.2", answer, keeps(), KEEPS, _not_kept, offered=f"answers: {KEEPS}")
 
 
-def _not_kept(datum: str, _: str) -> Finding:
+def _not_kept(datum: str, lock: str) -> Finding:
+    if lock == "neither":
+        return Finding(
+            False, f"{datum}: in the runs one of the two was held alone at every change: see the table above."
+        )
     told, tag = {
         "link of a relative": ("A relative changes it under the mmap_sem of its own process, or under none.", "M20"),
         "PMD": ("Who hides a page table holds both, alone. Either keeps it still; a walk needs one of them.", "M26"),
@@ -225,14 +231,24 @@ def repair(answer: Sequence[Callable[..., Any]]) -> Report:
     mine = variant("rwsem_v38").changed("my_walk", rmap_walk_anon_lock=lock, rmap_walk_anon_unlock=unlock)
     findings = []
     for world in REPAIRED:
-        verdict = judge(mine, world)
+        try:
+            verdict = judge(mine, world)
+        except UserError as fault:
+            return Report("L06.4", (*_slips(answer), Finding(False, f"{fault}.")))
         if verdict.violation is not None:
-            tag = _repair_tag(verdict, world, lock.__name__)
             told = f"{world}: {verdict.sentence}."
+            if slips := _slips(answer):
+                return Report("L06.4", (*slips, Finding(False, told)), verdict.trace)
+            tag = _repair_tag(verdict, world, lock.__name__)
             findings.append(Finding(False, f"{told} {named(tag)}" if tag else told, tag))
             return Report("L06.4", tuple(findings), verdict.trace)
         findings.append(Finding(True, f"{verdict.sentence}."))
     return Report("L06.4", (*findings, _fast_enough(mine)))
+
+
+def _slips(functions: Iterable[Callable[..., Any]]) -> list[Finding]:
+    """What the reader's functions have forgotten."""
+    return [Finding(False, slip) for slip in map(forgotten, functions) if slip]
 
 
 def _repair_tag(verdict: Judgement, world: str, lock: str) -> str:

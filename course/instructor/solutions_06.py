@@ -66,6 +66,12 @@ def alone_unlock(k: Context, anon_vma: AnonVma) -> Kernel:
     yield from up_write(root.rwsem)
 
 
+def names_the_root(k: Context, anon_vma: AnonVma) -> Kernel:
+    """Names the root's field, and does not read it."""
+    root: Any = anon_vma.root
+    yield from down_read(root.rwsem)
+
+
 TREE, OUT = "interval tree", "anon_vma_interval_tree_post_update_vma"
 
 #: A right answer to each exercise.
@@ -88,6 +94,7 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L06.2", {"link of a relative": "mmap_sem"}, ("M20",)),
     ("L06.2", {"PMD": "mmap_sem"}, ("M26",)),
     ("L06.2", {"PTE": "ptl"}, ()),
+    ("L06.2", {"vm_pgoff of a stack": "neither"}, ()),
     ("L06.3", {"worker": "remove_migration_ptes", "main": "anon_vma_prepare"}, ("M1",)),
     ("L06.3", {"worker": "remove_migration_ptes", "main": "anon_vma_interval_tree_pre_update_vma"}, ("M1",)),
     ("L06.3", {"worker": "remove_migration_ptes", "main": "anon_vma_unlock"}, ("M4",)),
@@ -99,4 +106,5 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L06.4", (mmap_sem_again, mmap_sem_back), ("M5",)),
     ("L06.4", (alone, alone_unlock), ("M27",)),
     ("L06.4", (rmap_walk_anon_lock, nothing), ()),
+    ("L06.4", (names_the_root, nothing), ()),
 ]
