@@ -26,9 +26,10 @@ ledger.py          what each lesson claims, and what bears it out; sources.py: t
 progress.py        the lessons, and which of their exercises a learner has kept as right
 misconceptions.py  what people often think, by number
 glossary.py        words, each defined once
-cli/               python -m course: rmapwalk lab, rmapwalk slides
+cli/               python -m course: rmapwalk lab, slides, site, lite
 instructor/        guide and solutions
-site/              the course as pages in which runs play, without Python: python -m course.site OUT
+site/              the course as pages in which runs play, without Python: rmapwalk site OUT
+lite/              the first lessons in a browser alone: rmapwalk lite OUT
 =================  ========================================================================================
 
 A lesson needs these names only; importing the package makes the questions and the exercises known.

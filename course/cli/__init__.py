@@ -2,11 +2,14 @@
 
     python -m course lab                      copies the lessons to a folder of yours and opens them
     python -m course slides 06                a lesson as slides, in one file
+    python -m course site OUT                 the course as pages in which runs play, offline
+    python -m course lite OUT                 the first lessons to be run in a browser alone
 
 One file a group of commands, as in :mod:`sim.cli`:
 
     lab.py         lab: a copy of the course for its reader, opened in JupyterLab
     presenting.py  slides
+    publishing.py  site, lite: the course for those who install nothing
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any, Final
 
+from course.site.links import faults
 from course.site.writing import STATIC
 from sim.errors import UserError
 
@@ -40,7 +41,7 @@ def build(source: Path, beside: Path, out: Path) -> None:
 
     Raises:
         UserError: if Sphinx, myst-nb or furo is not installed.
-        RuntimeError: if Sphinx warns of anything: a link that leads nowhere, a page in no list.
+        RuntimeError: if Sphinx warns of anything, such as a page in no list, or a link leads nowhere.
     """
     try:
         import furo  # noqa: F401
@@ -55,3 +56,7 @@ def build(source: Path, beside: Path, out: Path) -> None:
     app.build()
     if warned.getvalue():
         raise RuntimeError(f"Sphinx warns:\n{warned.getvalue()}")
+    (out / ".nojekyll").touch()  # some web hosts leave out folders whose names begin with _
+    wrong = faults(out)
+    if wrong:
+        raise RuntimeError("the site has faults:\n" + "\n".join(wrong))

@@ -15,8 +15,9 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from course.cli import main
+from course.cli.publishing import MARK
 from course.progress import LESSONS
-from course.site.command import MARK, main
 from course.site.links import faults
 from tests.conftest import ROOT, lacking
 
@@ -28,7 +29,7 @@ def built(out: Path, *options: str) -> Path:
     for needed in ("sphinx", "myst_nb", "furo"):
         if find_spec(needed) is None:
             lacking(f"{needed} is not here: python -m pip install -e '.[site]'")
-    command = [sys.executable, "-m", "course.site", str(out), *options]
+    command = [sys.executable, "-m", "course", "site", str(out), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{out / 'index.html'}: ")
@@ -153,14 +154,14 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It might be somebody's thesis."""
     (tmp_path / "thesis.tex").write_text("x", "utf-8")
-    assert main([str(tmp_path)]) == 2
-    assert "is not empty and holds no site of ours" in capsys.readouterr().err
+    assert main(["site", str(tmp_path)]) == 2
+    assert "is not ours, and not an empty folder: name a new one" in capsys.readouterr().err
     assert [it.name for it in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_lesson_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With those that there are."""
-    assert main([str(tmp_path / "out"), "--lessons", "01,77"]) == 2
+    assert main(["site", str(tmp_path / "out"), "--lessons", "01,77"]) == 2
     assert "there is no lesson '77'; there are 01, 02" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
