@@ -1,8 +1,9 @@
 """A run under the clock as a trace for Perfetto and Chrome's ``about:tracing``: the JSON that both of them read.
 
 Each thread is a track.  What it waits for and what it copies are slices; locks that it holds are asynchronous slices,
-since they need not nest; flushes and interrupts are instants; a wake-up is an arrow from who released the lock to who
-slept for it; and a counter says how many wait.  Times are microseconds there, with the nanoseconds behind the point.
+since they need not nest; flushes and interrupts are instants; arrows lead from who released a lock to who slept for it,
+and from who sent an IPI to the thread whose CPU takes it; and a counter says how many wait.  Times are microseconds
+there, with the nanoseconds behind the point.
 Format: "Trace Event Format", Google, 2016.
 """
 
@@ -53,18 +54,19 @@ def _events(lanes: Json) -> Iterator[dict[str, Any]]:
                     changes += [(start, 1), (end, -1)] if kind == "wait" else []
                 else:
                     yield {"name": labels[label], "ph": "i", "s": "t"} | here
-    yield from _arrows(lanes)
+    yield from _arrows(lanes, "wakes", "wake-up", "wake")
+    yield from _arrows(lanes, "ipis", "IPI", "ipi")
     yield from _waiting(changes)
 
 
-def _arrows(lanes: Json) -> Iterator[dict[str, Any]]:
-    """One arrow a wake-up: from the release to the moment in which the sleeper runs."""
-    if lanes["wakes"]:
-        columns = [list(accumulate(it)) for it in lanes["wakes"]]
-        for number, (released, woken, by, whom) in enumerate(zip(*columns, strict=True), 1):
-            arrow = {"name": "wake-up", "cat": "wake", "id": number, "pid": PID}
-            yield arrow | {"ph": "s", "tid": by + 1, "ts": released / 1000}
-            yield arrow | {"ph": "f", "bp": "e", "tid": whom + 1, "ts": woken / 1000}
+def _arrows(lanes: Json, columns: str, name: str, kind: str) -> Iterator[dict[str, Any]]:
+    """Arrows from one moment in a lane to a later one in another: a release and who slept for it, an IPI."""
+    if lanes.get(columns):
+        its = [list(accumulate(it)) for it in lanes[columns]]
+        for number, (start, end, by, whom) in enumerate(zip(*its, strict=True), 1):
+            arrow = {"name": name, "cat": kind, "id": number, "pid": PID}
+            yield arrow | {"ph": "s", "tid": by + 1, "ts": start / 1000}
+            yield arrow | {"ph": "f", "bp": "e", "tid": whom + 1, "ts": end / 1000}
 
 
 def _waiting(changes: list[tuple[int, int]]) -> Iterator[dict[str, Any]]:

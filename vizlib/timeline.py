@@ -8,6 +8,7 @@ All times are simulated.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def timeline(run: TimedRun, title: str = "", everything: bool = False) -> Json:
         raise UserError("this run has no steps to draw: run it with record=True, and not extrapolated")
     reader = _Reader(run, everything)
     reader.read_steps()
-    wakes = sorted(reader.read_sleeps())
+    wakes, ipis = sorted(reader.read_sleeps()), sorted(reader.ipis)
     lanes, count, end = reader.lanes, len(run.events), run.elapsed_ns
     world = WORLDS.get(run.world)
     return {
@@ -67,11 +68,16 @@ def timeline(run: TimedRun, title: str = "", everything: bool = False) -> Json:
             for number, (name, its) in enumerate(lanes.items())
         ],
         "wakes": [_differences(column) for column in zip(*wakes, strict=True)],
+        "ipis": [_differences(column) for column in zip(*ipis, strict=True)],
     }
 
 
 class _Reader:
-    """Reads a run into lanes: by thread and kind the intervals (from, to, label)."""
+    """Reads a run into lanes: by thread and kind the intervals (from, to, label).
+
+    Attributes:
+        ipis: interrupts: when each was sent and taken, from whose lane and in whose.
+    """
 
     def __init__(self, run: TimedRun, everything: bool) -> None:
         self.run = run
@@ -89,6 +95,8 @@ class _Reader:
         self._shown = None if everything else slept_for or None
         self._since: dict[tuple[str, Field], int] = {}
         self._released: dict[Field, tuple[list[int], list[str]]] = {}
+        self.ipis: list[tuple[int, int, int, int]] = []
+        self._sent: dict[Field, deque[tuple[int, str]]] = defaultdict(deque)  # by queue: when, and by whom
 
     def read_steps(self) -> None:
         """Holds, copies, flushes and interrupts."""
@@ -97,6 +105,8 @@ class _Reader:
             for change in event.changes:
                 if change.field.lock is not None and (self._shown is None or change.field in self._shown):
                     self._held(change, at)
+                elif change.field.base == "call_single_queue":
+                    self._interrupted(change, name, at)
             if isinstance(event.op, CopyPage):
                 self._add(name, "copy", at, at + 1, "copies a page")
             elif isinstance(event.op, HandleIpi):
@@ -118,6 +128,17 @@ class _Reader:
         for task in after:
             if task not in before:
                 self._since[str(task), lock] = at
+
+    def _interrupted(self, change: Change, name: str, at: int) -> None:
+        """Note a request that is put into a CPU's queue, or each that is taken from it, the oldest first."""
+        sent = self._sent[change.field]
+        if len(change.new) > len(change.old):
+            sent.append((at, name))
+        for _ in range(len(change.old) - len(change.new)):
+            since, sender = sent.popleft()
+            by, whom = (self._number.get(self._lane_of.get(it, it)) for it in (sender, name))
+            if by is not None and whom is not None:
+                self.ipis.append((since, at, by, whom))
 
     def read_sleeps(self) -> Iterator[tuple[int, int, int, int]]:
         """Waits; what comes back are wake-ups: when the lock was released, when the sleeper ran, from and to whom."""
@@ -173,7 +194,7 @@ def in_order(it: Json, locks: Iterable[str] | None = None) -> Json:
             if rows[kind]
         }
         lanes.append({"task": old["task"], "colour": old["colour"], **new})
-    return it | {"lanes": lanes, "end": len(places), "wakes": []}
+    return it | {"lanes": lanes, "end": len(places), "wakes": [], "ipis": []}
 
 
 def bars(it: Json, most: int = 1200, moments: bool = False) -> list[Json]:

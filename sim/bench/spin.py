@@ -141,7 +141,7 @@ def race(pages: int, users: int, rounds: int) -> Race:
     assert verdict == "safe", verdict
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        said = spin(promela(pages, users, rounds), Path(folder), "-O2")
+        said = spin(promela(pages, users, rounds), Path(folder), ("gcc", "-O2"))
         theirs = time.perf_counter() - start
     assert said.verdict == "safe", said.verdict
     return Race((pages, users, rounds), int(states), ours, said.states, theirs)

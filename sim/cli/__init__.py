@@ -20,6 +20,7 @@ is found by itself:
     staircases.py  staircase, batches
     sweeping.py    sweep, splits
     tables.py      matrix
+    tabular.py     --csv and --arrow: what a command found, as a table in a file
 """
 
 from __future__ import annotations

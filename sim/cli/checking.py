@@ -8,6 +8,7 @@ from typing import Any
 
 from sim import trace, variants, worlds
 from sim.cli.base import Answer, Commands, add_params, done, given_params, progress, write
+from sim.cli.tabular import table_options, write_tables
 from sim.errors import BadParameter
 
 #: Exit codes.
@@ -31,6 +32,7 @@ def add(commands: Commands) -> None:
     replay = commands.add("replay", _replay, "follow a run name: events, final memory, violations")
     replay.add_argument("run_name", help='such as "one_page mutex_v37 a3b2"; "check" and "run --json" print them')
     replay.add_argument("-o", "--output", metavar="FILE", help="also save the trace")
+    table_options(replay, "a line a step")
     luck = commands.add("luck", _luck, "how often random orders find what the checker finds")
     luck.add_argument("world")
     luck.add_argument("--variant", required=True)
@@ -133,6 +135,7 @@ def _replay(options: argparse.Namespace) -> Answer:
     run = replay(options.run_name)
     if options.output:
         write(run.save, options.output)
+    write_tables(options, map(_step_row, run.events))
     data = {
         "run_name": run.run_name,
         "events": [trace.event_json(event) for event in run.events],
@@ -144,6 +147,22 @@ def _replay(options: argparse.Namespace) -> Answer:
     if run.violation is not None:
         lines.append(f"the rule that was broken: {run.violation.rule}")
     return Answer(data, "\n".join(lines))
+
+
+def _step_row(event: Any) -> dict[str, Any]:
+    """A step as a line of a table: what is no number is text."""
+    return {
+        "step": event.step,
+        "task": str(event.task),
+        "operation": type(event.op).__name__,
+        "on": repr(event.op),
+        "choice": event.choice,
+        "answer": None if event.answer is None else str(event.answer),
+        "outcome": event.outcome,
+        "changes": "; ".join(f"{it.field}: {it.old} -> {it.new}" for it in event.changes),
+        "points": " ".join(event.points),
+        "violation": event.violation.kind if event.violation else None,
+    }
 
 
 def _op_text(event: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim import trace, variants, worlds
 from sim.cli.base import Answer, Commands, add_params, done, given_params, progress, write_text
+from sim.cli.tabular import flat, table_options, write_tables
 from sim.errors import BadParameter, UnknownName
 
 #: The forms in which a profile can be written.
@@ -27,7 +28,9 @@ def add(commands: Commands) -> None:
     profile.add_argument("--format", choices=FORMATS, default="text", help="what to write (default text)")
     profile.add_argument("-o", "--output", metavar="FILE", help="write it to a file")
     about = "what became of the locks, by class and by call site, as lock_stat tells it (simulated)"
-    run_options(commands.add("lockstat", _lockstat, about))
+    locks = commands.add("lockstat", _lockstat, about)
+    run_options(locks)
+    table_options(locks, "a line a class of locks")
     about = "how busy each resource is, which is the bottleneck, how soon pages are where they end (simulated)"
     run_options(commands.add("usage", _usage, about))
     about = "which share of the pages is where it is used, over time, and what is lost till then (simulated)"
@@ -132,7 +135,14 @@ def _lockstat(options: argparse.Namespace) -> Answer:
     from sim.analysis.lockstat import lockstat
 
     result = timed_run(options, lockstat)
+    write_tables(options, map(_class_row, result.classes))
     return Answer(result.to_json(), str(result))
+
+
+def _class_row(it: Any) -> dict[str, Any]:
+    """A class of locks as a line of a table, without its call sites."""
+    sites = ("hold_sites", "wait_sites", "blocked_by")
+    return flat({name: value for name, value in it.to_json().items() if name not in sites})
 
 
 def _usage(options: argparse.Namespace) -> Answer:

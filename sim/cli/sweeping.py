@@ -7,6 +7,7 @@ from typing import Any
 
 from sim import variants, worlds
 from sim.cli.base import Answer, Commands, done, runs_bar
+from sim.cli.tabular import table_options, write_tables
 from sim.errors import BadParameter, UnknownName
 
 #: Columns of the table unless others are asked for, after those that vary.
@@ -30,6 +31,7 @@ def add(commands: Commands) -> None:
 def _shared(parser: argparse.ArgumentParser) -> None:
     about = "add results to FILE as JSON Lines, and go on from those that it has"
     parser.add_argument("-o", "--output", metavar="FILE", help=about)
+    table_options(parser, "a line a result")
 
 
 def _sweep(options: argparse.Namespace) -> Answer:
@@ -42,6 +44,7 @@ def _sweep(options: argparse.Namespace) -> Answer:
         table = sweep(points, path=options.output, progress=told)
     finally:
         done(told)
+    write_tables(options, list(table))
     return Answer({"rows": list(table)}, table.text(*axes, *COLUMNS) + "\n(simulated)")
 
 
@@ -100,4 +103,5 @@ def _splits(options: argparse.Namespace) -> Answer:
     head = f"numa02, {options.threads} threads with {options.pages} pages each, {options.seeds} seeds (simulated)."
     mail = f"The mail: {MAIL['lock']} % on the lock, {MAIL['rmap_walk']} % of those below rmap_walk."
     rows = [{**vars(it), "like_the_mail": it.like_the_mail} for it in found]
+    write_tables(options, rows)
     return Answer({"mail": MAIL, "rows": rows}, f"{head}\n{mail}\n\n{text(found)}")

@@ -53,7 +53,7 @@ def test_every_event_has_what_its_phase_asks_for(events: list[dict[str, Any]]) -
 def test_what_begins_ends_and_each_arrow_has_a_point(events: list[dict[str, Any]]) -> None:
     """One end for each begin, later or at once; on tracks that have a name."""
     for begin, end in (("b", "e"), ("s", "f")):
-        starts, ends = ({it["id"]: it for it in events if it["ph"] == ph} for ph in (begin, end))
+        starts, ends = ({(it["cat"], it["id"]): it for it in events if it["ph"] == ph} for ph in (begin, end))
         assert starts
         assert set(starts) == set(ends)
         assert all(starts[it]["ts"] <= ends[it]["ts"] for it in starts)
@@ -72,6 +72,22 @@ def test_it_says_what_the_lanes_say(lanes: Json, events: list[dict[str, Any]]) -
     assert waiting[-1] == 0
     assert min(waiting) == 0
     assert all(abs(now - before) == 1 for before, now in pairwise((0, *waiting)))
+
+
+def test_an_arrow_leads_from_each_ipi_to_the_thread_that_it_interrupts(
+    lanes: Json, events: list[dict[str, Any]]
+) -> None:
+    """Each interrupt that a lane shows has one, from another thread, which flushes TLBs; and each wake-up has one."""
+    arrows = [it for it in events if it["ph"] == "s"]
+    taken = {(it["tid"], it["ts"]) for it in events if it["ph"] == "i" and it["cat"] == "interrupt"}
+    ipis = {it["id"]: it for it in events if it["ph"] == "f" and it["cat"] == "ipi"}
+    assert ipis
+    assert {(it["tid"], it["ts"]) for it in ipis.values()} == taken
+    senders = {it["tid"] for it in events if it["ph"] == "i" and it["cat"] == "flush"}
+    for it in arrows:
+        if it["cat"] == "ipi":
+            assert it["tid"] in senders - {ipis[it["id"]]["tid"]}
+    assert sum(it["cat"] == "wake" for it in arrows) == len(lanes["wakes"][0])
 
 
 def test_the_command_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

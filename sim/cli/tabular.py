@@ -1,0 +1,73 @@
+"""What a command found, as a table in a file: CSV, or Arrow for pandas, polars, R and DuckDB."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sim.cli.base import write, write_text
+from sim.errors import UserError
+
+#: A line of a table: by column a number, a text, a truth value, or None.
+Row = Mapping[str, Any]
+
+
+def table_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """``--csv`` and ``--arrow``: write *what* as a table."""
+    parser.add_argument("--csv", metavar="FILE", help=f"also write {what} as CSV")
+    about = f"also write {what} as an Arrow file, which pandas, polars, R and DuckDB read"
+    parser.add_argument("--arrow", metavar="FILE", help=about)
+
+
+def write_tables(options: argparse.Namespace, rows: Iterable[Row]) -> None:
+    """Write *rows* to the files that were asked for.
+
+    Raises:
+        UserError: if a file cannot be written, or if pyarrow is wanted and is not installed.
+    """
+    lines = [*rows]
+    if options.csv:
+        write_text(as_csv(lines), options.csv)
+    if options.arrow:
+        write(_arrow(lines), options.arrow)
+
+
+def flat(row: Row, under: str = "") -> dict[str, Any]:
+    """*row* with what lies in a mapping as columns of their own: ``wait_ns.total``."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        found |= flat(value, f"{under}{name}.") if isinstance(value, Mapping) else {under + name: value}
+    return found
+
+
+def columns(rows: Iterable[Row]) -> list[str]:
+    """The columns of *rows*, in the order in which they turn up."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def as_csv(rows: list[Row]) -> str:
+    """*rows* as CSV (RFC 4180) with a line of names; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns(rows))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _arrow(rows: list[Row]) -> Callable[[str], object]:
+    """What writes *rows* as an Arrow file."""
+    try:
+        import pyarrow as pa
+        from pyarrow import feather
+    except ImportError as error:
+        raise UserError(
+            "--arrow needs pyarrow: python -m pip install 'rmapwalk[arrow]'; --csv needs nothing"
+        ) from error
+    table = pa.table({name: [row.get(name) for row in rows] for name in columns(rows)})
+    buffer = io.BytesIO()
+    feather.write_feather(table, buffer, compression="uncompressed")
+    return lambda path: Path(path).write_bytes(buffer.getvalue())
