@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from course import hazards, ledger, published
-from course.instructor import prepost
+from course.instructor import demos, prepost
 from course.progress import COURSE, INDEX, LESSONS
 from course.running import values_of
 
@@ -62,6 +62,7 @@ if __name__ == "__main__":
         print(at.name)
         execute(at)
         transcript_path(at).write_text(transcript(at), "utf-8")
+    demos.PAGE.write_text(demos.page(), "utf-8")
     ledger.PAGE.write_text(ledger.page(), "utf-8")
     print(INDEX.name)
     execute(INDEX)
