@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import fsum
 from typing import Any, Final
 
 from sim.analysis.theory import mva
@@ -99,24 +100,24 @@ def predict(
     if ranges > 1:
         further = alone(last, **{**small, "ranges": 2}).needs(common)
         parts += [(ranges - 1, further), (1 - ranges, one), (few * (1 - ranges), page)]
-    before = max(0.0, once[_TIME] - sum(once[name] for name in _shared(once)))
+    before = max(0.0, once[_TIME] - fsum(once[name] for name in _shared(once)))
     return _predicted(values["threads"], _sum(*parts), before, 1.0 if policy == "handoff" else 0.5)
 
 
-def _in_common(it: _Alone, others: list[_Alone]) -> set[Field] | None:
+def _in_common(it: _Alone, others: list[_Alone]) -> list[Field] | None:
     """The locks that a thread has in common with *others*; None if it cannot stand for them, and they for the rest."""
     if not it.moves or any(abs(other.elapsed - it.elapsed) > ALIKE * it.elapsed for other in others):
         return None
     shared = [it.used.keys() & other.used.keys() for other in others] or [set()]
     if any(its != shared[0] for its in shared) or any(isinstance(lock.ref, Page) for lock in shared[0]):
         return None  # several groups of threads, or threads that move the same pages
-    return shared[0]
+    return [lock for lock in it.used if lock in shared[0]]  # in the order of their use: sets have none of their own
 
 
 def _sum(*parts: tuple[float, Mapping[str, float]]) -> dict[str, float]:
     """So many times each of these."""
     names = [name for _, its in parts for name in its]
-    return {name: sum(times * its.get(name, 0) for times, its in parts) for name in names}
+    return {name: fsum(times * its.get(name, 0) for times, its in parts) for name in names}
 
 
 def _shared(needs: Mapping[str, float]) -> list[str]:
@@ -135,10 +136,10 @@ def _predicted(threads: int, needs: Mapping[str, float], once: float, woken: flo
     demands = {name: ns + woken * handing[name] for name, ns in own.items()}
     limit = max(demands, key=lambda it: (demands[it], it))
     alone, pages = needs[_TIME] + needs[_STOLEN], threads * needs[_PAGES] * 1e9
-    think = max(0.0, alone - once - sum(own.values()))
+    think = max(0.0, alone - once - fsum(own.values()))
     fastest = alone - needs[_IDLE]
     least = max(own[it] + (woken == 1) * handing[it] for it in own)
-    most = sum(own.values()) + sum(handing.values())
+    most = fsum((*own.values(), *handing.values()))
     return Prediction(
         pages / (once + threads / mva(threads, [*demands.values()], think).throughput),
         pages / max(fastest, once + threads * least),

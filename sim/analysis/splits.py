@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from math import fsum
 from typing import Any, Final
 
 from sim.analysis.sweep import Point, grid, sweep
@@ -83,7 +84,7 @@ def splits(
 
 def _split(policy: str, costs: dict[str, float], rows: list[dict[str, Any]]) -> Split:
     lock, walk = ([it[name] for it in rows] for name in ("lock_percent", "rmap_walk_percent"))
-    slept = sum(it["context_switches"] * it["lock_percent"] / 100 for it in rows)
+    slept = fsum(it["context_switches"] * it["lock_percent"] / 100 for it in rows)
     moved = sum(it["pages_migrated"] for it in rows)
     return Split(policy, costs, slept / moved, (min(lock), max(lock)), (min(walk), max(walk)))
 

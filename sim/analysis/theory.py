@@ -2,7 +2,7 @@
 
 One closed system: *N* threads each think for a while and then need one or more stations, one of which (the lock) they
 may have to queue for.  With one station this is the machine repairman.  Times are in any one unit, throughput in
-passages per that unit.
+passages per that unit.  Sums are exact, so that every Python rounds alike (since 3.12 ``sum`` is nearly so).
 
 Sources: exact MVA is Reiser and Lavenberg, J. ACM 27 (1980), 313-322; the asymptotic bounds are Denning and Buzen,
 ACM Computing Surveys 10 (1978), 225-261; the Universal Scalability Law is Gunther, *Guerrilla Capacity Planning*
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import inf, sqrt
+from math import fsum, inf, sqrt
 
 from sim.errors import BadParameter
 
@@ -50,7 +50,7 @@ def mva(threads: int, demands: Sequence[float], think: float = 0.0) -> Mva:
     throughput = response = 0.0
     for number in range(1, threads + 1):
         residence = [demand * (1 + queue) for demand, queue in zip(demands, queues, strict=True)]
-        response = sum(residence)
+        response = fsum(residence)
         throughput = number / (think + response)
         queues = [throughput * it for it in residence]
     return Mva(threads, throughput, response, tuple(queues), tuple(throughput * it for it in demands))
@@ -73,7 +73,7 @@ class Bounds:
 def bounds(threads: int, demands: Sequence[float], think: float = 0.0) -> Bounds:
     """Asymptotic bounds of throughput: at best nobody ever queues or one station is always busy, at worst all queue."""
     _check(threads, demands, think)
-    total, most = sum(demands), max(demands)
+    total, most = fsum(demands), max(demands)
     upper = min(threads / (think + total), 1 / most if most else inf)
     return Bounds(threads / (think + threads * total), upper)
 
@@ -81,7 +81,7 @@ def bounds(threads: int, demands: Sequence[float], think: float = 0.0) -> Bounds
 def knee(demands: Sequence[float], think: float = 0.0) -> float:
     """How many threads saturate the slowest station: where the two asymptotes cross, N* = (Z + D) / Dmax."""
     _check(1, demands, think)
-    return (think + sum(demands)) / max(demands) if max(demands) else inf
+    return (think + fsum(demands)) / max(demands) if max(demands) else inf
 
 
 def _check(threads: int, demands: Sequence[float], think: float) -> None:
@@ -145,7 +145,7 @@ def usl(points: Iterable[tuple[float, float]]) -> Usl:
         for at, value in zip(used, found, strict=True):
             parts[at] = value
         law = (1 / parts[0], parts[1] / parts[0], parts[2] / parts[0])
-        error = sqrt(sum((_law(law, n) / x - 1) ** 2 for n, x in data) / len(data))
+        error = sqrt(fsum((_law(law, n) / x - 1) ** 2 for n, x in data) / len(data))
         if best is None or error < best.error:
             best = Usl(*law, error)
     assert best is not None  # with the rate alone there always is a fit
@@ -160,7 +160,7 @@ def _law(law: tuple[float, float, float], n: float) -> float:
 def _least_squares(rows: list[tuple[float, ...]]) -> list[float] | None:
     """The x for which every row times x is nearest to 1; None if there is no such one."""
     size = len(rows[0])
-    matrix = [[sum(row[i] * row[j] for row in rows) for j in range(size)] + [sum(row[i] for row in rows)]
+    matrix = [[fsum(row[i] * row[j] for row in rows) for j in range(size)] + [fsum(row[i] for row in rows)]
               for i in range(size)]  # fmt: skip
     for i in range(size):
         pivot = max(range(i, size), key=lambda at: abs(matrix[at][i]))
