@@ -8,7 +8,7 @@ Lock order, outermost first; who takes a lock may hold only locks further out (m
           root anon_vma->mutex            (rwsem from 3.8 on)
             mm->page_table_lock
               page table's ptl            (split page-table lock: one per 512 PTEs)
-                swap_lock
+                swap_lock, a node's numabalancing_migrate_lock
 
 Two of one kind nest only where the taker says so (``nested``): the mmap_sem of parent and child, two ptls.
 
@@ -43,6 +43,7 @@ ANON_VMA_RWSEM = LockKind("rwsem", sleeps=True, rank=40)
 PAGE_TABLE_LOCK = LockKind("spinlock", sleeps=False, rank=50)
 PTL = LockKind("spinlock", sleeps=False, rank=60)
 SWAP_LOCK = LockKind("spinlock", sleeps=False, rank=70)
+NUMABALANCING_MIGRATE_LOCK = LockKind("spinlock", sleeps=False, rank=70)
 
 PTRS_PER_PTE = 512
 VM_WRITE, VM_GROWSDOWN, VM_LOCKED = 0x2, 0x100, 0x2000
@@ -271,6 +272,9 @@ class Mm(Struct):
     tlb_flush_pending = declare(0, guard="atomic")
     #: The pages, [first, end), that somebody has unmapped and perhaps not yet flushed, or None.  In v4.13 a flag.
     tlb_flush_batched = declare(None, guard="flag")
+    #: How many scans for NUMA hints have begun (in 3.8 the time of the next), and where the next one starts.
+    numa_next_scan = declare(0, guard="atomic")
+    numa_scan_offset = declare(0, guard="flag")
     #: Per virtual page the last write any thread made (:class:`Written`), or None: what every later read must see.
     shadow = table(None, guard="ghost")
 
@@ -335,6 +339,15 @@ class Cpu(Struct):
     irqs_off = declare(False, guard="cpu")
 
 
+class Pgdat(Struct):
+    """A node, and how much NUMA faults may move to it in a window of time.  include/linux/mmzone.h:733 (v3.8)"""
+
+    short = "pgdat"
+    ratelimit_pages = declare(32768, guard="const")
+    numabalancing_migrate_lock = declare(None, guard="itself", lock=NUMABALANCING_MIGRATE_LOCK)
+    numabalancing_migrate_nr_pages = declare(0, guard="numabalancing_migrate_lock")
+
+
 class Task(Struct):
     """A thread, or a CPU's interrupt handler."""
 
@@ -379,5 +392,5 @@ FREE_AREA = Slab("free_area")
 #: Every struct by its name.
 STRUCTS: dict[str, type[Struct]] = {
     it.__name__: it
-    for it in (Page, SwapInfo, SwapSlot, PageTable, Mm, Vma, AnonVma, AnonVmaChain, Cpu, Task, Rcu, Slab)
+    for it in (Page, SwapInfo, SwapSlot, PageTable, Mm, Vma, AnonVma, AnonVmaChain, Cpu, Pgdat, Task, Rcu, Slab)
 }

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 
 from sim import build, variants, worlds
+from sim.build import Patch
 from sim.context import Context
 from sim.engines.checker import check
 from sim.engines.stepper import Stepper
@@ -33,15 +34,18 @@ from sim.kernel.exit import do_exit
 from sim.kernel.fork import dup_mm
 from sim.kernel.migrate import sys_move_pages
 from sim.kernel.mmap import expand_stack, sys_munmap
-from sim.ops import Kernel
+from sim.kernel.v38.memory import do_numa_page
+from sim.kernel.v38.migrate import numamigrate_update_ratelimit
+from sim.ops import Bug, Kernel
 from sim.setup import Builder
-from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, PageTable, Vma
+from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, PageTable, Pgdat, Task, Vma
 from sim.sync import down_read, up_read
 from sim.user import user_read, user_write
 from sim.variants import Variant
 from sim.worlds import World
 from sim.worlds.edits import kernel_mover
 
+NODE1 = Pgdat("node1")
 MUTANTS: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("mutants.toml").read_text())["mutant"]
 BY_NAME = pytest.mark.parametrize("mutant", MUTANTS, ids=[it["name"] for it in MUTANTS])
 
@@ -231,15 +235,39 @@ def forks() -> Builder:
     return b
 
 
+def asked_at_once() -> Builder:
+    """Two threads ask whether a page may still move to node 1 in this window; after the first no more may."""
+    b = Builder()
+    mm, cpu0, cpu1 = b.mm(), b.cpu(0, 1), b.cpu(1, 1)
+    b.memory[NODE1.ratelimit_pages] = 0
+    b.task("one", cpu0, mm, partial(_ask, other=Task("two")), "asks for a page")
+    b.task("two", cpu1, mm, partial(_ask, other=Task("one")), "asks for a page")
+    return b
+
+
+def _ask(k: Context, *, other: Task) -> Kernel:
+    refused = yield from numamigrate_update_ratelimit(k, NODE1, 1)
+    if not refused:
+        yield k.current.done.set(True)
+        both = yield other.done
+        if both:
+            yield Bug("kernel bug", "two pages may move where one may", (NODE1,))
+
+
+def _never(k: Context, pgdat: Pgdat) -> Kernel:
+    yield from ()
+    return False
+
+
 def _forget(b: Builder, *refs: Any) -> None:
     for it in [it for it in b.memory if it.ref in refs]:
         del b.memory[it]
 
 
-def private(build: Callable[..., Builder], name: str = "", **fixed: int) -> World:
+def private(build: Callable[..., Builder], name: str = "", patch: Patch | None = None, **fixed: int) -> World:
     """A world of this file."""
     name = name or build.__name__
-    return World(name, build.__doc__ or "", "", {}, {}, partial(build, **fixed))
+    return World(name, build.__doc__ or "", "", {}, {}, partial(build, **fixed), patch or {})
 
 
 WORLDS = dict(worlds.WORLDS)
@@ -248,6 +276,8 @@ PRIVATE = (
     *map(private, (fork_and_write, fork_beside_a_writer, copies, copy_beside_a_move, moved_and_unmapped)),
     private(first_touch, "same_page", second=0),
     private(first_touch, "two_pages", second=1),
+    private(hinted, "hinted_v38", {"numacore.memory.do_numa_page": do_numa_page}),
+    private(asked_at_once, patch={"v38.migrate._window_is_over": _never}),
 )
 
 
@@ -336,7 +366,7 @@ def test_the_mutants_reach_every_file_that_locks_or_flushes() -> None:
     files = {place.rpartition(".")[0] for it in MUTANTS for place in edits(it)}
     assert files == {
         *("rmap", "fork", "migrate", "memory", "fault", "mmap", "mprotect", "mremap", "exec", "tlb", "smp"),
-        *("pgtable_generic", "v38.pgtable_generic", "v38.huge_memory", "v414.huge_memory"),
+        *("pgtable_generic", "v38.pgtable_generic", "v38.huge_memory", "v38.memory", "v38.migrate", "v414.huge_memory"),
         *("numacore.memory", "numacore.migrate", "vmscan", "huge_memory", "mempolicy", "gup"),
         *("batch.migrate", "batch.rmap", "batch.vmscan"),
         *("v61.filemap", "v61.gup", "v61.mempolicy", "v61.migrate", "v61.mremap", "v61.pgtable_generic"),

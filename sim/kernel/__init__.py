@@ -45,7 +45,10 @@ batch/rmap.py             mm/rmap.c of 4.3 and 4.13       the flushes that a tas
 batch/vmscan.py           mm/vmscan.c of ours             reclaim flushes once for all its pages
 numacore/memory.py        mm/memory.c of numa/core v18    a NUMA fault serves 2 MB
 numacore/migrate.py       mm/migrate.c of numa/core v18   moving a page that the wrong node uses
+v38/fair.py               kernel/sched/fair.c of 3.8      who marks pages for NUMA hints, and when
 v38/huge_memory.py        mm/huge_memory.c of 3.8         a split takes the lock to be alone
+v38/memory.py             mm/memory.c of 3.8              a NUMA fault serves one page
+v38/migrate.py            mm/migrate.c of 3.8             moving a page for a NUMA hint, not too many
 v38/pgtable_generic.py    mm/pgtable-generic.c of 3.8     a flush only where a TLB may hold the entry
 v414/huge_memory.py       mm/huge_memory.c of 4.14        the migration entry of a huge page
 v414/memory.py            mm/memory.c of 4.14             a fault waits for a huge page on its way

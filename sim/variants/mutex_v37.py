@@ -74,6 +74,8 @@ VERDICTS = {
     "numa_mark_window": "safe",
     "numa_mark_window~fixed": "safe",
     "numa_only": "safe",
+    "numa_rate_limit": "safe",
+    "numa_scan": "safe",
     "one_page": "safe",
     "page_table_freed": "safe",
     "pinned_in_time": "safe",

@@ -36,6 +36,8 @@ VERDICTS = {
     "numa_mark_window": "unsafe",
     "numa_mark_window~fixed": "unsafe",
     "numa_only": "unsafe",
+    "numa_rate_limit": "unsafe",
+    "numa_scan": "unsafe",
     "one_page": "unsafe",
     "pinned_in_time": "unsafe",
     "pinned_page": "unsafe",
