@@ -20,6 +20,8 @@ BEGIN, END = "<!-- verdicts -->", "<!-- /verdicts -->"
 COLUMNS: Final = {
     "mutex_v37": "3.7",
     "rwsem_v38": "3.8",
+    "v61": "6.1",
+    "v612": "6.12",
     "rfc_remap_unlocked": "remap walk unlocked",
     "rfc_split_unlocked": "both, for migration",
     "rfc_unmap_unlocked_all": "both, for all",
@@ -68,6 +70,9 @@ HAZARDS: Final = (
     Hazard("H21", "two relatives split one huge page at once", ("split_huge_page",)),
     Hazard("H22", "a reader reads again behind a writer that queues", ("nested_reader",)),
     Hazard("late flush", "mremap flushes after the page tables' locks are given back", ("mremap_stale_tlb",)),
+    Hazard("huge move", "mremap moves a huge page past its split", ("huge_page_remapped",)),
+    Hazard("huge split", "fork or munmap meets a huge page being split", ("huge_page_forked",)),
+    Hazard("lazy TLB", "an idle CPU is not interrupted, and must look when it is back", ("lazy_tlb",)),
     Hazard("torn offset", "a first fault reads where a stack begins while it grows", ("stack_index",)),
     Hazard("collapse", "khugepaged hides a page table", ("khugepaged_collapse",)),
     Hazard("empty PTE", "a fault comes between the clearing and the entry", ("empty_pte",)),

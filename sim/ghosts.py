@@ -7,18 +7,26 @@ somebody else, says so at the moment from which its caller may count on that.
 from __future__ import annotations
 
 from sim.ops import Kernel
-from sim.structs import Mm, Vma
+from sim.structs import PTRS_PER_PTE, Mm, Vma
+
+
+def after(vpn: int, used: int) -> int:
+    """The next page after *vpn* that is in use, where of each 512 the first *used* are; or all, if that is 0."""
+    vpn += 1
+    return vpn if not used or vpn % PTRS_PER_PTE < used else vpn + PTRS_PER_PTE - vpn % PTRS_PER_PTE
 
 
 def forget(mm: Mm, start: int, end: int) -> Kernel:
     """From now on nobody need see what was written to [*start*, *end*) of *mm*: munmap, MADV_DONTNEED."""
+    used = yield mm.used_of_512
     while start < end:
         yield mm.shadow[start].set(None)
-        start += 1
+        start = after(start, used)
 
 
 def inherit(mm: Mm, oldmm: Mm, vmas: tuple[Vma, ...]) -> Kernel:
     """From now on *mm* must see in its *vmas* what *oldmm* has written there: fork."""
+    used = yield oldmm.used_of_512
     while vmas:
         vma, vmas = vmas[0], vmas[1:]
         vpn = yield vma.vm_start
@@ -27,15 +35,16 @@ def inherit(mm: Mm, oldmm: Mm, vmas: tuple[Vma, ...]) -> Kernel:
             last = yield oldmm.shadow[vpn]
             if last is not None:
                 yield mm.shadow[vpn].set(last)
-            vpn += 1
+            vpn = after(vpn, used)
 
 
 def carry(mm: Mm, start: int, end: int, to: int) -> Kernel:
     """From now on what was written to [*start*, *end*) of *mm* must be seen from *to* on: mremap."""
+    used = yield mm.used_of_512
+    by = to - start
     while start < end:
         last = yield mm.shadow[start]
         if last is not None:
-            yield mm.shadow[to].set(last)
+            yield mm.shadow[start + by].set(last)
             yield mm.shadow[start].set(None)
-        start += 1
-        to += 1
+        start = after(start, used)

@@ -275,6 +275,8 @@ class Mm(Struct):
     #: How many scans for NUMA hints have begun (in 3.8 the time of the next), and where the next one starts.
     numa_next_scan = declare(0, guard="atomic")
     numa_scan_offset = declare(0, guard="flag")
+    #: Of each 512 pages the first so many are in use, and nobody looks at the others (a small huge page); 0: all are.
+    used_of_512 = declare(0, guard="const")
     #: Per virtual page the last write any thread made (:class:`Written`), or None: what every later read must see.
     shadow = table(None, guard="ghost")
 

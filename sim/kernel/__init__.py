@@ -14,7 +14,7 @@ fault.py                  arch/x86/mm/fault.c             a page fault, from the
 filemap.py                mm/filemap.c                    finding a page in a page cache without a lock
 fork.py                   kernel/fork.c                   a child gets a copy of its parent's address space
 gup.py                    arch/x86/mm/gup.c               pinning a page without a lock
-huge_memory.py            mm/huge_memory.c                huge pages: first touch, split, NUMA hints
+huge_memory.py            mm/huge_memory.c                huge pages, from the first touch to a split
 interval_tree.py          mm/interval_tree.c              the tree of VMAs in an anon_vma
 madvise.py                mm/madvise.c                    a process needs pages no longer
 memory.py                 mm/memory.c                     page tables: faults, fork, unmapping
@@ -58,6 +58,7 @@ v414/rmap.py              mm/rmap.c of 4.14               unmapping a huge page 
 v61/fault.py              arch/x86/mm/fault.c of 6.1      a stack grows with mmap_sem held to write
 v61/filemap.py            mm/filemap.c of 6.1             sleeping on a page that nobody keeps
 v61/gup.py                mm/gup.c of 6.1                 pinning a page, with a second look
+v61/huge_memory.py        mm/huge_memory.c of 6.1         a moved huge page is flushed in time
 v61/memory.py             mm/memory.c of 6.1              a NUMA fault serves one page
 v61/mempolicy.py          mm/mempolicy.c of 6.1           NUMA hints, with a note that a flush is to come
 v61/migrate.py            mm/migrate.c of 6.1             move_pages without mmap_sem, one page at a time

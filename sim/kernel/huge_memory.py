@@ -11,12 +11,12 @@ keeps such walks out.
 
 How many small pages a huge one has is said by its tails and by ``mm.hpage_nr``: 512 in the kernel, fewer in the worlds
 of the checker.  Its addresses are 512 all the same.  Left out: a collapse that succeeds (it ends as the kernel's does
-when no page of the range was used lately), references to tails, and what fork, munmap, mremap and mprotect do about
-huge pages.
+when no page of the range was used lately), references to tails, and what mprotect does about huge pages.
 """
 
 from __future__ import annotations
 
+from errno import EAGAIN
 from typing import Final
 
 from sim.context import Context
@@ -27,6 +27,7 @@ from sim.kernel.pgtable import (
     pmd_mknonnuma,
     pmd_offset,
     pmd_trans_huge,
+    pmd_trans_splitting,
     pte_index,
     pte_none,
     pte_offset_map,
@@ -37,6 +38,7 @@ from sim.kernel.pgtable_generic import (
     pgtable_trans_huge_withdraw,
     pmdp_clear_flush,
     pmdp_invalidate,
+    pmdp_set_wrprotect,
     pmdp_splitting_flush,
 )
 from sim.kernel.rmap import (
@@ -44,6 +46,7 @@ from sim.kernel.rmap import (
     anon_vma_prepare,
     is_vma_temporary_stack,
     page_add_new_anon_rmap,
+    page_dup_rmap,
     page_remove_rmap,
     vma_address,
 )
@@ -52,7 +55,16 @@ from sim.kernel.tlb import flush_tlb_range
 from sim.kernel.vmscan import isolate_lru_page, putback_lru_page
 from sim.ops import Alloc, Bug, Field, Free, Kernel, KernelFunction
 from sim.structs import PTRS_PER_PTE, VM_WRITE, AnonVma, Mm, Page, PageTable, Pmd, Pte, Vma
-from sim.sync import down_write, lock_page, spin_lock, spin_unlock, trylock_page, unlock_page, up_write
+from sim.sync import (
+    down_write,
+    lock_page,
+    spin_lock,
+    spin_lock_nested,
+    spin_unlock,
+    trylock_page,
+    unlock_page,
+    up_write,
+)
 
 #: How many PTEs make a huge page.  include/linux/huge_mm.h:54 (v3.7)
 HPAGE_PMD_NR: Final = PTRS_PER_PTE
@@ -221,6 +233,125 @@ def change_huge_pmd(k: Context, mm: Mm, address: int) -> Kernel:
         yield pmd.set(entry)
     yield from spin_unlock(mm.page_table_lock)
     return found
+
+
+# --- fork, munmap, mremap --------------------------------------------------------------------------------
+
+
+def __pmd_trans_huge_lock(k: Context, pmd: Field, vma: Vma) -> Kernel:
+    """Take page_table_lock if *pmd* maps a huge page that nobody splits; return whether it was taken, as 1.
+
+    Else nothing is held.  If somebody is splitting the page that is waited for, and the answer is -1: there is a page
+    table now.  If there is no huge page it is 0.  mm/huge_memory.c:1126 (v3.7)
+    """
+    mm = yield vma.vm_mm
+    yield from spin_lock(mm.page_table_lock)
+    entry = yield pmd
+    if pmd_trans_huge(entry) and not pmd_trans_splitting(entry):
+        return 1
+    yield from spin_unlock(mm.page_table_lock)
+    if not pmd_trans_huge(entry):
+        return 0
+    anon_vma = yield vma.anon_vma
+    yield from wait_split_huge_page(k, anon_vma)
+    return -1
+
+
+def copy_huge_pmd(k: Context, dst_mm: Mm, src_mm: Mm, address: int, vma: Vma) -> Kernel:
+    """Let the child *dst_mm* share the huge page that *vma* of its parent maps at *address*; return 0 or -EAGAIN.
+
+    Caller holds both mmap_sems to write, and has linked the child's VMA.  Takes both page_table_locks, the child's
+    first.  Neither may write without a fault from now on, and a page table is put by for the child.  A page that is
+    being split is waited for, since a mapping that is added now would not be counted: it is small pages then, whose
+    PTEs are to be copied.  mm/huge_memory.c:728 (v3.7)
+    """
+    src_pmd = pmd_offset(src_mm, address)
+    pgtable = yield Alloc(PageTable)
+    yield from spin_lock(dst_mm.page_table_lock)
+    yield from spin_lock_nested(src_mm.page_table_lock)
+    entry = yield src_pmd
+    if not pmd_trans_huge(entry):
+        yield Free(pgtable)
+        yield from _unlock_both(dst_mm, src_mm)
+        return -EAGAIN
+    if pmd_trans_splitting(entry):
+        yield from _unlock_both(dst_mm, src_mm)
+        yield Free(pgtable)
+        anon_vma = yield vma.anon_vma
+        yield from wait_split_huge_page(k, anon_vma)
+        return -EAGAIN
+    yield from get_page(k, entry.page)
+    yield from page_dup_rmap(k, entry.page)
+    yield from pmdp_set_wrprotect(k, src_pmd)
+    yield pmd_offset(dst_mm, address).set(entry._replace(write=False))
+    yield from pgtable_trans_huge_deposit(k, dst_mm, pgtable)
+    yield from _unlock_both(dst_mm, src_mm)
+    return 0
+
+
+def _unlock_both(dst_mm: Mm, src_mm: Mm) -> Kernel:
+    """Give both page_table_locks back.  (Part of copy_huge_pmd.)"""
+    yield from spin_unlock(src_mm.page_table_lock)
+    yield from spin_unlock(dst_mm.page_table_lock)
+
+
+def zap_huge_pmd(k: Context, tlb: memory.MmuGather, vma: Vma, pmd: Field) -> Kernel:
+    """Unmap the huge page of *pmd* whole; return the gather, and whether it was done.
+
+    Caller holds mmap_sem, to read at least.  Takes page_table_lock.  The page loses a mapping at once and its reference
+    only after the flush.  The page table that was put by for it is freed: no walk has ever seen that.
+    mm/huge_memory.c:1020 (v3.7)
+    """
+    locked = yield from __pmd_trans_huge_lock(k, pmd, vma)
+    if locked != 1:
+        return tlb, False
+    pgtable = yield from pgtable_trans_huge_withdraw(k, tlb.mm)
+    orig_pmd = yield pmd.xchg(None)
+    yield from page_remove_rmap(k, orig_pmd.page)
+    yield from spin_unlock(tlb.mm.page_table_lock)
+    yield Free(pgtable)
+    return memory.tlb_remove_page(tlb, orig_pmd.page), True
+
+
+def move_huge_pmd(k: Context, vma: Vma, old_addr: int, new_addr: int) -> Kernel:
+    """Move the huge page that *vma* maps at *old_addr*; return 1, or 0 if it must be split, or -1 if it has been.
+
+    Caller holds mmap_sem to write, and flushes later.  Takes page_table_lock.  Both places must be where a page table
+    begins.  mm/huge_memory.c:1065 (v3.7)
+    """
+    mm = yield vma.vm_mm
+    if pte_index(old_addr) or pte_index(new_addr):
+        return 0
+    there = yield pmd_offset(mm, new_addr)
+    if there is not None:  # free_pgtables should have taken it out
+        return 0
+    ret = yield from __pmd_trans_huge_lock(k, pmd_offset(mm, old_addr), vma)
+    if ret == 1:
+        entry = yield pmd_offset(mm, old_addr).xchg(None)
+        yield pmd_offset(mm, new_addr).set(entry)
+        yield from spin_unlock(mm.page_table_lock)
+    return ret
+
+
+def split_huge_page_address(k: Context, mm: Mm, address: int) -> Kernel:
+    """Split the huge page around *address*, if there is one.  mm/huge_memory.c:2379 (v3.7)
+
+    Caller holds mmap_sem to write: no huge page can come while this looks.
+    """
+    entry = yield pmd_offset(mm, address)
+    if pmd_trans_huge(entry):
+        yield from __split_huge_page_pmd(k, mm, pmd_offset(mm, address))
+
+
+def __vma_adjust_trans_huge(k: Context, mm: Mm, start: int, end: int, address: int) -> Kernel:
+    """Split the huge page that lies across *address*, where the VMA [*start*, *end*) will be cut: none may cross.
+
+    Caller holds mmap_sem to write.  The kernel looks at both new bounds, and at the next VMA's if that moves; a merge
+    that gives a neighbour part of a huge page is left out.  mm/huge_memory.c:2406 (v3.7)
+    """
+    haddr = address - pte_index(address)
+    if haddr != address and start <= haddr and haddr + PTRS_PER_PTE <= end:
+        yield from split_huge_page_address(k, mm, address)
 
 
 # --- splitting -------------------------------------------------------------------------------------------

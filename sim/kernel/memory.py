@@ -15,7 +15,7 @@ from errno import ENOMEM
 from typing import NamedTuple
 
 from sim.context import Context
-from sim.ghosts import forget
+from sim.ghosts import after, forget
 from sim.kernel import huge_memory, migrate, mmap, swap_state, swapfile
 from sim.kernel.numacore import memory as numacore
 from sim.kernel.page_alloc import alloc_pages_node
@@ -388,9 +388,25 @@ def copy_page_range(k: Context, dst_mm: Mm, src_mm: Mm, vma: Vma) -> Kernel:
     while address < end:
         stop = pmd_addr_end(address, end)
         table = yield pmd_offset(src_mm, address)
+        if isinstance(table, Pmd):
+            table = yield from _copy_huge(k, dst_mm, src_mm, vma, address)
         if table is not None:
             yield from copy_pte_range(k, dst_mm, src_mm, table, address, stop)
         address = stop
+
+
+def _copy_huge(k: Context, dst_mm: Mm, src_mm: Mm, vma: Vma, address: int) -> Kernel:
+    """Copy the huge page at *address*; return None, or the page table that it has become.  (Part of copy_pmd_range.)
+
+    What is huge still, after it was waited for, the kernel calls a bad PMD.
+    """
+    err = yield from huge_memory.copy_huge_pmd(k, dst_mm, src_mm, address, vma)
+    if err == 0:
+        return None
+    table = yield pmd_offset(src_mm, address)
+    if isinstance(table, Pmd):
+        yield from huge_memory.bug_on(k, True, f"{table.page} is still huge, although its split was over", table.page)
+    return table
 
 
 def copy_pte_range(k: Context, dst_mm: Mm, src_mm: Mm, src_table: PageTable, address: int, end: int) -> Kernel:
@@ -405,12 +421,13 @@ def copy_pte_range(k: Context, dst_mm: Mm, src_mm: Mm, src_table: PageTable, add
         dst_table = yield pmd_offset(dst_mm, address)
     yield from spin_lock(dst_table.ptl)
     yield from spin_lock_nested(src_table.ptl)
+    used = yield src_mm.used_of_512
     while address < end:
         src_pte = pte_offset_map(src_table, address)
         entry = yield src_pte
         if not pte_none(entry):
             yield from copy_one_pte(k, pte_offset_map(dst_table, address), src_pte)
-        address += 1
+        address = after(address, used)
     yield from spin_unlock(src_table.ptl)
     yield from spin_unlock(dst_table.ptl)
 
@@ -505,19 +522,41 @@ def unmap_single_vma(k: Context, tlb: MmuGather, vma: Vma, start: int, end: int)
     vm_start = yield vma.vm_start
     vm_end = yield vma.vm_end
     if max(vm_start, start) < min(vm_end, end):
-        tlb = yield from unmap_page_range(k, tlb, max(vm_start, start), min(vm_end, end))
+        tlb = yield from unmap_page_range(k, tlb, vma, max(vm_start, start), min(vm_end, end))
     return tlb
 
 
-def unmap_page_range(k: Context, tlb: MmuGather, address: int, end: int) -> Kernel:
-    """Unmap [*address*, *end*), page table by page table; return the gather.  mm/memory.c:1299 (v3.7)"""
+def unmap_page_range(k: Context, tlb: MmuGather, vma: Vma, address: int, end: int) -> Kernel:
+    """Unmap [*address*, *end*) of *vma*, page table by page table; return the gather.  mm/memory.c:1299 (v3.7)
+
+    A huge page that is unmapped in part only is split first.
+    """
     while address < end:
         stop = pmd_addr_end(address, end)
         table = yield pmd_offset(tlb.mm, address)
+        if isinstance(table, Pmd):
+            tlb, table = yield from _zap_huge(k, tlb, vma, address, stop)
         if table is not None:
             tlb = yield from zap_pte_range(k, tlb, table, address, stop)
         address = stop
     return tlb
+
+
+def _zap_huge(k: Context, tlb: MmuGather, vma: Vma, address: int, end: int) -> Kernel:
+    """Unmap a huge page; return the gather, and the page table that the huge page has become, if it has.
+
+    Caller holds mmap_sem, perhaps to read only: then another thread may have unmapped it, and a fault may have put
+    another huge page in its place, which is left alone.  (Part of zap_pmd_range.)
+    """
+    pmd = pmd_offset(tlb.mm, address)
+    if end - address != PTRS_PER_PTE:
+        yield from huge_memory.__split_huge_page_pmd(k, tlb.mm, pmd)
+    else:
+        tlb, gone = yield from huge_memory.zap_huge_pmd(k, tlb, vma, pmd)
+        if gone:
+            return tlb, None
+    table = yield pmd
+    return tlb, None if isinstance(table, Pmd) else table  # pmd_none_or_trans_huge_or_clear_bad
 
 
 def zap_pte_range(k: Context, tlb: MmuGather, table: PageTable, address: int, end: int) -> Kernel:
@@ -529,6 +568,7 @@ def zap_pte_range(k: Context, tlb: MmuGather, table: PageTable, address: int, en
     """
     yield from spin_lock(table.ptl)
     yield from k.flush_tlb_batched_pending(tlb.mm)
+    used = yield tlb.mm.used_of_512
     while address < end:
         pte = pte_offset_map(table, address)
         ptent = yield pte
@@ -538,7 +578,7 @@ def zap_pte_range(k: Context, tlb: MmuGather, table: PageTable, address: int, en
             tlb = tlb_remove_page(tlb, ptent.page)
         elif not pte_none(ptent):
             yield from _zap_not_present(k, pte, ptent)
-        address += 1
+        address = after(address, used)
     yield from spin_unlock(table.ptl)
     return tlb
 

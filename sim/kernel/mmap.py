@@ -10,7 +10,7 @@ from errno import ENOMEM
 
 from sim.context import Context
 from sim.ghosts import forget
-from sim.kernel import memory, rmap
+from sim.kernel import huge_memory, memory, rmap
 from sim.kernel.interval_tree import anon_vma_interval_tree_insert, anon_vma_interval_tree_remove
 from sim.ops import Alloc, Free, Kernel, Point
 from sim.structs import VM_WRITE, AnonVma, Mm, Vma
@@ -238,6 +238,7 @@ def __split_vma(k: Context, mm: Mm, vma: Vma, addr: int, new_below: bool) -> Ker
     bounds = (vm_start, addr, vm_pgoff) if new_below else (addr, vm_end, middle)
     new = yield from _copy_of(k, vma, *bounds)
     yield from rmap.anon_vma_clone(k, new, vma)
+    yield from huge_memory.__vma_adjust_trans_huge(k, mm, vm_start, vm_end, addr)
     if new_below:
         err = yield from vma_adjust(k, vma, addr, vm_end, middle, new)
     else:

@@ -13,13 +13,14 @@ from errno import EFAULT, EINVAL, ENOMEM
 from typing import Final
 
 from sim.context import Context
-from sim.ghosts import carry
+from sim.ghosts import after, carry
+from sim.kernel import huge_memory
 from sim.kernel.memory import __pte_alloc
 from sim.kernel.mmap import copy_vma, do_munmap, find_vma
 from sim.kernel.pgtable import pmd_addr_end, pmd_offset, pte_none, pte_offset_map
 from sim.kernel.tlb import flush_tlb_range
 from sim.ops import Kernel, Point
-from sim.structs import AnonVma, Mm, PageTable, Vma
+from sim.structs import PTRS_PER_PTE, AnonVma, Mm, PageTable, Pmd, Vma
 from sim.sync import down_write, spin_lock, spin_lock_nested, spin_unlock, up_write
 
 #: How many PTEs are moved at a time.  mm/mremap.c:142 (v3.7)
@@ -79,14 +80,15 @@ def _move_each_pte(
 
     Caller holds both ptls.  For one step the page has no PTE at all.
     """
+    by = new_addr - old_addr
+    used = yield k.mm.used_of_512
     while old_addr < old_end:
         old_pte = pte_offset_map(old_pmd, old_addr)
         entry = yield old_pte
         if not pte_none(entry):
             entry = yield old_pte.xchg(None)
-            yield pte_offset_map(new_pmd, new_addr).set(entry)
-        old_addr += 1
-        new_addr += 1
+            yield pte_offset_map(new_pmd, old_addr + by).set(entry)
+        old_addr = after(old_addr, used)
 
 
 def move_page_tables(
@@ -102,6 +104,8 @@ def move_page_tables(
     while old_addr < old_end:
         extent = pmd_addr_end(old_addr, old_end) - old_addr
         old_pmd = yield pmd_offset(mm, old_addr)
+        if isinstance(old_pmd, Pmd):
+            old_pmd = yield from _move_huge(k, mm, vma, old_addr, new_addr, extent, need_rmap_locks)
         if old_pmd is not None:
             new_pmd = yield from alloc_new_pmd(k, mm, new_addr)
             if new_pmd is None:
@@ -114,6 +118,32 @@ def move_page_tables(
     yield from _flush_moved(k, vma, start, old_addr)
     yield from carry(mm, start, old_addr, new_start)
     return old_addr - start
+
+
+def _move_huge(
+    k: Context, mm: Mm, vma: Vma, old_addr: int, new_addr: int, extent: int, need_rmap_locks: bool
+) -> Kernel:
+    """Move a huge page, or split it; return None, or the page table that it is now.  (Part of move_page_tables.)"""
+    err = 0
+    if extent == PTRS_PER_PTE:
+        err = yield from _move_huge_pmd(k, vma, old_addr, new_addr, need_rmap_locks)
+    if err > 0:
+        return None
+    if err == 0:
+        yield from huge_memory.__split_huge_page_pmd(k, mm, pmd_offset(mm, old_addr))
+    table = yield pmd_offset(mm, old_addr)
+    if isinstance(table, Pmd):
+        yield from huge_memory.bug_on(k, True, f"{table.page} is still huge, although its split was over", table.page)
+    return table
+
+
+def _move_huge_pmd(k: Context, vma: Vma, old_addr: int, new_addr: int, need_rmap_locks: bool) -> Kernel:
+    """Move a huge page without the anon_vma lock, even if *need_rmap_locks*: a split may find it at neither place.
+
+    (The call in move_page_tables.  Mended by dd18dbc2d42a, May 2014.)
+    """
+    err = yield from huge_memory.move_huge_pmd(k, vma, old_addr, new_addr)
+    return err
 
 
 def _flush_moved(k: Context, vma: Vma, start: int, end: int) -> Kernel:

@@ -31,6 +31,14 @@ def ptep_set_wrprotect(k: Context, pte: Field) -> Kernel:
     yield Wrprotect(pte)
 
 
+def pmdp_set_wrprotect(k: Context, pmd: Field) -> Kernel:
+    """The same for a huge page's PMD.  Caller holds page_table_lock, and flushes later.
+
+    arch/x86/include/asm/pgtable.h:749 (v3.7)
+    """
+    yield Wrprotect(pmd)
+
+
 def ptep_clear_flush(k: Context, vma: Vma, address: int, pte: Field) -> Kernel:
     """Clear a PTE, then drop it from every TLB that may hold it; return what stood there.
 

@@ -16,6 +16,8 @@ BASE = "rfc_remap_unlocked"
 
 VERDICTS = {
     "anon_vma_recycled": "unsafe",
+    "huge_page_forked": "unsafe",
+    "huge_page_remapped~fixed": "unsafe",
     "mlock_inversion~blocking": "safe",
     "reclaim_under_lock~gfp_kernel": "safe",
     "reclaim_vs_exit": "unsafe",

@@ -19,3 +19,7 @@ PATCH = {
     "migrate.remove_migration_pte": migrate.remove_migration_pte,
     "rmap.try_to_unmap_one": rmap.try_to_unmap_one,
 }
+
+VERDICTS = {
+    "huge_page_remapped": "safe",
+}

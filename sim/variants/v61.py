@@ -7,10 +7,10 @@ reference to it).  The rest is as in 3.8.  Defects of 3.8 that were mended by th
 
 from __future__ import annotations
 
-from sim.kernel.v61 import fault, gup, memory, mempolicy, migrate, mremap, rmap, tlb
+from sim.kernel.v61 import fault, gup, huge_memory, memory, mempolicy, migrate, mremap, rmap, tlb
 from sim.kernel.v61.migrate import do_pages_move, migrate_pages
 from sim.kernel.v61.pgtable_generic import ptep_clear_flush
-from sim.kernel.v414 import memory as huge_memory
+from sim.kernel.v414 import memory as huge_fault
 from sim.kernel.v414 import migrate as huge
 
 __all__ = ["do_pages_move", "migrate_pages", "ptep_clear_flush"]
@@ -18,7 +18,7 @@ __all__ = ["do_pages_move", "migrate_pages", "ptep_clear_flush"]
 BASE = "rwsem_v38"
 
 PATCH = {
-    "memory._handle_huge": huge_memory._handle_huge,
+    "memory._handle_huge": huge_fault._handle_huge,
     "migrate.migrate_misplaced_transhuge_page": migrate._migrate_misplaced_transhuge_page,
     "migrate.migrate_page_copy": huge.migrate_page_copy,
     "migrate.new_page_node": huge.new_page_node,
@@ -26,11 +26,13 @@ PATCH = {
     "fault._grow": fault._grow,
     "gup.gup_pte_range": gup.gup_pte_range,
     "memory.check_stack_guard_page": memory._no_guard_page,
+    "huge_memory.move_huge_pmd": huge_memory.move_huge_pmd,
     "memory.ptep_set_access_flags": memory.ptep_set_access_flags,
     "mempolicy.change_prot_numa": mempolicy.change_prot_numa,
     "migrate.migration_entry_wait": migrate.migration_entry_wait,
     "mremap._flush_moved": mremap._flush_moved,
     "mremap._move_each_pte": mremap._move_each_pte,
+    "mremap._move_huge_pmd": mremap._move_huge_pmd,
     "numacore.memory.do_numa_page": memory.do_numa_page,
     "rmap.__put_anon_vma": rmap.__put_anon_vma,
     "tlb.flush_tlb_mm_range": tlb.flush_tlb_mm_range,
@@ -38,6 +40,7 @@ PATCH = {
 }
 
 VERDICTS = {
+    "huge_page_remapped": "safe",
     "lazy_tlb~no_look": "unsafe",
     "mremap_stale_tlb": "safe",
     "numa_huge_window": "safe",
