@@ -39,12 +39,18 @@ class Progress(tuple[Standing, ...]):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td style='text-align: left'><a href='{html.escape(it.file)}'>{html.escape(it.title)}</a></td>"
+            f"<tr><td style='text-align: left'>{_linked(it)}</td>"
             f"<td style='text-align: left'>{html.escape(it.told)}</td></tr>"
             for it in self
         )
         head = "<tr><th style='text-align: left'>Lesson</th><th style='text-align: left'>You</th></tr>"
         return f"<table>{head}{rows}</table>"
+
+
+def _linked(it: Standing) -> str:
+    """The title; a link, if the lesson is beside the reader's notebook (in a browser alone, not all are)."""
+    name = html.escape(it.title)
+    return f"<a href='{html.escape(it.file)}'>{name}</a>" if Path(it.file).exists() else name
 
 
 def title(path: Path) -> str:

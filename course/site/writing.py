@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import metadata
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -83,7 +84,7 @@ def _write_lessons(
     folder: Path, shown: Path, pages: Sequence[Path], told: Callable[[str], None], processes: int
 ) -> None:
     """Each lesson is run in a process of its own: one may change what all others see."""
-    with ProcessPoolExecutor(processes, get_context("spawn"), max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _quietly_stopped, max_tasks_per_child=1) as pool:
         running = {pool.submit(cells.written, path, pages[1:]): path for path in pages}
         try:
             for number, done in enumerate(as_completed(running), 1):
@@ -92,9 +93,16 @@ def _write_lessons(
                 for name, content in made.files.items():
                     (shown / name).write_bytes(content)
                 told(f"{number} of {len(pages)}: {title(path)}")
-        except BaseException:
+        except BaseException:  # Ctrl-C, or a lesson that fails: the others are not waited for
             pool.shutdown(cancel_futures=True, wait=False)
+            for child in active_children():
+                child.terminate()
             raise
+
+
+def _quietly_stopped() -> None:
+    """A process that runs a lesson ends at Ctrl-C, and says nothing: the command does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _readme() -> str:
