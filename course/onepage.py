@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from course.designing import (
+    EVERYWHERE,
     GLYPHS,
     HAZARDS,
     LIMIT,
@@ -113,8 +114,8 @@ class OnePage(NamedTuple):
 
     @property
     def worlds(self) -> tuple[str, ...]:
-        """The worlds that were tried and count."""
-        return tuple(it.world for it in self.trials.trials if counts(it.world))
+        """The worlds that count, and in which the design has been decided: history is measured in these too."""
+        return tuple(it.world for it in self.trials.trials if counts(it.world) and it.verdict in ("safe", "unsafe"))
 
     def points(self) -> dict[str, tuple[float, int]]:
         """Each kernel on two axes: pages a second, and the worlds that go wrong."""
@@ -134,7 +135,10 @@ class OnePage(NamedTuple):
                 f"old faults of Linux 3.7 are still there: {', '.join(it.world for it in self.trials.inherited)}"
             )
         if self.trials.open:
-            said.append(f"nothing is known of {', '.join(it.world for it in self.trials.open)}")
+            its = [it.world for it in self.trials.open]
+            said.append(f"nothing is known of {', '.join(its[:4])}{f' and {len(its) - 4} more' if its[4:] else ''}")
+        if left := len(EVERYWHERE) - len(self.trials.trials):
+            said.append(f"{left} of {len(EVERYWHERE)} worlds were not tried")
         said += self._slower()
         return [*said, f"its writer: {self.words}"] if self.words else said
 

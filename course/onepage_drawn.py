@@ -22,7 +22,7 @@ _PAGE = """<!doctype html>
 @media (prefers-color-scheme: dark) {{
   :root {{ --ground: #14181a; --ink: #eceeea; --quiet: #a3aba5; --line: #343b3f; }}
 }}
-body {{ margin: 1.5rem auto; max-width: 60rem; padding: 0 1rem; background: var(--ground); color: var(--ink);
+body {{ margin: 1.5rem auto; max-width: 66rem; padding: 0 1rem; background: var(--ground); color: var(--ink);
   font: 0.95rem/1.4 system-ui, sans-serif; }}
 h1 {{ font-size: 1.4rem; margin: 0; }} h2 {{ font-size: 1.05rem; margin: 1rem 0 .3rem; }}
 p {{ margin: .2rem 0 .6rem; }}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from course import composed, one_page, race, tried
+from course import EVERYWHERE, composed, one_page, race, tried
 from course.capstone import PARTS, TIMES
 from course.designing import HAZARDS, HISTORY, counts, goes_wrong, lap
 from course.onepage import OnePage, guards
@@ -113,6 +113,17 @@ def test_the_page_says_on_two_axes_what_was_found(unlocked: OnePage) -> None:
     assert lost[-1] == "its writer: a PTE here & there"
     assert unlocked.trials.trace is not None
     assert unlocked.trials.trace.violation is not None
+
+
+def test_history_is_measured_where_the_design_was(unlocked: OnePage) -> None:
+    """A world that was not tried counts for nobody, and the page says how many there are."""
+    trials = unlocked.trials
+    rest = tuple(it if it.world == "move_pages" else it._replace(verdict="not tried") for it in trials.trials)
+    page = unlocked._replace(trials=trials._replace(trials=rest))
+    assert page.worlds == ("move_pages",)
+    assert {wrong for _, wrong in page.points().values()} == {0}
+    assert page.lost()[0] == "nothing is known of stack_index, reclaim_under_lock~gfp_kernel, stack_grows"
+    assert page.lost()[1] == f"{len(EVERYWHERE) - 4} of {len(EVERYWHERE)} worlds were not tried"
 
 
 def test_the_locks_are_read_off_runs(unlocked: OnePage) -> None:
