@@ -29,6 +29,8 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+os.environ["RMAPWALK_CACHE"] = ""  # nothing is kept from one test to the next (sim/analysis/kept.py)
+
 ROOT = Path(__file__).parent.parent
 SECONDS = 1000  # playwright counts in milliseconds
 

@@ -6,7 +6,8 @@ What the controls do can be done from a cell, too (:meth:`Tuning.set`), and what
 
 A control that is turned is answered at once: first with what theory says (:mod:`sim.analysis.demands`), drawn onto the
 picture that is there, then with the simulation, which takes its place.  In a notebook that runs beside, so that other
-controls and cells can be used meanwhile; where there are no threads, as in a browser, it is waited for.
+controls and cells can be used meanwhile; where there are no threads, as in a browser, it is waited for.  What was
+simulated once is kept (:mod:`sim.analysis.kept`), for the next lecture too.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import anywidget
 import ipywidgets as widgets
 
 from sim.analysis.demands import Prediction, predict
-from sim.analysis.sweep import KEYS, Point, Row, Table, measured
+from sim.analysis.kept import kept
+from sim.analysis.sweep import KEYS, Point, Row, Table
 from sim.engines.timed import POLICIES
 from sim.errors import BadParameter, UnknownName, UserError
 from sim.variants import find as find_variant
@@ -204,12 +206,12 @@ class Tuning:
         for point in points:
             if point not in self._points:
                 try:
-                    row = await asyncio.to_thread(measured, point)
+                    row = await asyncio.to_thread(kept, point)
                 except UserError as fault:
                     self._said.value = f"<p role='status'><b>{escape(str(fault))}.</b></p>"
                     return
                 except RuntimeError:  # no threads here
-                    row = measured(point)
+                    row = kept(point)
                 self._keep(point, row)
             if asked != self._asked:
                 return
@@ -233,7 +235,7 @@ class Tuning:
         for point in points:
             if point not in self._points:
                 self._said.value = f"<p role='status'>measuring {escape(_called(point, self._ranges))} …</p>"
-                self._keep(point, measured(point))
+                self._keep(point, kept(point))
         self._draw()
 
     def _draw(self) -> None:

@@ -180,7 +180,7 @@ def sweep(
         UserError: if a point cannot be measured, or the file is no such file.
     """
     asked = list(points)
-    keys = [_key(it, measure) for it in asked]
+    keys = [key_of(it, measure) for it in asked]
     done = {} if path is None else _read(Path(path))
     left = {key: point for key, point in zip(keys, asked, strict=True) if key not in done}
     tell = progress or (lambda *_: None)
@@ -225,7 +225,7 @@ def _measured(left: Mapping[str, Point], measure: Measure, executor: Executor) -
 # --- the file --------------------------------------------------------------------------------------------
 
 
-def _key(point: Point, measure: Measure) -> str:
+def key_of(point: Point, measure: Measure) -> str:
     """What tells a point, and what is done with it, from others."""
     function = measure.func if isinstance(measure, partial) else measure
     bound = repr((measure.args, measure.keywords)) if isinstance(measure, partial) else ""

@@ -97,7 +97,7 @@ def test_a_run_that_is_interrupted_leaves_what_was_measured(monkeypatch: pytest.
     def interrupted(point: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vizlib.controls.measured", interrupted)
+    monkeypatch.setattr("vizlib.controls.kept", interrupted)
     it._controls["threads"].value = 3
     assert "Stopped; what was measured before is kept." in it._said.value
     assert len(it.table) == 1
