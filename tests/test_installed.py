@@ -8,9 +8,11 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -163,3 +165,16 @@ def test_the_door_hands_on_and_calls_itself_by_its_name(ran: Ran) -> None:
         code, out, err = ran.said[name]
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert err.startswith(words)
+
+
+def test_binder_builds_what_is_tested() -> None:
+    """A Python that we admit, this project under the tested versions, and the page that the maintainers' text names."""
+    asked = [line for line in (ROOT / "binder/requirements.txt").read_text().splitlines() if line]
+    (constraints,) = (line.removeprefix("-c ") for line in asked if line.startswith("-c "))
+    assert (ROOT / "binder" / constraints).resolve() == ROOT / "constraints.txt"
+    assert [line for line in asked if not line.startswith("-c ")] == ["."]
+    version = (ROOT / "binder/runtime.txt").read_text().strip().removeprefix("python-")
+    said = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert f"Programming Language :: Python :: {version}" in said["classifiers"]
+    (page,) = re.findall(r"urlpath=lab/tree/([\w./]+)", (ROOT / "docs/maintainers.md").read_text("utf-8"))
+    assert (ROOT / page).exists()

@@ -92,6 +92,14 @@ class Compared(NamedTuple):
             return self.said == Said("safe", self.model.states)
         return self.said.verdict in {"deadlock" if it == "deadlock" else "assertion" for it in self.model.kinds}
 
+    def __str__(self) -> str:
+        if self.model is None:
+            return self.why
+        ours = ", ".join(self.model.kinds) or f"safe, {self.model.states:,}"
+        if self.said is None:
+            return f"{ours} ({self.why})"
+        return ours if self.agrees else f"**{ours}; Spin: {self.said.verdict}, {self.said.states:,}**"
+
 
 def compare(model: Model, world: str, variant: str) -> Compared:
     """Ask Spin about *model*.
@@ -129,14 +137,15 @@ def compare_all(
 
 
 def table(compared: Iterable[Compared]) -> str:
-    """The comparison as a table in Markdown."""
-    lines = [
-        "| world | variant | the checker | its states | Spin | its states | same |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    """The comparison as a table in Markdown, a line a world: what both say, with the number of states if it is safe.
+
+    Where they say different things the cell is bold and has both.
+    """
+    rows: dict[str, dict[str, Compared]] = {}
     for it in compared:
-        ours = f"{', '.join(it.model.kinds) or 'safe'} | {it.model.states:,}" if it.model else f"{it.why} |"
-        theirs = f"{it.said.verdict} | {it.said.states:,}" if it.said else f"{it.why if it.model else 'not asked'} |"
-        same = ("yes" if it.agrees else "**no**") if it.said or not it.agrees else ""
-        lines.append(f"| `{it.world}` | `{it.variant}` | {ours} | {theirs} | {same} |")
+        rows.setdefault(it.world, {})[it.variant] = it
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [f"| world | {' | '.join(f'`{it}`' for it in names)} |", "|---" * (len(names) + 1) + "|"]
+    for world, row in rows.items():
+        lines.append(f"| `{world}` | {' | '.join(str(row.get(name, '')) for name in names)} |")
     return "\n".join(lines)

@@ -39,7 +39,7 @@ def _limit(options: argparse.Namespace) -> int:
 
 def _promela(options: argparse.Namespace) -> Answer:
     from sim.analysis.promela import promela
-    from sim.analysis.spin import compare, table
+    from sim.analysis.spin import compare
 
     world, variant, limit = worlds.find(options.world), variants.find(options.variant), _limit(options)
     told = progress(options, f"{world.name} under {variant.name}: states, depth")
@@ -60,7 +60,8 @@ def _promela(options: argparse.Namespace) -> Answer:
         compared = compare(model, world.name, variant.name)
         data["spin"] = compared.said._asdict() if compared.said else {"why": compared.why}
         data["agrees"] = compared.agrees
-        text, code = table([compared]), 0 if compared.agrees else 1
+        words = f"Spin says the same: {compared}" if compared.agrees else f"Spin says something else: {compared}"
+        text, code = f"{text}\n{words}" if options.output else words, 0 if compared.agrees else 1
     return Answer(data, text, code)
 
 
@@ -91,5 +92,5 @@ def _spin(options: argparse.Namespace) -> Answer:
         }
         for it in found
     ]
-    said = f"{len(asked)} of {len(found)} were searched by Spin; {len(wrong) or 'none'} of them with another verdict"
+    said = f"Spin searched {len(asked)} of {len(found)}; of {len(wrong) or 'none'} it says something else"
     return Answer({"rows": rows, "agrees": not wrong}, f"{table(found)}\n\n{said}", 1 if wrong else 0)
