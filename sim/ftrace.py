@@ -26,6 +26,8 @@ LONGEST: Final = 4_000
 
 #: So many frames of a call stack are kept, and so many calls within one another: no kernel stack is deeper.
 DEEPEST: Final = 64
+#: What the kernel calls a line that a program has written into ``trace_marker``.
+MARK: Final = "tracing_mark_write"
 #: So many nestings of function_graph (CPU and task) are told apart at once.
 _NESTINGS: Final = 10_000
 
@@ -56,13 +58,15 @@ _CALL = re.compile(r"(?P<name>[\w.]+)(?: \[\w+\])?\(\)(?P<more>;| \{)")
 #: trace-cmd makes events of the lines of function_graph.
 _GRAPH_EVENT = re.compile(r"funcgraph_(?:entry|exit):[^|]*\|\s*(?P<body>\S.*)")
 _NAMED = re.compile(r"(?P<name>[\w.]+):\s?(?P<detail>.*)")
+_MARKED = re.compile(r"(?:tracing_mark_write|0x[0-9a-f]+|[0-9a-f]{16})\s?:\s?")
 _FRAME = re.compile(r"\s*(?:=> (?P<ftrace>[\w.]+)|[0-9a-f]{6,16}\s+(?P<perf>[\w.]+)(?:\+0x[0-9a-f]+)?\s+\()")
 _STACK = re.compile(r"(?:kernel_stack:\s*)?<stack trace ?>")
 #: Lines that say nothing of a run: comments, frames of a stack, who follows whom on a CPU, and headers.
 _SILENT = re.compile(r"\s*(?:#|-{5,}|[0-9a-f]{6,16}\s|=> |\d+\)\s.*=>|(?:version|cpus)\s*=\s*\d+|$)")
 _KERNEL = re.compile(r"#\s*Linux (?:version )?(\d[\w.+~-]*)")
 _SECTION = re.compile(r"# =+ SECTION (\w+)")
-_LOST = re.compile(r"CPU:?\s?\d+ \[(?:LOST (?P<events>\d+) EVENTS|EVENTS DROPPED)\]")
+#: bpftrace says "Lost 12 events".
+_LOST = re.compile(r"(?:CPU:?\s?\d+ )?\[?(?:(?:LOST|Lost) (?P<events>\d+) (?:EVENTS|events)|EVENTS DROPPED)\]?")
 
 
 class Record(NamedTuple):
@@ -172,6 +176,8 @@ class Recording:
                 return self._record(found, "probe", probe["name"], detail=probe["detail"])
             if event["group"] == "probe" and (probe := _PERF_PROBE.match(detail)):
                 return self._record(found, "probe", event["name"], detail=probe["detail"])
+            if event["name"] == "print":  # trace-cmd's and perf's name for what was written into trace_marker
+                return self._record(found, "event", MARK, detail=_MARKED.sub("", detail, count=1))
             return self._record(found, "event", event["name"], detail=detail)
         self.unknown += 1
         return None
@@ -195,7 +201,7 @@ class Recording:
         if body.startswith("/*") and body.endswith("*/"):
             told = body[2:-2].strip()
             named = _NAMED.match(told)
-            name, detail = (named["name"], named["detail"]) if named else ("tracing_mark_write", told)
+            name, detail = (named["name"], named["detail"]) if named else (MARK, told)
             return self._record(found, "event", name, calls[-1] if calls else "", detail)
         self.unknown += 1
         return None
@@ -210,6 +216,34 @@ class Recording:
     ) -> Record:
         task, pid, time = found["task"] or "", int(found["pid"] or -1), found["time"]
         return Record(kind, name, caller, detail, task, pid, int(found["cpu"]), _ns(time), self._section)
+
+
+class Switch(NamedTuple):
+    """What ``sched_switch`` says: who leaves its CPU, whether it could go on, and who runs next; -1 if it does not."""
+
+    prev_pid: int
+    runs_on: bool
+    next_comm: str
+    next_pid: int
+
+
+#: The kernel's own words, and those of trace-cmd's plugin: ``mig:31 [120] D ==> swapper/0:0 [120]``.
+_SWITCH = re.compile(
+    r"(?:.*?prev_pid=(?P<pid>\d{1,10}))?.*?prev_state=(?P<state>\S+)(?:.*?next_comm=(?P<next>.*?))?"
+    r"(?:\s+next_pid=(?P<next_pid>\d{1,10}).*)?$"
+)
+_PLUGIN_SWITCH = re.compile(
+    r".*?:(?P<pid>\d{1,10}) \[-?\d+\] (?P<state>\S+) ==> (?P<next>.*):(?P<next_pid>\d{1,10}) \[-?\d+\]$"
+)
+
+
+def switch_of(detail: str) -> Switch:
+    """The detail of a ``sched_switch``, read."""
+    found = _SWITCH.match(detail) or _PLUGIN_SWITCH.match(detail)
+    if found is None:
+        return Switch(-1, False, "", -1)
+    numbers = [int(it) if it else -1 for it in (found["pid"], found["next_pid"])]
+    return Switch(numbers[0], found["state"].startswith("R"), found["next"] or "", numbers[1])
 
 
 def _with_stack(record: Record, stack: list[str]) -> Record:

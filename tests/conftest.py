@@ -48,7 +48,7 @@ CHROMIUM_ARGS = (
 
 
 #: The marks of tests that run only if they are asked for: pytest -m exhaustive.
-ASKED_FOR = ("exhaustive", "site")
+ASKED_FOR = ("exhaustive", "emulated", "site")
 
 
 def lacking(what: str) -> NoReturn:

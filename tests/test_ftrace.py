@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from course.progress import COURSE
 from sim.errors import BadTrace
-from sim.ftrace import DEEPEST, LONGEST, Record, Recording, lines_of
+from sim.ftrace import DEEPEST, LONGEST, Record, Recording, lines_of, switch_of
 
 FILES = sorted((COURSE / "recorded").glob("*.txt"))
 STEADY = settings(derandomize=True, deadline=None, max_examples=60)
@@ -69,6 +69,10 @@ def only(line: str | bytes) -> Record:
             "     mig-3151  [002]  1.5: funcgraph_entry:        1.2 us   |    folio_copy();",
             ("function", "folio_copy", "", "", "mig", 3151, 2, 1_500_000_000),
         ),
+        (  # trace-cmd's name for trace_marker
+            "  mig-239   [000]   134.5: print:                tracing_mark_write: BEGIN",
+            ("event", "tracing_mark_write", "", "BEGIN", "mig", 239, 0, 134_500_000_000),
+        ),
         (  # lock:contention_begin
             "     mig-3151  [002]  1.5: lock:contention_begin: 0xffff8880 (flags=READ|RWSEM)",
             ("event", "contention_begin", "", "0xffff8880 (flags=READ|RWSEM)", "mig", 3151, 2, 1_500_000_000),
@@ -121,6 +125,16 @@ def test_trace_cmd_tells_the_nesting_of_function_graph_too() -> None:
     told = [(it.name, it.caller) for it in recording]
     assert told == [("try_to_migrate", ""), ("rmap_walk_anon", "try_to_migrate"), ("up_read", "")]
     assert recording.unknown == 0
+
+
+def test_a_switch_is_read_in_each_of_its_forms() -> None:
+    """The kernel's own, that of trace-cmd's plugin, that of record.sh with bpftrace; a name may hold anything."""
+    kernel = "prev_comm=a b=c prev_pid=31 prev_prio=120 prev_state=R+ ==> next_comm=x y next_pid=18 next_prio=120"
+    assert switch_of(kernel) == (31, True, "x y", 18)
+    assert switch_of("mig:31 [120] D ==> swapper/0:0 [120]") == (31, False, "swapper/0", 0)
+    assert switch_of("prev_comm=mig prev_state=S ==> next_comm=swapper/0 next_pid=0") == (-1, False, "swapper/0", 0)
+    assert switch_of("prev_state=S ==> next_comm=b") == (-1, False, "b", -1)
+    assert switch_of("nonsense") == (-1, False, "", -1)
 
 
 FTRACE_STACK = [
@@ -206,7 +220,7 @@ def test_the_recordings_of_the_course_are_read_whole(path: Path) -> None:
     records = list(recording)
     assert (recording.unknown, recording.backwards, recording.lost) == (0, 0, 0)
     assert len(records) > recording.lines / 2
-    assert {it.section[0] for it in records} == {"g" if "graph" in path.stem else "s"}
+    assert {it.section[0] for it in records} == {"p" if path.stem == "puzzle" else "g" if "graph" in path.stem else "s"}
 
 
 def test_what_is_odd_is_counted_and_not_fatal() -> None:
@@ -215,6 +229,7 @@ def test_what_is_odd_is_counted_and_not_fatal() -> None:
         [
             "# Linux 6.12.1-arch1 x86_64",
             "CPU:2 [LOST 12 EVENTS]",
+            "Lost 5 events",
             "what is this",
             " a-1 [000] ..... 2.0: b <-c",
             " a-1 [000] ..... 1.0: b <-c",
@@ -223,7 +238,7 @@ def test_what_is_odd_is_counted_and_not_fatal() -> None:
         ]
     )
     assert len(list(recording)) == 3
-    assert (recording.lines, recording.unknown, recording.backwards, recording.lost) == (7, 1, 1, 12)
+    assert (recording.lines, recording.unknown, recording.backwards, recording.lost) == (8, 1, 1, 17)
     assert recording.kernel == "6.12.1-arch1"
 
 

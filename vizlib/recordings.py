@@ -13,7 +13,7 @@ from typing import Final
 
 from sim.analysis.recorded import CALLS
 from sim.errors import BadTrace, UnknownName
-from sim.ftrace import Record
+from sim.ftrace import MARK, Record, switch_of
 from vizlib import theme
 from vizlib.scene import Json
 from vizlib.timeline import FORMAT, KINDS, VERSION, columns
@@ -96,8 +96,8 @@ def _event(record: Record) -> str:
         case "tlb_flush":
             return "flushes the TLB of this CPU"
         case "sched_switch":
-            what = "is preempted by" if _runs_on(record.detail) else "sleeps; next runs"
-            return f"{what} {detail.get('next_comm', 'another')}"
+            it = switch_of(record.detail)
+            return f"{'is preempted by' if it.runs_on else 'sleeps; next runs'} {it.next_comm or 'another'}"
         case "page_fault_user":
             return f"faults at {detail.get('address', 'an address')}"
         case "contention_begin":
@@ -117,11 +117,6 @@ def _event(record: Record) -> str:
 
 def _details(said: str) -> dict[str, str]:
     return dict(it.rstrip(",").split("=", 1) for it in said.split() if "=" in it)
-
-
-def _runs_on(switch: str) -> bool:
-    """Whether who is switched away from could go on."""
-    return _details(switch).get("prev_state", "").startswith("R")
 
 
 @dataclass
@@ -174,13 +169,13 @@ class _Reader:
             self._add(it.pid, "flush", it.time, it.time, "flushes TLBs")
 
     def _switch(self, it: Record) -> None:
-        said = _details(it.detail)
-        asleep, awake = (int(said[key]) if said.get(key, "").isdecimal() else -1 for key in ("prev_pid", "next_pid"))
-        if not _runs_on(it.detail) and self._met.get(asleep, "").startswith("migration_entry_wait"):
+        said = switch_of(it.detail)
+        asleep = said.prev_pid if said.prev_pid >= 0 else it.pid
+        if not said.runs_on and self._met.get(asleep, "").startswith("migration_entry_wait"):
             self._away.setdefault(asleep, (it.time, ENTRY))
-        if awake in self._away:
-            since, what = self._away.pop(awake)
-            self._add(awake, "wait", since, it.time, what)
+        if said.next_pid in self._away:
+            since, what = self._away.pop(said.next_pid)
+            self._add(said.next_pid, "wait", since, it.time, what)
 
     def _add(self, pid: int, kind: str, start: int, end: int, label: str) -> None:
         lane = self.lanes.setdefault(pid, {it: [] for it in KINDS})
@@ -210,9 +205,9 @@ def chosen(records: Iterable[Record], section: str | None = None) -> tuple[str, 
                 )
         elif it.section != section:
             continue
-        if it.name == "tracing_mark_write" and it.detail.startswith("BEGIN"):
+        if it.name == MARK and it.detail.startswith("BEGIN"):
             kept, over = [], False
-        elif it.name == "tracing_mark_write" and it.detail.startswith("END"):
+        elif it.name == MARK and it.detail.startswith("END"):
             over = True
         elif not over:
             kept.append(it)

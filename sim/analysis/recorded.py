@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sim.engines import counts
 from sim.engines.timed_run import TimedRun
-from sim.ftrace import Record
+from sim.ftrace import MARK, Record
 from sim.machine import Event
 from sim.ops import CopyPage, HandleIpi, SendIpi
 
@@ -96,7 +96,7 @@ class Section(Told):
 
     def see(self, record: Record) -> None:
         """Take one record into account."""
-        if record.name == "tracing_mark_write":
+        if record.name == MARK:
             self._mark(record.detail)
         elif not self._over:
             if record.kind == "function":

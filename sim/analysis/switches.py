@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sim.analysis.callgraph import CallGraph
-from sim.ftrace import Record
+from sim.ftrace import MARK, Record, switch_of
 
 #: So many threads are remembered by their last call, and so many chains are told apart.
 _MOST: Final = 10_000
@@ -26,7 +26,7 @@ def switches(records: Iterable[Record], title: str = "recording") -> CallGraph:
     last: dict[int, str] = {}
     over = False
     for it in records:
-        if it.name == "tracing_mark_write":  # as everywhere: what stands between BEGIN and END
+        if it.name == MARK:  # as everywhere: what stands between BEGIN and END
             over = it.detail.startswith("END") or (over and not it.detail.startswith("BEGIN"))
             if it.detail.startswith("BEGIN"):
                 chains.clear()
@@ -38,7 +38,7 @@ def switches(records: Iterable[Record], title: str = "recording") -> CallGraph:
             last[it.pid] = it.name
         elif it.name == "sched_switch" and it.pid != 0:
             called = tuple(reversed(it.stack)) or ((last[it.pid],) if it.pid in last else ())
-            preempted = ("(preempted)",) if "prev_state=R" in it.detail else ()
+            preempted = ("(preempted)",) if switch_of(it.detail).runs_on else ()
             chain = (it.task or "(a task)", *called, "sched_switch", *preempted)
             if chain in chains or len(chains) < _MOST:
                 chains[chain] += 1
