@@ -18,6 +18,7 @@ stale.py           the checks of lesson 9: what an access meets, when and whom a
 designing.py       lesson 11: a design in many worlds, and raced; capstone.py: its checks; onepage.py: what is known
                    of it on one page, onepage_drawn.py: as HTML and as a picture
 batched.py         the checks of lesson 10: what a batch may wait for, how large it may be, who comes back for the rest
+recordings.py      the checks of lesson 12: recordings of two kernels beside the model; recording/: how they are made
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant;
                    unyielded.py: the yield that a reader's function has forgotten
 guarding.py        the table datum -> lock for which lessons 1, 2, 3, 5 and 6 ask
@@ -55,6 +56,8 @@ from course import questions_08 as _questions_08
 from course import questions_09 as _questions_09
 from course import questions_10 as _questions_10
 from course import questions_11 as _questions_11
+from course import questions_12 as _questions_12
+from course import recordings as _recordings
 from course import scheduling_checks as _scheduling_checks
 from course import sharing as _sharing
 from course import stale as _stale
@@ -76,6 +79,18 @@ from course.looking import history, locksets, play, run_to, steps_in, table, tur
 from course.onepage import one_page
 from course.progress import progress
 from course.protecting import cuts, every_order
+from course.recordings import (
+    beside_model,
+    compared,
+    counted,
+    in_the_model,
+    lanes_beside,
+    lengths,
+    orders,
+    recorded,
+    tally,
+    unknown,
+)
 from course.scheduling import contended, level, states, told, torn
 from course.sharing import plane, repairs, users
 from course.stale import events, moving_parts
@@ -88,12 +103,15 @@ __all__ = [
     "Family",
     "awaited",
     "batch_lab",
+    "beside_model",
     "beside_nearest",
     "booted",
     "check",
     "claim",
+    "compared",
     "composed",
     "contended",
+    "counted",
     "cuts",
     "disturbed",
     "disturbers",
@@ -108,11 +126,15 @@ __all__ = [
     "grown",
     "halves",
     "history",
+    "in_the_model",
     "judge",
+    "lanes_beside",
+    "lengths",
     "level",
     "locksets",
     "moving_parts",
     "one_page",
+    "orders",
     "parts",
     "picture",
     "places",
@@ -124,6 +146,7 @@ __all__ = [
     "puzzle",
     "race",
     "recall",
+    "recorded",
     "repairs",
     "run_to",
     "scales",
@@ -132,11 +155,13 @@ __all__ = [
     "states",
     "steps_in",
     "table",
+    "tally",
     "throughputs",
     "told",
     "torn",
     "tried",
     "turns",
+    "unknown",
     "unmap_walk",
     "unnamed",
     "users",
@@ -162,6 +187,8 @@ _questions_08.known()
 _questions_09.known()
 _questions_10.known()
 _questions_11.known()
+_questions_12.known()
+_recordings.known()
 _stale.known()
 _questions_07.known()
 _sharing.known()

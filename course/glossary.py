@@ -137,6 +137,14 @@ WORDS: Final[dict[str, Word]] = {
         "a page is being written out to disk or swap; PG_writeback stands in its struct page for so long",
         "that it comes to an end by itself",
     ),
+    "lazy mode": Word(
+        "an idle CPU keeps the address space that it had; it is not interrupted for it, and flushes when it comes back",
+        "that an idle CPU has an empty TLB",
+    ),
+    "recording": Word(
+        "what a kernel's own tracer wrote down: who called what, on which CPU, in which order",
+        "that it shows what can happen, and not only what did",
+    ),
     "hand-off": Word("whoever releases a lock passes it to the longest waiter", "that every mutex does so"),
     "stealing": Word("a running thread takes a free lock before the thread that was woken for it", "that it is a bug"),
 }

@@ -196,7 +196,7 @@ def explained(source: str) -> str:
         place = (line[1], int(line[2]), "v3.7")
         here = next((it for it in citations() if (it.file, it.line, it.version) == place), None)
         return f"`{here.function}`; here: `{here.ours}`" if here else LINES.get(f"{line[1]}:{line[2]}", "")
-    if source.endswith(".py"):
+    if source.endswith((".py", ".md", ".txt", ".json")):
         return "a file of ours" if (ROOT / source).is_file() else ""
     return SOURCES.get(source, "")
 

@@ -42,6 +42,12 @@ BANK: Final[dict[str, str]] = {
     "M33": "only who waits for a lock can be in a deadlock",
     "M34": "who holds many locks must wait for nothing at all",
     "M35": "who must not wait can only give up",
+    "M36": "a model leaves things out, so what it counts says nothing",
+    "M37": "one recording says how it always is",
+    "M38": "a model that is right in its counts is right in its times",
+    "M39": "the kernel still does what it did when I read it",
+    "M40": "without an interrupt there was no batch",
+    "M41": "a batch is the list that the call was given",
 }
 
 

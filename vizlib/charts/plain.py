@@ -142,13 +142,13 @@ MOMENTS: Final = {"flush": ("down: flushes", "v", 0.42), "interrupt": ("up: take
 
 def lanes(
     tasks: Sequence[str], its: Sequence[Json], *, length: float, x: str = "steps", title: str = "",
-    mode: theme.Mode = "light",
+    mode: theme.Mode = "light", key: bool = True,
     ax: Axes | None = None,
 ) -> Figure:  # fmt: skip
     """A row a thread: solid while it holds a lock, dashed while it waits, dark where it copies; triangles are moments.
 
     *tasks* are the rows from top to bottom; *its* the bars, as :func:`vizlib.lanes.lanes` makes them (task, from, to,
-    kind, label, colour); the axis ends at *length*.
+    kind, label, colour); the axis ends at *length*, and beside its name *key* says what is what.
     """
     figure, axes = canvas(mode, 10, 1.2 + 0.42 * len(tasks), title, ax)
     rows = {name: at for at, name in enumerate(tasks)}
@@ -176,7 +176,7 @@ def lanes(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda it, _: f"{it:,.0f}"))
     said = f"{x}      solid: holds a lock;  dashed: waits;  {'black' if mode == 'light' else 'white'}: copies"
     met = [words for kind, (words, *_) in MOMENTS.items() if any(bar["kind"] == kind for bar in its)]
-    axes.set_xlabel(";  ".join([said, *met]))
+    axes.set_xlabel(";  ".join([said, *met]) if key else x)
     return settled(figure, ax)
 
 
