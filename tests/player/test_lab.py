@@ -42,6 +42,16 @@ import vizlib
 it = vizlib.tune(threads=(1, 4), pages=2)
 it
 """
+HELD_UP = """
+import threading
+import vizlib
+from vizlib import controls
+
+go, kept = threading.Event(), controls.kept
+controls.kept = lambda point: kept(point) if point["threads"] == 1 or go.wait(60) else None
+it = vizlib.tune(threads=(1, 4), pages=2)
+it
+"""
 HOSTILE = f"""
 import json
 import vizlib
@@ -136,6 +146,24 @@ def test_the_controls_are_turned_with_keys_alone(run_cell: Callable[..., Any], p
     expect(cell.locator("img")).to_have_attribute(
         "alt", "numa02: pages per second against threads; the numbers stand below"
     )
+
+
+def test_theory_answers_at_once_and_the_kernel_is_free_while_the_simulation_runs(
+    run_cell: Callable[..., Any], page: Page, axe: str
+) -> None:
+    """A simulation that is held up: the theory stands there and is accessible, and Python can let it go on."""
+    notebook, cell = run_cell("beside.ipynb", HELD_UP)
+    cell.get_by_role("slider", name="threads").focus()
+    page.keyboard.press("ArrowRight")
+    status = cell.locator("[role=status]")
+    expect(status).to_contain_text("says theory")
+    expect(cell.get_by_role("img", name="theory:")).to_be_visible()
+    assert faults(page, axe, ".rmwalk-controls") == []
+    wait_for_kernel(notebook, "len(it.table)", "1")
+    notebook.kernel_eval("go.set()")
+    expect(status).to_contain_text("simulated: 2 threads, mutex_v37, handoff")
+    expect(cell.get_by_role("img", name="theory:")).to_have_count(0)
+    wait_for_kernel(notebook, "it.table.column('threads')", "[1, 2]")
 
 
 def test_a_hostile_name_is_text_in_lab(run_cell: Callable[..., Any], page: Page) -> None:
