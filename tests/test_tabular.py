@@ -86,9 +86,12 @@ def test_a_file_that_cannot_be_written_is_one_line(
 def test_without_pyarrow_there_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It names the extra; and CSV needs nothing."""
+    """It names the extra, and comes before the run; and CSV needs nothing."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr("sim.engines.timed.run", None)
     assert main([*COMMANDS["lockstat"], "--arrow", str(tmp_path / "it.arrow")]) == 2
     assert "python -m pip install 'rmapwalk[arrow]'; --csv needs nothing" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert main([*COMMANDS["lockstat"], "--csv", str(tmp_path / "it.csv")]) == 0
     assert [it.name for it in tmp_path.iterdir()] == ["it.csv"]

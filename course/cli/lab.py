@@ -117,7 +117,7 @@ def free_name(folder: Path) -> Path:
 
 def told(folder: Path, copied: Copied) -> str:
     """What was done, in words."""
-    parts = [f"{len(copied.new)} lessons copied to {folder}"] if copied.new else [f"the course stands in {folder}"]
+    parts = [f"{len(copied.new)} notebooks copied to {folder}"] if copied.new else [f"the course stands in {folder}"]
     if copied.updated:
         parts.append(f"brought up to date, since you had not changed them: {', '.join(copied.updated)}")
     if copied.kept:

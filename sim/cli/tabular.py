@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,21 @@ def table_options(parser: argparse.ArgumentParser, what: str) -> None:
     """``--csv`` and ``--arrow``: write *what* as a table."""
     parser.add_argument("--csv", metavar="FILE", help=f"also write {what} as CSV")
     about = f"also write {what} as an Arrow file, which pandas, polars, R and DuckDB read"
-    parser.add_argument("--arrow", metavar="FILE", help=about)
+    parser.add_argument("--arrow", type=_with_pyarrow, metavar="FILE", help=about)
+
+
+def _with_pyarrow(path: str) -> str:
+    """*path*, if an Arrow file can be written at all: that is told before a long run and not after it."""
+    if find_spec("pyarrow") is None:
+        raise UserError("--arrow needs pyarrow: python -m pip install 'rmapwalk[arrow]'; --csv needs nothing")
+    return path
 
 
 def write_tables(options: argparse.Namespace, rows: Iterable[Row]) -> None:
     """Write *rows* to the files that were asked for.
 
     Raises:
-        UserError: if a file cannot be written, or if pyarrow is wanted and is not installed.
+        UserError: if a file cannot be written.
     """
     lines = [*rows]
     if options.csv:
@@ -60,13 +68,9 @@ def as_csv(rows: list[Row]) -> str:
 
 def _arrow(rows: list[Row]) -> Callable[[str], object]:
     """What writes *rows* as an Arrow file."""
-    try:
-        import pyarrow as pa
-        from pyarrow import feather
-    except ImportError as error:
-        raise UserError(
-            "--arrow needs pyarrow: python -m pip install 'rmapwalk[arrow]'; --csv needs nothing"
-        ) from error
+    import pyarrow as pa
+    from pyarrow import feather
+
     table = pa.table({name: [row.get(name) for row in rows] for name in columns(rows)})
     buffer = io.BytesIO()
     feather.write_feather(table, buffer, compression="uncompressed")
