@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
 
-import course
 from course import check, claim, explain_back, history, kit, predict, recall, run_to, steps_in, table, turns
 from course.bottleneck import CASES, profiles, scopes
 from course.exercises import observed
@@ -19,22 +17,11 @@ from course.kit import EXERCISES, QUESTIONS, Option, Report, ask
 from course.looking import find, locksets
 from course.misconceptions import BANK
 from course.ordering import KERNEL_ORDER, in_order
-from course.unyielded import forgotten
 from course.verdicts import judge
 from sim import Stepper
 from sim import check as check_world
 from sim.engines.costs import DEFAULT
-from sim.kernel.interval_tree import anon_vma_interval_tree_iter_first as iter_first
-from sim.kernel.interval_tree import anon_vma_interval_tree_iter_next as iter_next
-from sim.kernel.rmap import page_referenced_one, vma_address
-from sim.kernel.tlb import flush_tlb_page
-
-SOLUTIONS = [
-    import_module(f"course.instructor.{path.stem}")
-    for path in sorted((Path(course.__file__).parent / "instructor").glob("solutions_*.py"))
-]
-GOOD = {name: answer for it in SOLUTIONS for name, answer in it.GOOD.items()}
-BAD = [bad for it in SOLUTIONS for bad in it.BAD]
+from tests.course.answers import BAD, GOOD
 
 
 @pytest.fixture
@@ -323,87 +310,6 @@ def test_steps_are_found_by_the_function_that_made_them() -> None:
     assert repr(trace.events[copied - 1].op).startswith("CopyPage")
     with pytest.raises(KeyError, match=r"makes no step in 'migrate_page_cop'; it makes some in .*migrate_page_copy"):
         steps_in(trace, "migrate_page_cop")
-
-
-def forgets_yield_from(k: Any, vma: Any, address: int, pte: Any) -> Any:
-    """A flush that is named and never run."""
-    old = yield pte.xchg(None)
-    flush_tlb_page(k, vma, address)
-    return old
-
-
-def forgets_yield(k: Any, vma: Any, address: int, pte: Any) -> Any:
-    """A step that is named and never taken."""
-    old = pte.xchg(None)
-    yield from flush_tlb_page(k, vma, address)
-    return old
-
-
-def forgets_yield_at_a_store(k: Any, vma: Any, address: int, pte: Any) -> Any:
-    """A store that is named and never made, in a line of its own."""
-    old = yield pte
-    pte.set(None)
-    yield from flush_tlb_page(k, vma, address)
-    return old
-
-
-def asks_a_field(k: Any, vma: Any, address: int, pte: Any) -> Any:
-    """A field is asked in place of what stands in it."""
-    if not vma.vm_start or pte.xchg(None):
-        yield from flush_tlb_page(k, vma, address)
-    return None
-
-
-def forgets_return(k: Any, vma: Any, address: int, pte: Any) -> Any:
-    """The right steps, and no answer."""
-    yield pte.xchg(None)
-    yield from flush_tlb_page(k, vma, address)
-
-
-@pytest.mark.parametrize(
-    ("function", "said"),
-    [
-        (forgets_yield_from, "'flush_tlb_page(k, vma, address)' stands without yield from"),
-        (forgets_yield, "'old = pte.xchg(None)' stands without yield:"),
-        (forgets_yield_at_a_store, "'pte.set(None)' stands without yield:"),
-        (asks_a_field, "'vma.vm_start' is asked without yield:"),
-        (forgets_return, "It returns nothing"),
-    ],
-)
-def test_a_forgotten_yield_is_named_and_not_a_misconception(function: Any, said: str) -> None:
-    """A slip in Python is told as one, before what it leads to; the kernel's line that then fails is no answer."""
-    report = check("L01.4", function)
-    assert said in report.findings[0].text
-    assert not report.ok
-    assert report.tags == ()
-
-
-@pytest.mark.parametrize("name", ["L01.4", "L02.5", "L03.6"])
-def test_a_wrong_thought_is_no_forgotten_yield(name: str) -> None:
-    """The solutions, and the wrong answers that name a misconception, forget no yield."""
-    wrong = [answer for it, answer, tags in BAD if it == name and tags]
-    assert len(wrong) > 1
-    assert [forgotten(it, value=True) for it in (GOOD[name], *wrong)] == [""] * (len(wrong) + 1)
-
-
-def test_a_call_that_is_not_delegated_is_named_in_a_walk() -> None:
-    """A walk that tests a generator in place of its answer takes every VMA for one that maps the page."""
-
-    def ptes_of(k: Any, page: Any) -> Any:
-        index = yield page.index
-        avc = yield from iter_first(k, (yield page.mapping), index, index)
-        found = []
-        while avc:
-            vma = yield avc.vma
-            address = yield from vma_address(k, index, vma)
-            if page_referenced_one(k, page, vma, address):
-                found.append(((yield vma.vm_mm), address))
-            avc = yield from iter_next(k, avc, index, index)
-        return found
-
-    report = check("L02.5", ptes_of)
-    assert "page_referenced_one(k, page, vma, address)' stands without yield from" in repr(report)
-    assert report.tags == ()
 
 
 def test_a_throughput_a_nanosecond_is_told_as_a_unit() -> None:
