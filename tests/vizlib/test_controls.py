@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 import vizlib
 from sim.analysis.demands import Prediction, predict
+from sim.analysis.kept import kept
 from sim.engines.timed import run
 from sim.errors import UserError
 from vizlib.controls import Tuning, tune
@@ -126,19 +128,28 @@ def test_a_turned_control_is_answered_by_theory_first_and_then_by_the_simulation
     assert f"<b>{run('numa02', threads=4, pages=2).pages_per_second:,.0f} pages/s</b>, simulated" in then
 
 
-def test_of_two_turns_the_last_is_shown_and_the_other_is_kept() -> None:
-    """Whichever simulation comes first."""
+def test_of_two_turns_the_last_is_shown_and_the_other_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the first one's simulation comes first: it does not take the place of the second one's theory."""
+    go = threading.Event()
 
-    async def turn() -> Tuning:
+    def held_up(point: Any) -> Any:
+        return kept(point) if point["threads"] != 2 or go.wait(60) else None
+
+    async def turn() -> tuple[Tuning, str]:
         it = tune(threads=(1, 8), pages=1)
+        monkeypatch.setattr("vizlib.controls.kept", held_up)
         it._controls["threads"].value = 3
+        (first,) = it._following
         it._controls["threads"].value = 2
-        while it._following:
-            await asyncio.gather(*it._following)
-        return it
+        await first
+        meanwhile = it._said.value
+        go.set()
+        await asyncio.gather(*it._following)
+        return it, meanwhile
 
-    it = asyncio.run(turn())
-    assert sorted(it.table.column("threads")) == [1, 2, 3]
+    it, meanwhile = asyncio.run(turn())
+    assert "the simulation follows: 2 threads" in meanwhile
+    assert it.table.column("threads") == [1, 3, 2]
     assert "simulated: 2 threads" in it._said.value
 
 
