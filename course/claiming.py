@@ -65,7 +65,7 @@ class Grid(Shown):
             *heads,
             *(it for row in ROWS for it in (prose(f"<b>{row}</b>"), *(self._button(row, c) for c in COLUMNS))),
         ]
-        grid = widgets.GridBox(parts, layout={"grid_template_columns": "8em repeat(4, 10em)", "align_items": "center"})
+        grid = widgets.GridBox(parts, layout={"grid_template_columns": "8em repeat(4, 12em)", "align_items": "center"})
         self.box = widgets.VBox([prose(self.title), grid, self._shown], layout={"overflow": "visible"})
 
     def marks(self, column: str) -> list[str]:
@@ -80,7 +80,7 @@ class Grid(Shown):
 
     def _button(self, row: str, column: str) -> widgets.Button:
         told = mark(self.cells[row, column])
-        button = widgets.Button(description=told, tooltip=f"{row} beside {column}: {told}", layout={"width": "9em"})
+        button = widgets.Button(description=told, tooltip=f"{row} beside {column}: {told}", layout={"width": "11em"})
         button.on_click(lambda _: self.show(row, column))
         return button
 

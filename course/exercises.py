@@ -11,7 +11,7 @@ from course.guarding import compared, held_alone
 from course.kit import Finding, Report, exercise
 from course.misconceptions import named
 from course.ordering import PARTS, in_order
-from course.unyielded import forgotten
+from course.unyielded import forgotten, without_steps
 from course.verdicts import Judgement, judge
 from sim import Stepper, variant
 from sim.errors import UserError
@@ -124,7 +124,7 @@ def _wrong_lock(datum: str, lock: str) -> Finding:
 def clear_and_flush(function: Callable[..., Any]) -> Report:
     """A reader's ``ptep_clear_flush(k, vma, address, pte)``, used by the 3.7 kernel in world one_page."""
     if not inspect.isgeneratorfunction(function):
-        return Report("L01.4")
+        return without_steps("L01.4", function)
     try:
         verdict = judge(variant("mutex_v37").changed("my_flush", ptep_clear_flush=function))
     except UserError as fault:

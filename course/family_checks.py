@@ -12,7 +12,7 @@ from course.guarding import compared, held_alone
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of
 from course.misconceptions import named
-from course.unyielded import forgotten
+from course.unyielded import forgotten, without_steps
 from sim import Stepper
 from sim.errors import UserError
 from sim.invariants import Violation
@@ -203,7 +203,7 @@ HIDDEN: Final[Mapping[str, Steps]] = {
 def every_pte(function: Callable[..., Kernel]) -> Report:
     """A reader's ``ptes_of(k, page)``: every (mm, address) at which a PTE maps the page, in six hidden families."""
     if not inspect.isgeneratorfunction(function):
-        return Report("L02.5")
+        return without_steps("L02.5", function)
     findings: list[Finding] = []
     for name, steps in HIDDEN.items():
         family = grown(steps)

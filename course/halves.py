@@ -12,10 +12,12 @@ from course.bottleneck import NEAR, no_hand_over
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of, table
 from course.misconceptions import named
+from course.unyielded import forgotten, without_steps
 from course.verdicts import Judgement, judge
 from sim import Stepper, Variant, lockstat, run, variant
 from sim.context import Context
 from sim.engines.costs import DEFAULT, Costs
+from sim.errors import UserError
 from sim.kernel.interval_tree import anon_vma_interval_tree_iter_first, anon_vma_interval_tree_iter_next
 from sim.kernel.rmap import (
     SWAP_AGAIN,
@@ -305,18 +307,24 @@ ENOUGH: Final = 0.5
 def two_wrappers(answer: Sequence[Wrapper]) -> Report:
     """A reader's ``try_to_unmap`` and ``try_to_migrate`` on Linux 3.8: each with its callers, then the speed."""
     if not all(map(inspect.isgeneratorfunction, answer)):
-        return Report("L08.4")
+        return without_steps("L08.4", *answer)
     mine = split(*answer)
-    findings = []
+    slips = [Finding(False, it) for it in (forgotten(one, value=True) for one in answer) if it]
+    findings: list[Finding] = []
     for what, world, params, reclaims in SPLIT:
-        verdict = judge(mine, world, **params)
+        try:
+            verdict = judge(mine, world, **params)
+        except UserError as fault:
+            return Report("L08.4", (*slips, *findings, Finding(False, f"{fault}.")))
+        if verdict.violation is not None and slips:
+            return Report("L08.4", (*slips, *findings, Finding(False, f"{what}: {verdict.sentence}.")), verdict.trace)
         if verdict.violation is not None:
             told, tag = _wrapper_fault(verdict, reclaims, answer[0 if reclaims else 1].__name__)
             told = f"{what}: {verdict.sentence}. {told}"
             findings.append(Finding(False, f"{told} {named(tag)}" if tag else told, tag))
             return Report("L08.4", tuple(findings), verdict.trace)
         findings.append(Finding(True, f"{what}: {verdict.sentence}."))
-    return Report("L08.4", (*findings, _fast_enough(mine, answer[0])))
+    return Report("L08.4", (*findings, *(slips or [_fast_enough(mine, answer[0])])))
 
 
 def _wrapper_fault(verdict: Judgement, reclaims: bool, wrapper: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from course.scheduling import (
     preemptions,
     states,
 )  # fmt: skip
-from course.unyielded import forgotten
+from course.unyielded import forgotten, without_steps
 from course.verdicts import judge
 from sim import Stepper, Variant, run
 from sim.context import Context
@@ -230,7 +230,7 @@ def isolate(function: Callable[..., Kernel]) -> Report:
     Then eight threads must move at least 90 % of what they move with the kernel's own.
     """
     if not inspect.isgeneratorfunction(function):
-        return Report("L03.6")
+        return without_steps("L03.6", function)
     mine = isolating("mine", function)
     try:
         verdict = judge(mine, WORLD, **PARAMS)

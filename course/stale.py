@@ -10,9 +10,11 @@ from typing import Any, Final
 from course.kit import Finding, Report, exercise
 from course.looking import run_to, table
 from course.misconceptions import named
+from course.unyielded import forgotten, without_steps
 from course.verdicts import judge
 from sim import Stepper, Variant, check, run, variant
 from sim.context import Context
+from sim.errors import UserError
 from sim.kernel.batch.migrate import Unmapped, in_batches, unmap_batch
 from sim.kernel.batch.rmap import init_tlb_ubc, try_to_unmap_flush, try_to_unmap_flush_dirty
 from sim.kernel.migrate import MIGRATE_SYNC, putback_lru_pages
@@ -105,11 +107,15 @@ def what_it_meets(answer: Mapping[str, str]) -> Report:
 
 def _not_met(letter: str, said: str) -> Finding:
     so = met()[letter]
-    if so == "TLB hit":
+    if letter == "B":
+        told, tag = "its own first access has put the entry into CPU 1's TLB, and nobody has touched it since.", ""
+    elif so == "TLB hit":
         told, tag = "CPU 1 asks its TLB, which still has the entry.", "M14"
     elif said == "TLB hit":
         told, tag = "the entry that CPU 1's TLB had is gone, or there never was one.", ""
-    elif so == "TLB miss" or said == "TLB miss":
+    elif said == "TLB miss":
+        told, tag = "a miss alone ends well: the MMU finds a PTE that maps a frame. What does it find here?", ""
+    elif so == "TLB miss":
         told, tag = "a miss asks the page table; a fault comes only if there is no PTE to be had.", "M16"
     elif so == "migration wait":
         told, tag = "it faults, and then? The page is on its way, and not gone.", "M17"
@@ -277,9 +283,15 @@ ALONE: Final = World("alone", "A thread moves a page that it uses itself.", "One
 def flush_one_page(function: Callable[..., Any]) -> Report:
     """A reader's ``flush_tlb_page(k, vma, start)``: right on every CPU, and 24 interrupts for 8 pages and 3 others."""
     if not inspect.isgeneratorfunction(function):
-        return Report("L09.4")
+        return without_steps("L09.4", function)
     mine = variant("mutex_v37").changed("my_flush", flush_tlb_page=function)
-    verdict = judge(mine, "write_during_copy")
+    slips = [Finding(False, it) for it in [forgotten(function)] if it]
+    try:
+        verdict = judge(mine, "write_during_copy")
+    except UserError as fault:
+        return Report("L09.4", (*slips, Finding(False, f"{fault}.")))
+    if verdict.violation is not None and slips:
+        return Report("L09.4", (*slips, Finding(False, f"{verdict.sentence}.")), verdict.trace)
     if verdict.violation is not None:
         tag = "M15" if _drops(verdict.trace) else "M14"
         return Report("L09.4", (Finding(False, f"{verdict.sentence}. {named(tag)}", tag),), verdict.trace)
@@ -287,7 +299,7 @@ def flush_one_page(function: Callable[..., Any]) -> Report:
     found = check(ALONE, mine).violations
     if found:
         told = f"{found[0].sentence}: this CPU has a TLB too, and it sends itself no interrupt."
-        return Report("L09.4", (*findings, Finding(False, told)))
+        return Report("L09.4", (*slips, *findings, Finding(False, told)))
     findings.append(Finding(True, "A thread that moves a page of its own uses the new frame afterwards."))
     return Report("L09.4", (*findings, *_for_nothing(mine)))
 

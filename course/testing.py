@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from course.kit import Finding, Report, exercise
 from course.misconceptions import named
+from course.unyielded import forgotten, without_steps
 from course.verdicts import Judgement, judge
 from sim import Stepper, variant
 from sim.context import Context
+from sim.errors import UserError
 from sim.ops import EXCLUSIVE, Acquire, Kernel
 from sim.setup import Builder
 from sim.structs import Mm
@@ -81,10 +83,15 @@ class Tested(Report):
 def test_of_the_repair(test: Callable[..., Any]) -> Report:
     """A reader's ``test(k)`` beside a move of page 1016 fails with the patch, and passes with 3.7 and 3.8."""
     if not inspect.isgeneratorfunction(test):
-        return Report("L07.4")
+        return without_steps("L07.4", test)
     world = world_of(test)
     with _known_as(world):
-        patch = judge(variant("rfc_remap_unlocked"), NAME)
+        try:
+            patch = judge(variant("rfc_remap_unlocked"), NAME)
+        except UserError as fault:
+            return Report(
+                "L07.4", (*(Finding(False, it) for it in [forgotten(test)] if it), Finding(False, f"{fault}."))
+            )
         if patch.violation is None:
             trace = Stepper(NAME, "mutex_v37").finish().trace
             return Tested("L07.4", (_harmless(patch, trace),), trace, world=world)

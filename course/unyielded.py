@@ -8,9 +8,11 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
+from course.kit import Finding, Report
+from sim.ops import Op
 from sim.structs import Struct, declare
 
 
@@ -27,23 +29,64 @@ def forgotten(function: Callable[..., Any], *, value: bool = False) -> str:
         return ""
     names = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
     yielded = {id(it.value) for it in ast.walk(tree) if isinstance(it, ast.Yield | ast.YieldFrom)}
-    delegated = {id(it.value) for it in ast.walk(tree) if isinstance(it, ast.YieldFrom)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and id(node) not in delegated:
-            if inspect.isgeneratorfunction(names.get(node.func.id)):
-                return f"'{ast.unparse(node)}' stands without yield from, so nothing of it runs."
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and id(node.value) not in yielded and _names_a_step(node.value):
-            return f"'{ast.unparse(node)}' stands without yield: it names a step, and does not take it."
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and _is_operation(node.value):
-            return f"'{ast.unparse(node)}' stands without yield: it names a step, and does not take it."
-        for part in _asked(node.test) if isinstance(node, ast.If | ast.While | ast.IfExp) else ():
-            if _names_a_step(part):
-                return f"'{ast.unparse(part)}' is asked without yield: it names a step, and is no answer."
-    if value and not any(isinstance(it, ast.Return) and it.value is not None for it in ast.walk(tree)):
+    nodes = list(ast.walk(tree))
+    for said in (_calls(nodes, names), _named(nodes, names, yielded), _tested(nodes)):
+        if found := next(said, ""):
+            return found
+    if value and not any(isinstance(it, ast.Return) and it.value is not None for it in nodes):
         return "It returns nothing; who calls it needs what it should return."
     return ""
+
+
+def _calls(nodes: Sequence[ast.AST], names: Mapping[str, Any]) -> Iterator[str]:
+    """Calls of generators of which nothing runs."""
+    delegated = {id(it.value) for it in nodes if isinstance(it, ast.YieldFrom)}
+    for node in nodes:
+        called = node.func if isinstance(node, ast.Call) and id(node) not in delegated else None
+        if isinstance(called, ast.Name) and inspect.isgeneratorfunction(names.get(called.id)):
+            yield f"'{ast.unparse(node)}' stands without yield from, so nothing of it runs."
+
+
+def _named(nodes: Sequence[ast.AST], names: Mapping[str, Any], yielded: Set[int]) -> Iterator[str]:
+    """Steps that are named, as a value or in a line of their own, and not taken."""
+    for node in nodes:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            named = node.value is not None and id(node.value) not in yielded and _names_a_step(node.value)
+        else:
+            named = isinstance(node, ast.Expr) and (_is_operation(node.value) or _is_made(node.value, names))
+        if named:
+            yield f"'{ast.unparse(node)}' stands without yield: it names a step, and does not take it."
+
+
+def _tested(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    """Steps whose name is asked in place of what they answer."""
+    for node in nodes:
+        for part in _asked(node.test) if isinstance(node, ast.If | ast.While | ast.IfExp) else ():
+            if _names_a_step(part):
+                yield f"'{ast.unparse(part)}' is asked without yield: it names a step, and is no answer."
+
+
+def _is_made(value: ast.expr, names: Mapping[str, Any]) -> bool:
+    """Whether *value* makes an operation, as ``Invlpg(mm, start)`` does."""
+    made = names.get(value.func.id) if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) else None
+    return isinstance(made, type) and issubclass(made, Op)
+
+
+def without_steps(name: str, *functions: Callable[..., Any]) -> Report:
+    """The report on exercise *name* if one of *functions* is no generator: not begun, or begun without a yield."""
+    begun = [it for it in functions if not inspect.isgeneratorfunction(it) and _begun(it)]
+    told = [forgotten(it) or f"'{it.__name__}' has no yield, so it makes no step." for it in begun]
+    return Report(name, tuple(Finding(False, it) for it in told))
+
+
+def _begun(function: Callable[..., Any]) -> bool:
+    """Whether more stands in it than a docstring and ``...``."""
+    try:
+        (made,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return False
+    body = made.body if isinstance(made, ast.FunctionDef) else []
+    return any(not isinstance(it, ast.Pass) and not isinstance(getattr(it, "value", None), ast.Constant) for it in body)
 
 
 def _asked(test: ast.expr) -> list[ast.expr]:

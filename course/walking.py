@@ -12,7 +12,7 @@ from course.guarding import compared
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of, locksets, table
 from course.misconceptions import named
-from course.unyielded import forgotten
+from course.unyielded import forgotten, without_steps
 from course.verdicts import Judgement, judge
 from sim import Stepper, Variant, run, variant
 from sim.errors import UserError
@@ -226,7 +226,7 @@ ENOUGH: Final = 0.5
 def repair(answer: Sequence[Callable[..., Any]]) -> Report:
     """A reader's ``rmap_walk_anon_lock`` and ``rmap_walk_anon_unlock`` on Linux 3.8: the verdict, then the speed."""
     if not all(map(inspect.isgeneratorfunction, answer)):
-        return Report("L06.4")
+        return without_steps("L06.4", *answer)
     lock, unlock = answer
     mine = variant("rwsem_v38").changed("my_walk", rmap_walk_anon_lock=lock, rmap_walk_anon_unlock=unlock)
     findings = []

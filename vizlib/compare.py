@@ -98,7 +98,7 @@ def counterexample(trace: Trace, title: str = "") -> Json:
         "why": {
             "sentence": f"{violation.kind}: {violation.sentence}. {_counted(len(found.swaps), len(telling))}",
             "swaps": [_told(it, wrong) for it in shown],
-            "note": f"{rest} more pairs stand the other way round." if rest else "",
+            "note": f"{rest} more pair{'s stand' if rest > 1 else ' stands'} the other way round." if rest else "",
         },
     }
 

@@ -40,6 +40,17 @@ RIGHT = {
     "collapse_huge_page": "write",
 }
 
+
+def never_runs(k: Context) -> None:
+    """Names the call, and does not make it: no generator, and no test."""
+    user_write(k, 1015)
+
+
+def cannot_run(k: Context) -> Kernel:
+    """Reads a field that there is not."""
+    yield k.mm.no_such_field
+
+
 #: A right answer to each exercise.
 GOOD: dict[str, Any] = {
     "L07.2": {"a": ("compaction", "exit"), "b": ("compaction", "mremap"), "c": ("move_pages", "stack growth")},
@@ -64,6 +75,8 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L07.3", {**RIGHT, "expand_downwards": "read"}, ("M20b",)),
     ("L07.3", {**RIGHT, "move_ptes": "read", "collapse_huge_page": "read"}, ("M26", "M26")),
     ("L07.3", {**RIGHT, "move_ptes": "alone"}, ()),
+    ("L07.4", never_runs, ()),
+    ("L07.4", cannot_run, ()),
     ("L07.4", unmaps, ("M9",)),
     ("L07.4", throws_away, ("M17",)),
     ("L07.4", far_away, ("M17",)),

@@ -94,6 +94,18 @@ def one_end(k: Context, page: Page, flags: int) -> Kernel:
 
 ALL = ("page lock", "mmap_sem", "anon_vma lock", "reference")
 
+
+def names_the_walk(k: Context, page: Page, flags: int) -> Kernel:
+    """A walk that is named, and never made."""
+    anon_vma = yield page.mapping
+    return unmap_walk(k, page, anon_vma, flags)
+
+
+def keeps_the_answer(k: Context, page: Page, flags: int) -> Kernel:
+    """Right in every order, and who calls it does not learn what has become of the page."""
+    yield from try_to_unmap(k, page, flags)
+
+
 #: A right answer to each exercise.
 GOOD: dict[str, Any] = {
     "L08.2": {
@@ -125,6 +137,8 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L08.4", (try_to_unmap, own_lock), ("M19",)),
     ("L08.4", (try_to_unmap, two_locks), ("M5",)),
     ("L08.4", (try_to_unmap, alone), ("M27",)),
+    ("L08.4", (try_to_unmap, names_the_walk), ()),
+    ("L08.4", (keeps_the_answer, try_to_migrate), ()),
     ("L08.4", (nobody_asked, try_to_migrate), ()),
     ("L08.4", (try_to_unmap, one_end), ()),
 ]

@@ -40,6 +40,27 @@ def twice(k: Context, vma: Vma, start: int) -> Kernel:
     yield from flush_tlb_page(k, vma, start)
 
 
+def names_invlpg(k: Context, vma: Vma, start: int) -> Kernel:
+    """A step that is named, and not taken."""
+    mm = yield vma.vm_mm
+    Invlpg(mm, start)
+    yield from native_flush_tlb_others(k, mm, start, 0)
+
+
+def names_the_others(k: Context, vma: Vma, start: int) -> Kernel:
+    """A call that is named, and not made."""
+    mm = yield vma.vm_mm
+    yield Invlpg(mm, start)
+    native_flush_tlb_others(k, mm, start, 0)
+
+
+def names_the_process(k: Context, vma: Vma, start: int) -> Kernel:
+    """A field that is named, and not read."""
+    mm: Any = vma.vm_mm
+    yield Invlpg(mm, start)
+    yield from native_flush_tlb_others(k, mm, start, 0)
+
+
 #: A right answer to each exercise.
 GOOD: dict[str, Any] = {
     "L09.2": {
@@ -59,7 +80,8 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L09.2", {"A": "fault", "C": "fault"}, ("M16", "M14")),
     ("L09.2", {"D": "fault", "E": "fault"}, ("M17", "M16")),
     ("L09.2", {"F": "migration wait"}, ("M17",)),
-    ("L09.2", {"C": "TLB miss", "D": "TLB miss"}, ("M14", "M16")),
+    ("L09.2", {"C": "TLB miss", "D": "TLB miss"}, ("M14",)),
+    ("L09.2", {"B": "fault", "F": "TLB miss"}, ()),
     ("L09.2", {"E": "TLB hit"}, ()),
     ("L09.2", {"E": "page fault"}, ()),
     ("L09.3", ["unmap", "copy", "remap", "free"], ("M14",)),
@@ -73,4 +95,7 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L09.4", own_cpu_only, ("M15",)),
     ("L09.4", twice, ("M30",)),
     ("L09.4", others_only, ()),
+    ("L09.4", names_invlpg, ()),
+    ("L09.4", names_the_others, ()),
+    ("L09.4", names_the_process, ()),
 ]
