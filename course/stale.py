@@ -288,7 +288,9 @@ def flush_one_page(function: Callable[..., Any]) -> Report:
     slips = [Finding(False, it) for it in [forgotten(function)] if it]
     try:
         verdict = judge(mine, "write_during_copy")
-    except UserError as fault:
+    except (UserError, AttributeError) as fault:  # the machine has been handed a field in place of what stands in it
+        if not slips and isinstance(fault, AttributeError):
+            raise
         return Report("L09.4", (*slips, Finding(False, f"{fault}.")))
     if verdict.violation is not None and slips:
         return Report("L09.4", (*slips, Finding(False, f"{verdict.sentence}.")), verdict.trace)
