@@ -16,6 +16,7 @@ from sim.errors import BadParameter
 from sim.variants import find as variant
 from sim.worlds import find as world
 
+TABLE = Path(__file__).parent.parent.parent / "docs" / "spin.md"
 #: Small worlds, what Spin must say of them, and whether it has to go through all states for that.
 WORLDS = {
     ("stack_grows", "mutex_v37"): "safe",
@@ -105,3 +106,15 @@ def test_without_spin_there_is_one_sentence(
     monkeypatch.setattr("sim.analysis.spin.shutil.which", lambda name: None if name == "spin" else name)
     assert main(["spin", "--worlds", "one_page", "--limit", "50000", "--variants", "rwsem_v38"]) == 2
     assert capsys.readouterr().err == "sim: spin not found: Debian's packages spin and gcc have them\n"
+
+
+def test_the_stored_table_says_what_the_variants_claim() -> None:
+    """docs/spin.md: each cell is the verdict that the variant states for that world, and none is bold."""
+    lines = [line.strip("| ").split(" | ") for line in TABLE.read_text("utf-8").splitlines() if line.startswith("|")]
+    variants = [variant(it.strip("`")) for it in lines[0][1:]]
+    assert len(lines) > 70
+    for name, *cells in lines[2:]:
+        for under, said in zip(variants, cells, strict=True):
+            claimed = under.verdicts[name.strip("`")]
+            assert said.startswith("safe, ") == (claimed == "safe"), f"{name} under {under.name}: {said}"
+            assert "**" not in said
