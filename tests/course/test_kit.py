@@ -318,32 +318,3 @@ def test_a_throughput_a_nanosecond_is_told_as_a_unit() -> None:
     report = check("L04.4", lambda *given: good(*given) / 1e9)
     assert "nanoseconds" in report.findings[-1].text
     assert report.tags == ()
-
-
-def without_a_yield(k: Any, vma: Any, address: int, pte: Any) -> Any:
-    """Begun, and no generator."""
-    return flush_tlb_page(k, vma, address)
-
-
-def says_so(k: Any, vma: Any, address: int, pte: Any) -> Any:
-    """Begun, and no step in it."""
-    return None if address else pte
-
-
-def untouched(k: Any, vma: Any, address: int, pte: Any) -> Any:
-    """Not begun."""
-
-
-@pytest.mark.parametrize(
-    ("function", "said"),
-    [
-        (without_a_yield, "'flush_tlb_page(k, vma, address)' stands without yield from"),
-        (says_so, "'says_so' has no yield, so it makes no step."),
-        (untouched, "not answered yet"),
-    ],
-)
-def test_a_function_that_makes_no_step_is_not_told_as_unanswered(function: Any, said: str) -> None:
-    """Only one in which nothing stands is."""
-    report = check("L01.4", function)
-    assert said in repr(report)
-    assert not report.ok

@@ -94,3 +94,32 @@ def test_a_call_that_is_not_delegated_is_named_in_a_walk() -> None:
     report = check("L02.5", ptes_of)
     assert "page_referenced_one(k, page, vma, address)' stands without yield from" in repr(report)
     assert report.tags == ()
+
+
+def without_a_yield(k: Any, vma: Any, address: int, pte: Any) -> Any:
+    """Begun, and no generator."""
+    return flush_tlb_page(k, vma, address)
+
+
+def says_so(k: Any, vma: Any, address: int, pte: Any) -> Any:
+    """Begun, and no step in it."""
+    return None if address else pte
+
+
+def untouched(k: Any, vma: Any, address: int, pte: Any) -> Any:
+    """Not begun."""
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (without_a_yield, "'flush_tlb_page(k, vma, address)' stands without yield from"),
+        (says_so, "'says_so' has no yield, so it makes no step."),
+        (untouched, "not answered yet"),
+    ],
+)
+def test_a_function_that_makes_no_step_is_not_told_as_unanswered(function: Any, said: str) -> None:
+    """Only one in which nothing stands is."""
+    report = check("L01.4", function)
+    assert said in repr(report)
+    assert not report.ok
