@@ -1,7 +1,7 @@
 // One mark on the stage: its SVG elements, and its way from where it is to where it belongs.
 
-import { setAttribute, svg } from "./dom.js";
-import { along, drawShape, drawText, lerp, round, sizeShape } from "./glyphs.js";
+import { setAttribute, setText, svg } from "./dom.js";
+import { along, drawShape, drawText, lerp, paintShape, round, sizeShape, writeText } from "./glyphs.js";
 
 /**
  * @typedef {import("./film.js").Mark} Mark
@@ -10,6 +10,12 @@ import { along, drawShape, drawText, lerp, round, sizeShape } from "./glyphs.js"
 
 const STILL = 0.5; // pixels: less is no motion
 const LIFT = 56; // how high a token flies at most
+
+/** Whether one mark can take the other's elements: nothing but words, colours and outline differs. @param {Mark} a @param {Mark} b */
+function alike(a, b) {
+  const same = ["shape", "w", "h", "radius"].every((key) => a[key] === b[key]);
+  return same && a.shape !== "arrow" && a.text.length === b.text.length && Boolean(a.tip) === Boolean(b.tip);
+}
 
 export class Actor {
   /** @param {string} id */
@@ -34,16 +40,26 @@ export class Actor {
 
   /** Draw a mark's inside. @param {Mark} mark @param {number[][]} points an arrow's, from the mark's corner */
   redraw(mark, points) {
+    if (this.mark && alike(this.mark, mark)) {
+      paintShape(this.shape, mark);
+      mark.text.forEach((line, at) => writeText(this.lines[at], line, mark.x, mark.y));
+      if (mark.tip) setText(this.g.firstChild, mark.tip);
+    } else this.#make(mark, points);
     this.mark = mark;
+    for (const name of ["panel", "face", "shape", "say"]) setAttribute(this.g, `data-${name}`, mark[name] || null);
+  }
+
+  /** Make the elements of a mark. */
+  #make(mark, points) {
     this.points = points;
     this.shape = drawShape(mark, points);
     const boxed = mark.shape !== "arrow" && mark.shape !== "text";
     const ring = { class: "rmw-ring", x: -3, y: -3, width: mark.w + 6, height: mark.h + 6, rx: Math.min(mark.radius, 9) + 2 };
+    this.lines = drawText(mark, points);
     this.g.replaceChildren(
       ...(mark.tip ? [svg("title", {}, mark.tip)] : []), ...(boxed ? [svg("rect", ring)] : []), this.shape,
-      ...drawText(mark, points),
+      ...this.lines,
     );
-    for (const name of ["panel", "face", "shape", "say"]) setAttribute(this.g, `data-${name}`, mark[name] || null);
   }
 
   /** Set out for a place.  Returns whether there is anything to do on the way. @param {Place} to */

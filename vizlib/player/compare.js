@@ -95,9 +95,9 @@ class Run {
     const near = Math.abs(timeline.place - place) <= 1;
     timeline.seek(place);
     const { step } = timeline;
-    this.el.style.setProperty("--now", `var(--rw-${this.film.tasks.find((task) => task.id === step.task)?.colour ?? "muted"})`);
+    const by = this.film.tasks.find((task) => task.id === step.task)?.colour ?? "muted";
     setAttribute(this.el, "data-place", place);
-    this.stage.show(timeline.marks, { duration: near ? duration : 0, changed: new Set(step.changed.map((it) => it.mark).filter(Boolean)) });
+    this.stage.show(timeline.marks, { duration: near ? duration : 0, changed: new Set(step.changed.map((it) => it.mark).filter(Boolean)), by });
     const { violation } = this.film;
     this.stage.accuse(violation && place >= violation.step ? violation.marks ?? [] : []);
     this.stage.label(`${this.film.label}: the machine after step ${place}.`);

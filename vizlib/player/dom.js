@@ -39,6 +39,12 @@ export function setAttribute(el, name, value) {
   else if (el.getAttribute(name) !== String(value)) el.setAttribute(name, String(value));
 }
 
+/** Give an element the colour of the task that made the step; returns the element. @param {any} el @param {string} name */
+export function paintNow(el, name) {
+  el.style.setProperty("--now", `var(--rw-${name})`);
+  return el;
+}
+
 /** A colour of the theme by its name: `colour("task0")` is `var(--rw-task0)`; "none" stays none. */
 export function colour(name) {
   return name && name !== "none" ? `var(--rw-${name})` : "none";

@@ -1,6 +1,6 @@
 // How each shape of a mark is drawn.  One function a shape; places are the mark's own, its top left corner at 0, 0.
 
-import { colour, setAttribute, svg } from "./dom.js";
+import { colour, setAttribute, setText, svg } from "./dom.js";
 
 /** @typedef {import("./film.js").Mark} Mark */
 
@@ -10,11 +10,16 @@ export function drawShape(mark, points) {
   const shape = mark.shape === "arrow" ? drawArrow(mark, points) : svg(TAGS[mark.shape] ?? "rect");
   shape.classList.add("rmw-shape");
   if (mark.shape === "arrow") return shape;
+  paintShape(shape, mark);
+  sizeShape(shape, mark, mark.w, mark.h);
+  return shape;
+}
+
+/** Give a shape that is no arrow the colours and the outline of its mark. */
+export function paintShape(shape, mark) {
   shape.style.fill = colour(mark.fill);
   shape.style.stroke = colour(mark.stroke);
   paintOutline(shape, mark);
-  sizeShape(shape, mark, mark.w, mark.h);
-  return shape;
 }
 
 const TAGS = { ellipse: "ellipse", dot: "ellipse", diamond: "path", lock: "path" };
@@ -94,15 +99,24 @@ export function along(points, t) {
 export function drawText(mark, points) {
   const [dx, dy] = mark.shape === "arrow" && mark.text.length > 0 ? middleShift(mark, points) : [0, 0];
   return mark.text.map((line) => {
-    const text = svg("text", {
-      x: round(line.x - mark.x + dx), y: round(line.y - mark.y + dy), "text-anchor": line.anchor ?? "start",
-      "font-size": line.size ?? 12, "font-weight": line.weight ?? 400, class: line.mono ? "rmw-mono" : null,
-    }, line.s);
-    text.style.fill = colour(line.ink ?? "ink");
-    if (line.style === "italic") text.style.fontStyle = "italic";
+    const text = writeText(svg("text"), line, mark.x - dx, mark.y - dy);
     if (mark.shape === "arrow") text.classList.add("rmw-on-arrow");
     return text;
   });
+}
+
+/** Let a text element say a line whose place is counted from x and y: what stays as it was is not touched. */
+export function writeText(text, line, x, y) {
+  setAttribute(text, "x", round(line.x - x));
+  setAttribute(text, "y", round(line.y - y));
+  setAttribute(text, "text-anchor", line.anchor ?? "start");
+  setAttribute(text, "font-size", line.size ?? 12);
+  setAttribute(text, "font-weight", line.weight ?? 400);
+  text.classList.toggle("rmw-mono", Boolean(line.mono));
+  text.style.fill = colour(line.ink ?? "ink");
+  text.style.fontStyle = line.style ?? "";
+  setText(text, line.s);
+  return text;
 }
 
 function middleShift(mark, points) {

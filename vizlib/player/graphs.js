@@ -44,22 +44,22 @@ export class Graphs {
     this.family = new Graph({ ...panel, note: "a row an anon_vma, a column a VMA" });
     this.stages.push(this.waits.stage, this.family.stage);
     this.el.replaceChildren(this.waits.el, this.family.el);
-    this.show(0, new Set());
+    this.show(0, new Set(), "muted");
   }
 
-  /** @param {number} duration of the motion @param {Set<string>} changed the marks that the step changed */
-  show(duration, changed) {
+  /** @param {number} duration of the motion @param {Set<string>} changed the marks that the step changed @param {string} by the colour of who made it */
+  show(duration, changed, by) {
     if (!this.open || this.stages.length === 0) return;
     const { timeline } = this;
     const walks = this.walks[timeline.place];
     const waits = waitsTold(timeline);
     const [deadlock] = waits.filter((it) => it.startsWith("Deadlock"));
-    this.waits.show(waitMarks(timeline, this.layout), { duration, changed: new Set() }, deadlock ?? (waits.length > 0 ? "No circle: whoever is waited for can go on." : "Nobody waits."), waits, Boolean(deadlock));
+    this.waits.show(waitMarks(timeline, this.layout), { duration, changed: new Set(), by }, deadlock ?? (waits.length > 0 ? "No circle: whoever is waited for can go on." : "Nobody waits."), waits, Boolean(deadlock));
     const marks = familyMarks(timeline, walks);
     const ringed = new Set([...changed].map((it) => it.replace(/^rm:/, "kin:")).filter((it) => marks.has(it)));
     const says = [...marks.values()].map((it) => it.say).filter(Boolean);
     const none = marks.size > 0 ? "Nobody walks." : "No anon_vma here yet.";
-    this.family.show(marks, { duration, changed: ringed }, walksTold(timeline, walks).join(" ") || none, says.map((it) => `${it}.`), false);
+    this.family.show(marks, { duration, changed: ringed, by }, walksTold(timeline, walks).join(" ") || none, says.map((it) => `${it}.`), false);
   }
 }
 

@@ -1,6 +1,6 @@
 // The locks in lock order, each at its place for the whole film: who holds it, who waits for it.
 
-import { html, keepInView, setAttribute, svg } from "./dom.js";
+import { html, keepInView, paintNow, setAttribute, svg } from "./dom.js";
 
 const MOST_TALL = 6; // more locks than this get one line each
 
@@ -21,10 +21,11 @@ export class Locks {
       html("h3", {}, "Locks ", html("small", {}, "outer to inner")), this.list);
   }
 
-  /** @param {import("./film.js").Timeline} timeline @param {Set<string>} changed @param {boolean} follow scroll to it */
-  show(timeline, changed, follow) {
+  /** @param {import("./film.js").Timeline} timeline @param {Set<string>} changed @param {string} by the colour of who changed it @param {boolean} follow scroll to it */
+  show(timeline, changed, by, follow) {
     for (const [id, row] of this.rows) {
       row.show(timeline.locks.get(id), changed.has(id));
+      if (changed.has(id)) paintNow(row.el, by);
       if (follow && changed.has(id)) keepInView(row.el);
     }
   }

@@ -1,7 +1,7 @@
 // The machine's picture: marks joined to actors by their ids; a step moves those that it moves, and no others.
 
 import { Actor } from "./actor.js";
-import { html, setAttribute, svg } from "./dom.js";
+import { html, paintNow, setAttribute, svg } from "./dom.js";
 import { drawPanel, machinePanels, narrowFlow, wideFlow } from "./flow.js";
 import { lerp } from "./glyphs.js";
 
@@ -55,9 +55,10 @@ export class Stage {
   /**
    * Show a state.
    * @param {Map<string, Mark>} marks
-   * @param {{duration: number, changed: Set<string>}} options how long motion takes (0: none), and what gets a ring
+   * @param {{duration: number, changed: Set<string>, by: string}} options how long motion takes (0: none), and what
+   *   gets a ring, in which colour
    */
-  show(marks, { duration, changed }) {
+  show(marks, { duration, changed, by }) {
     this.finish();
     this.duration = duration;
     this.progress = 0;
@@ -68,7 +69,7 @@ export class Stage {
     }
     this.shown = new Map(marks);
     for (const id of this.ringed) this.actors.get(id)?.g.classList.remove("rmw-changed");
-    for (const id of changed) this.actors.get(id)?.g.classList.add("rmw-changed");
+    for (const id of changed) if (this.actors.has(id)) paintNow(/** @type {Actor} */ (this.actors.get(id)).g, by).classList.add("rmw-changed");
     this.ringed = changed;
     if (duration > 0) this.#draw();
     else this.finish();

@@ -1,6 +1,6 @@
 // What the step did, in words: its sentence, what it changed, the counts, who could run next.
 
-import { html, setAttribute, setText } from "./dom.js";
+import { html, paintNow, setAttribute, setText } from "./dom.js";
 import { chip } from "./locks.js";
 
 /** @typedef {import("./film.js").Timeline} Timeline */
@@ -78,8 +78,9 @@ export class Changed {
     this.el = html("section", { class: "rmw-changed-panel", "aria-label": "Changed in this step" }, html("h3", {}, "Changed in this step"), this.list, this.note);
   }
 
-  /** @param {Timeline} timeline @param {string} prediction */
-  show(timeline, prediction) {
+  /** @param {Timeline} timeline @param {string} by the colour of who changed it @param {string} prediction */
+  show(timeline, by, prediction) {
+    paintNow(this.list, by);
     const { changed } = timeline.step;
     const rows = changed.slice(0, MOST).map((it) =>
       html("li", {}, html("b", {}, it.what), html("span", {}, html("s", {}, it.from), " → ", html("ins", {}, it.to))));
@@ -101,8 +102,9 @@ export class Counts {
     this.el = html("ul", { class: "rmw-counts", "aria-label": "Counts so far" }, ...items);
   }
 
-  /** @param {Timeline} timeline */
-  show(timeline) {
+  /** @param {Timeline} timeline @param {string} by the colour of who counted */
+  show(timeline, by) {
+    paintNow(this.el, by);
     const before = timeline.standing[Math.max(0, timeline.place - 1)].counts;
     for (const [name, value] of this.values) {
       const now = timeline.now.counts[name] ?? 0;

@@ -111,6 +111,7 @@ class Code {
     this.thread = thread;
     this.task = task;
     this.el.style.setProperty("--task", `var(--rw-${task.colour})`);
+    setAttribute(this.head, "title", task.title);
     this.head.replaceChildren(html("b", {}, task.id), task.title && task.title !== task.id ? ` ${task.title}` : "");
     const frames = thread?.stack ?? [];
     this.#showStack(frames, thread);
