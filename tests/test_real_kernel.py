@@ -161,13 +161,13 @@ def test_writers_that_sleep_are_not_interrupted(kernel: str, variant: str) -> No
 
 #: What a record says, by its name and what it says of itself.
 RECORDS = {
-    "visit": re.compile(r"k_try_to_migrate_one\b"),
-    "send": re.compile(r"tlb_flush .*remote ipi send"),
-    "local": re.compile(r"tlb_flush .*local (?:mm )?shootdown"),
-    "receipt": re.compile(r"tlb_flush .*remote shootdown"),
-    "entry": re.compile(r"set_migration_pte\b"),
-    "copy": re.compile(r"folio_(?:mc_)?copy\b"),
-    "remap": re.compile(r"k_remove_migration_pte\b"),
+    "visit": re.compile(r"probe try_to_migrate_one\b"),
+    "send": re.compile(r"event tlb_flush .*remote ipi send"),
+    "local": re.compile(r"event tlb_flush .*local (?:mm )?shootdown"),
+    "receipt": re.compile(r"event tlb_flush .*remote shootdown"),
+    "entry": re.compile(r"event set_migration_pte\b"),
+    "copy": re.compile(r"function folio_(?:mc_)?copy\b"),
+    "remap": re.compile(r"probe remove_migration_pte\b"),
 }
 #: What a tracepoint of a run says.
 POINTS = {
@@ -181,7 +181,7 @@ POINTS = {
 def recorded(kernel: str, section: str) -> list[str]:
     """The order in which a kernel did it."""
     records = (it for it in Recording(lines_of(HERE / f"trace-{kernel}.txt")) if it.section == section)
-    said = (f"{it.name} {it.detail}" for it in records)
+    said = (f"{it.kind} {it.name} {it.detail}" for it in records)
     return [name for words in said for name, pattern in RECORDS.items() if pattern.match(words)]
 
 
