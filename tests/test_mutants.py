@@ -1,12 +1,10 @@
 """Mutants: the kernel code with one thing wrong, and the violation that must then appear.
 
-A lock that never matters may as well not be there.  So each entry of mutants.toml takes something away (an acquire
-with its release, a flush with its wait, a second look) or swaps two operations, and names the world, the variant and
-the kind of violation that the checker must find first.  An acquire is never removed alone: "release without hold"
-would be a cheap way to notice.
+Each entry of mutants.toml takes something away (an acquire with its release, a flush with its wait, a second look) or
+swaps two operations, and names the world, the variant and the kind of violation that the checker must find first.  An
+acquire is never removed alone: "release without hold" would be a cheap way to notice.
 
-A mutant is a function's source, rewritten, which replaces the function wherever it is bound.  Some need a world that
-nobody else needs; those stand here.
+A mutant is a function's source, rewritten, which replaces it wherever it is bound.  Worlds for them alone stand here.
 """
 
 from __future__ import annotations
