@@ -107,6 +107,16 @@ def test_axe_finds_nothing_serious(site: Path, opened: Page, axe: str) -> None:
             assert [(name, theme, it["id"], it["nodes"][0]["html"][:200]) for it in grave] == []
 
 
+@pytest.mark.browser
+def test_no_page_is_wider_than_its_window(site: Path, opened: Page) -> None:
+    """From a phone to a wide screen, with all uncovered."""
+    opened.goto((site / "01_moving_a_page.html").as_uri())
+    uncover(opened)
+    for width in (420, 1000, 1250, 1440):
+        opened.set_viewport_size({"width": width, "height": 900})
+        assert opened.evaluate("() => document.scrollingElement.scrollWidth") == width
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What stands in the pages
 
