@@ -60,7 +60,7 @@ def _site(options: argparse.Namespace) -> Answer:
 
     size = _written(Path(options.out), make)
     index = Path(options.out) / "index.html"
-    said = f"{index}: {len(lessons)} lessons, {size / 1e6:.1f} MB; every link leads somewhere"
+    said = f"{index}: {len(lessons)} lesson{'s' * (len(lessons) != 1)}, {size / 1e6:.1f} MB; every link leads somewhere"
     return Answer({"folder": options.out, "lessons": [it.stem[:2] for it in lessons], "bytes": size}, said)
 
 

@@ -23,15 +23,20 @@ from course.site import cells
 PAGES: Final = Path(__file__).parent / "pages"
 STATIC: Final = Path(__file__).parent / "static"
 
+#: Not there where the package is installed.
+DOCS: Final = COURSE.parent / "docs"
+
 #: Pages on how far our own numbers and verdicts can be trusted, and what they are called in the address.
 TRUST: Final = {
     "published": COURSE / "instructor" / "published.md",
     "hazards": COURSE / "instructor" / "hazards.md",
     "the_split": COURSE / "instructor" / "the_split.md",
+    "claims": COURSE / "instructor" / "claims.md",
+    "spin": DOCS / "spin.md",
     "recordings": COURSE / "recorded" / "README.md",
 }
 
-MAINTAINERS: Final = COURSE.parent / "docs" / "maintainers.md"
+MAINTAINERS: Final = DOCS / "maintainers.md"
 
 #: The toctree of the page for maintainers, where there is one.
 _MORE: Final = "```{toctree}\n:caption: For maintainers\n\nmaintainers\n```"
