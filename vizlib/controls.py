@@ -252,7 +252,7 @@ class Tuning:
         assert self._picture is not None
         png = base64.b64encode(self._picture.png).decode()
         return (
-            "<div style='position: relative; max-width: 100%; width: 760px'>"
+            "<div style='position: relative; max-width: 760px'>"
             f"<img style='width: 100%; display: block' alt='{escape(self._title())}; the numbers stand below' "
             f"src='data:image/png;base64,{png}'>{over}</div>"
             f"<details><summary>in numbers</summary><pre tabindex='0'>{escape(self._numbers())}</pre></details>"
