@@ -18,6 +18,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "html_theme": "furo",
     "html_title": "rmapwalk",
     "html_static_path": [str(STATIC)],
+    "html_favicon": str(STATIC / "icon.svg"),
     "html_css_files": ["site.css"],
     "html_js_files": ["site.js"],
     "html_copy_source": False,
