@@ -8,31 +8,13 @@ seen from what it asks the memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from sim.engines.checker_tables import Slot, Tables
-from sim.engines.narrowing import Row
+from sim.engines.narrowing import Row, States
 from sim.ops import Field, Op
 from vizlib.moments import Actor, Moment, Run
-
-
-class States:
-    """The states of a world as rows of numbers: the tasks' local states first, then the fields that ever change."""
-
-    def __init__(self, tables: Tables) -> None:
-        self.tables = tables
-        self.slots = tables.slots
-        self.number = {id(it): at for at, it in enumerate(self.slots)}
-        self._codes = [{code: at for at, code in enumerate(it.codes.values())} for it in self.slots]
-
-    def row(self, state: int) -> Row:
-        """*state* as a row."""
-        return tuple(codes[state & slot.mask] for codes, slot in zip(self._codes, self.slots, strict=True))
-
-    def part(self, state: int, slots: Sequence[int]) -> Row:
-        """What *state* says at *slots*."""
-        return tuple(self._codes[at][state & self.slots[at].mask] for at in slots)
 
 
 class Watched(Moment):

@@ -13,7 +13,7 @@ from functools import cache, partial
 from sim.engines import search_preemptions
 from sim.engines.checker import check, fewest_preemptions
 from sim.engines.checker_tables import Slot
-from sim.engines.narrowing import narrowed
+from sim.engines.narrowing import States, narrowed
 from sim.engines.stepper import Stepper
 from sim.errors import UnknownName
 from sim.ops import UserWrite
@@ -21,7 +21,7 @@ from sim.schedule import run_name
 from sim.variants import find as find_variant
 from sim.worlds import find as find_world
 from vizlib.film import film
-from vizlib.learned import Learned, States, Watched, learn
+from vizlib.learned import Learned, Watched, learn
 from vizlib.lenses.cpu import is_stale
 from vizlib.playable import Explored, explored
 from vizlib.scene import Json

@@ -15,7 +15,7 @@ from typing import Any
 
 from sim.engines.checker import Search, final_violation
 from sim.engines.checker_tables import Outcome, Slot, Tables
-from sim.engines.narrowing import Row, narrowed
+from sim.engines.narrowing import Row, States, narrowed
 from sim.errors import BadParameter
 from sim.invariants import Violation
 from sim.locks import Rwsem
@@ -26,7 +26,7 @@ from sim.variants import find as find_variant
 from sim.worlds import find as find_world
 from vizlib.explain import sentence
 from vizlib.lanes import bars_at, strokes_of
-from vizlib.learned import Learned, States, Watched, learn
+from vizlib.learned import Learned, Watched, learn
 from vizlib.lenses.cpu import CpuLens
 from vizlib.lenses.kinship import stop_json
 from vizlib.lenses.lock import lock, lock_id, lock_json, waits

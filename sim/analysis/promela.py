@@ -13,14 +13,14 @@ Livelock (a state from which nobody can finish any more) is no question that Spi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from sim import invariants
 from sim.engines.checker import LIMIT, Progress, Search
 from sim.engines.checker_tables import Outcome, Row, Slot, Tables
 from sim.engines.narrowing import Row as Numbers
-from sim.engines.narrowing import narrowed
+from sim.engines.narrowing import States, narrowed
 from sim.errors import BadParameter
 from sim.variants import Variant
 from sim.worlds import World
@@ -82,27 +82,28 @@ def promela(
 class _Text:
     def __init__(self, tables: Tables, seen: Mapping[int, int]) -> None:
         self.tables, self.seen = tables, seen
-        self.fields = {id(slot): (at, field) for at, (field, slot) in enumerate(tables.changing().items())}
-        self.slots = [*tables.changing().values()]
-        self._numbers: dict[int, dict[int, int]] = {}
+        self.states = States(tables)
+        self.first = len(tables.tasks)  # of the slots, those before it are local states
+        self.fields = range(self.first, len(self.states.slots))
 
-    def number(self, slot: Slot, state: int) -> int:
-        """The number of what *state* says at *slot*."""
-        numbers = self._numbers.get(id(slot))
-        if numbers is None:
-            numbers = self._numbers[id(slot)] = {code: at for at, code in enumerate(slot.codes.values())}
-        return numbers[state & slot.mask]
+    def field(self, at: int) -> str:
+        """Slot number *at* as a variable of the text."""
+        return f"f[{at - self.first}]"
+
+    def number(self, task: int, state: int) -> int:
+        """The number of the local state of *task*."""
+        return self.states.part(state, [task])[0]
 
     def lines(self, name: str) -> Iterator[str]:
         """The whole text."""
         yield f"/* {name}: {len(self.seen):,} states.  Made by rmapwalk promela; search it whole:"
         yield "   spin -a world.pml; gcc -DSAFETY -DNOREDUCE -DVECTORSZ=4096 -o pan pan.c; ./pan -m1000000 */"
-        wide = any(len(slot.codes) > 256 for slot in self.slots)
-        yield f"{'short' if wide else 'byte'} f[{max(1, len(self.slots))}];"
-        for at, slot in enumerate(self.slots):
-            first, *others = map(_short, slot.codes)
-            said = "; ".join(f"{number} {value}" for number, value in enumerate([first, *others]))
-            yield f"/* f[{at}] {_short(self.fields[id(slot)][1])}: {said} */"
+        changing = self.tables.changing()
+        wide = any(len(slot.codes) > 256 for slot in changing.values())
+        yield f"{'short' if wide else 'byte'} f[{max(1, len(changing))}];"
+        for at, (field, slot) in zip(self.fields, changing.items(), strict=True):
+            said = "; ".join(f"{number} {_short(value)}" for number, value in enumerate(slot.codes))
+            yield f"/* {self.field(at)} {_short(field)}: {said} */"
         yield f"byte unfinished = {sum(not it.daemon for it in self.tables.tasks)};"
         for task in range(len(self.tables.tasks)):
             yield from self._process(task)
@@ -111,13 +112,13 @@ class _Text:
     # --- a task --------------------------------------------------------------------------------------------
 
     def _process(self, task: int) -> Iterator[str]:
-        info, own = self.tables.tasks[task], self.tables.local_slot(task)
+        info = self.tables.tasks[task]
         label = f"{'end_' if info.daemon else ''}L"
         yield ""
         yield f"active proctype task{task}()  /* {_short(info.task)} */"
         yield "{"
-        rows = sorted(self.tables.rows[task].values(), key=lambda it: self.number(own, it.code))
-        yield f"  goto {self._label(label, self.number(own, self.tables.start))};"
+        rows = sorted(self.tables.rows[task].values(), key=lambda it: self.number(task, it.code))
+        yield f"  goto {self._label(label, self.number(task, self.tables.start))};"
         used = self._used(task)
         for row in rows:
             if row.local.op is not None and row.code in used:
@@ -140,20 +141,20 @@ class _Text:
 
     def _local(self, task: int, row: Row, used: Mapping[int, int], label: str) -> Iterator[str]:
         """One local state: its label, and its steps."""
-        own = self.tables.local_slot(task)
-        on = [at for at, slot in enumerate(self.slots) if slot in row.slots]
-        table: dict[Numbers, Hashable] = {}
+        slots = self.states.slots
+        on = [at for at in self.fields if slots[at] in row.slots]
+        table: dict[Numbers, _Steps] = {}
         states = list(used.values())
         outcomes = {state: self.tables.outcomes(state, task) for state in states}
-        written = [at for at in on if any(self._changes(it, self.slots[at]) for its in outcomes.values() for it in its)]
+        written = [at for at in on if any(self._changes(it, slots[at]) for its in outcomes.values() for it in its)]
         for state in states:
-            key = tuple(self.number(self.slots[at], state) for at in on)
-            table[key] = tuple(self._step(state, it, written, own) for it in outcomes[state])
+            key = self.states.part(state, on)
+            table[key] = tuple(self._step(task, state, it, written) for it in outcomes[state])
         on, table = narrowed(on, table)
         stack = [it for it in self.tables.stack(task, row.local) if it.file != "sim/sync.py"]
         where = f"  {stack[-1].file}:{stack[-1].line} {stack[-1].function}" if stack else ""
-        yield f"{self._label(label, self.number(own, row.code))}:  /* {_short(row.local.op)}{where} */"
-        ways: dict[Hashable, list[Numbers]] = defaultdict(list)
+        yield f"{self._label(label, self.number(task, row.code))}:  /* {_short(row.local.op)}{where} */"
+        ways: dict[_Steps, list[Numbers]] = defaultdict(list)
         for key, steps in table.items():
             ways[steps].append(key)
         if not any(ways):
@@ -162,7 +163,7 @@ class _Text:
         yield "  if"
         for steps, keys in ways.items():
             guard = self._guard(on, keys)
-            for step in steps:  # type: ignore[attr-defined]
+            for step in steps:
                 yield self._option(guard, step, label, daemon=self.tables.tasks[task].daemon)
         if on:
             yield f"  :: d_step {{ !({self._guard(on, [*table])}) -> assert(false) /* never seen */ }}"
@@ -171,16 +172,17 @@ class _Text:
     def _changes(self, it: Outcome, slot: Slot) -> bool:
         return it.violation is None and any(self.tables.slot(change.field) is slot for change in it.changes)
 
-    def _step(self, state: int, it: Outcome, written: list[int], own: Slot) -> _Step:
+    def _step(self, task: int, state: int, it: Outcome, written: list[int]) -> _Step:
         if it.violation is not None:
             return _Step((), 0, it.violation.kind)
         after = state + it.delta
-        return _Step(tuple((at, self.number(self.slots[at], after)) for at in written), self.number(own, after), "")
+        writes = zip(written, self.states.part(after, written), strict=True)
+        return _Step(tuple(writes), self.number(task, after), "")
 
     def _option(self, guard: str, step: _Step, label: str, *, daemon: bool) -> str:
         if step.breaks:
             return f"  :: d_step {{ {guard} -> assert(false) /* {step.breaks} */ }}"
-        does = [f"f[{at}] = {number}" for at, number in step.writes]
+        does = [f"{self.field(at)} = {number}" for at, number in step.writes]
         if not step.then and not daemon:
             does.append("unfinished--")
         effect = "; ".join(does) or "skip"
@@ -191,31 +193,30 @@ class _Text:
         if not on:
             return "true"
         if len(on) == 1:
-            return " || ".join(f"f[{on[0]}] == {key[0]}" for key in keys)
-        ands = (" && ".join(f"f[{at}] == {it}" for at, it in zip(on, key, strict=True)) for key in keys)
+            return " || ".join(f"{self.field(on[0])} == {key[0]}" for key in keys)
+        ands = (" && ".join(f"{self.field(at)} == {it}" for at, it in zip(on, key, strict=True)) for key in keys)
         return " || ".join(f"({it})" for it in ands)
 
     # --- the end -------------------------------------------------------------------------------------------
 
     def _final(self) -> Iterator[str]:
         """A process that looks at final states; none, if no final state breaks a rule."""
-        every = list(range(len(self.slots)))
-        table: dict[Numbers, Hashable] = {}
+        table: dict[Numbers, str] = {}
         for state in self.seen:
             if not state & self.tables.busy:
-                row = tuple(self.number(slot, state) for slot in self.slots)
+                row = self.states.part(state, self.fields)
                 if row not in table:
                     broken = invariants.at_end(self.tables.memory(state))
                     table[row] = broken.kind if broken else ""
         if not any(table.values()):
             return
-        on, table = narrowed(every, table)
+        on, table = narrowed(self.fields, table)
         yield ""
         yield "active proctype at_the_end()"
         yield "{"
         yield "end:"
         yield "  if"
-        for kind in sorted({str(it) for it in table.values()} - {""}):
+        for kind in sorted({*table.values()} - {""}):
             guard = self._guard(on, [key for key, it in table.items() if it == kind])
             yield f"  :: d_step {{ unfinished == 0 && ({guard}) -> assert(false) /* {kind} */ }}"
         yield "  fi"
