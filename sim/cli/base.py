@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from sim import trace
-from sim.errors import UserError
+from sim.errors import BadParameter, UserError
 from sim.worlds import WORLDS, World
 
 
@@ -114,6 +114,18 @@ def answer(parser: Parser, argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         sys.stderr.close()
     return said.code
+
+
+def limit_of(options: argparse.Namespace) -> int:
+    """``--limit``: so many states at most.
+
+    Raises:
+        BadParameter: if that is none.
+    """
+    limit: int = options.limit
+    if limit < 1:
+        raise BadParameter(f"--limit {limit} is not allowed: at least 1 state")
+    return limit
 
 
 # --- the parameters of a world ---------------------------------------------------------------------------

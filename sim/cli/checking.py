@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sim import trace, variants, worlds
-from sim.cli.base import Answer, Commands, add_params, done, given_params, progress, write
+from sim.cli.base import Answer, Commands, add_params, done, given_params, limit_of, progress, write
 from sim.cli.tabular import table_options, write_tables
 from sim.errors import BadParameter
 
@@ -43,11 +43,10 @@ def add(commands: Commands) -> None:
 
 
 def _check(options: argparse.Namespace) -> Answer:
-    if options.limit < 1:
-        raise BadParameter(f"--limit {options.limit} is not allowed: at least 1 state")
+    limit = limit_of(options)
     if not options.seconds > 0:
         raise BadParameter(f"--seconds {options.seconds:g} is not allowed: more than 0")
-    verdict = _verdict(options.world, options.variant, options)
+    verdict = _verdict(options, limit)
     data, text = _verdict_json(verdict), _verdict_text(verdict)
     for told, found in _aids(verdict, options):
         data |= found
@@ -74,13 +73,13 @@ def _aids(verdict: Any, options: argparse.Namespace) -> Iterator[tuple[str, dict
                 done(told)
 
 
-def _verdict(world_name: str, variant_name: str, options: argparse.Namespace) -> Any:
+def _verdict(options: argparse.Namespace, limit: int) -> Any:
     from sim.engines.checker import check
 
-    world, variant = worlds.find(world_name), variants.find(variant_name)
+    world, variant = worlds.find(options.world), variants.find(options.variant)
     told = progress(options, f"{world.name} under {variant.name}: states, depth")
     try:
-        return check(world, variant, given_params(options, world), limit=options.limit, progress=told)
+        return check(world, variant, given_params(options, world), limit=limit, progress=told)
     finally:
         done(told)
 

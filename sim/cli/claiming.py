@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sim.cli.base import Answer, Commands, bar, done
-from sim.errors import BadParameter, UnknownName
+from sim.cli.base import Answer, Commands, bar, done, limit_of
+from sim.errors import UnknownName
 
 
 def add(commands: Commands) -> None:
@@ -23,13 +23,12 @@ def _claims(options: argparse.Namespace) -> Answer:
     from sim.worlds.callers import CALLERS
     from sim.worlds.disturbers import DISTURBERS
 
-    if options.limit < 1:
-        raise BadParameter(f"--limit {options.limit} is not allowed: at least 1 state")
+    limit = limit_of(options)
     _check("caller", options.callers, CALLERS)
     _check("disturber", options.disturbers, DISTURBERS)
     told = bar(options, "cells")
     try:
-        found = claims(tuple(options.callers), tuple(options.disturbers), limit=options.limit, progress=told)
+        found = claims(tuple(options.callers), tuple(options.disturbers), limit=limit, progress=told)
     finally:
         done(told)
     return Answer(found.to_json(), found.text())

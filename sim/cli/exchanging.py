@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sim import variants, worlds
-from sim.cli.base import Answer, Commands, add_params, done, given_params, progress, write_text
-from sim.errors import BadParameter
+from sim.cli.base import Answer, Commands, add_params, done, given_params, limit_of, progress, write_text
 
 #: Whose word is compared unless others are named.
 _VARIANTS: Final = ("mutex_v37", "rfc_remap_unlocked", "rwsem_v38")
@@ -30,18 +29,11 @@ def add(commands: Commands) -> None:
     both.add_argument("--limit", type=int, default=20_000, help="only worlds of at most so many states (default 20000)")
 
 
-def _limit(options: argparse.Namespace) -> int:
-    if options.limit < 1:
-        raise BadParameter(f"--limit {options.limit} is not allowed: at least 1 state")
-    limit: int = options.limit
-    return limit
-
-
 def _promela(options: argparse.Namespace) -> Answer:
     from sim.analysis.promela import promela
     from sim.analysis.spin import compare
 
-    world, variant, limit = worlds.find(options.world), variants.find(options.variant), _limit(options)
+    world, variant, limit = worlds.find(options.world), variants.find(options.variant), limit_of(options)
     told = progress(options, f"{world.name} under {variant.name}: states, depth")
     try:
         model = promela(world, variant, given_params(options, world), limit=limit, progress=told)
@@ -68,7 +60,7 @@ def _promela(options: argparse.Namespace) -> Answer:
 def _spin(options: argparse.Namespace) -> Answer:
     from sim.analysis.spin import Compared, compare_all, table
 
-    limit = _limit(options)
+    limit = limit_of(options)
     names: Sequence[str] = options.worlds or list(worlds.WORLDS)
     told = progress(options, "worlds")
     found: list[Compared] = []

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sim import variants, worlds
-from sim.cli.base import Answer, Commands, done, progress
-from sim.errors import BadParameter
+from sim.cli.base import Answer, Commands, done, limit_of, progress
 
 
 def add(commands: Commands) -> None:
@@ -22,14 +21,13 @@ def _lockset(options: argparse.Namespace) -> Answer:
     from sim.analysis.accesses import observe
     from sim.analysis.lockset import lockset
 
-    if options.limit < 1:
-        raise BadParameter(f"--limit {options.limit} is not allowed: at least 1 state")
+    limit = limit_of(options)
     variant = variants.find(options.variant)
     observed = []
     for world in [worlds.find(name) for name in dict.fromkeys(options.world)]:
         told = progress(options, f"{world.name} under {variant.name}: states, depth")
         try:
-            observed.append(observe(world.setup(world.small()), variant, options.limit, told))
+            observed.append(observe(world.setup(world.small()), variant, limit, told))
         finally:
             done(told)
     found = lockset(observed)

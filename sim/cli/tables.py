@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 
-from sim.cli.base import Answer, Commands, bar, done
+from sim.cli.base import Answer, Commands, bar, done, limit_of
 from sim.errors import BadParameter
 
 
@@ -22,13 +22,12 @@ def add(commands: Commands) -> None:
 def _matrix(options: argparse.Namespace) -> Answer:
     from sim.analysis.matrix import matrix
 
-    if options.limit < 1:
-        raise BadParameter(f"--limit {options.limit} is not allowed: at least 1 state")
+    limit = limit_of(options)
     if options.jobs < 0:
         raise BadParameter(f"--jobs {options.jobs} is not allowed: at least 1, or 0 for one a CPU")
     told = bar(options, "cells")
     try:
-        found = matrix(options.worlds, options.variants, limit=options.limit, jobs=options.jobs or None, progress=told)
+        found = matrix(options.worlds, options.variants, limit=limit, jobs=options.jobs or None, progress=told)
     finally:
         done(told)
     return Answer(found.to_json(), found.text(shutil.get_terminal_size((120, 24)).columns), 0 if found.agrees else 1)
