@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,16 +35,23 @@ def add(commands: Commands) -> None:
     add_params(compare)
 
 
-def _read(options: argparse.Namespace) -> tuple[Recording, dict[str, Section]]:
-    from sim.analysis.recorded import sections
+@contextmanager
+def reading(options: argparse.Namespace) -> Iterator[Recording]:
+    """The recording that was asked for, to be gone through within this: how far that is, is told meanwhile."""
     from sim.ftrace import Recording, lines_of, watched
 
     told = progress(options, f"{options.trace}: lines")
-    recording = Recording(watched(lines_of(Path(options.trace)), told))
     try:
-        found = sections(recording)
+        yield Recording(watched(lines_of(Path(options.trace)), told))
     finally:
         done(told)
+
+
+def _read(options: argparse.Namespace) -> tuple[Recording, dict[str, Section]]:
+    from sim.analysis.recorded import sections
+
+    with reading(options) as recording:
+        found = sections(recording)
     if not found:
         raise BadTrace(
             f"{options.trace} tells nothing of a migration in {recording.lines:,} lines, of which"
@@ -63,14 +72,9 @@ def _about(recording: Recording) -> dict[str, Any]:
 
 def _profile(options: argparse.Namespace) -> Answer:
     from sim.analysis.switches import switches
-    from sim.ftrace import Recording, lines_of, watched
 
-    told = progress(options, f"{options.trace}: lines")
-    recording = Recording(watched(lines_of(Path(options.trace)), told))
-    try:
+    with reading(options) as recording:
         graph = switches(it for it in recording if options.section in (None, it.section))
-    finally:
-        done(told)
     if not graph.total:
         raise BadTrace(f"{options.trace} has no context switches there: record sched:sched_switch")
     data = _about(recording) | {"context_switches": graph.total, "folded": graph.folded().splitlines()}

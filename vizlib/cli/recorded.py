@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from sim.cli.base import Answer, Commands, done, progress
+from sim.cli.base import Answer, Commands
+from sim.cli.recording import reading
 from vizlib import saving
 
 
@@ -21,17 +21,12 @@ def add(commands: Commands) -> None:
 
 
 def _recording(options: argparse.Namespace) -> Answer:
-    from sim.ftrace import Recording, lines_of, watched
     from vizlib.recordings import chosen, recorded_lanes, sentence
     from vizlib.timeline import in_order, strips
 
     target = None if options.output is None else saving.lanes_target(options.output)
-    told = progress(options, f"{options.trace}: lines")
-    recording = Recording(watched(lines_of(Path(options.trace)), told))
-    try:
+    with reading(options) as recording:
         section, records = chosen(recording, options.section)
-    finally:
-        done(told)
     made = recorded_lanes(records, section, kernel=recording.kernel)
     heading = f"{section or 'the whole recording'}: {made['start']['sentence']}"
     data = {"kernel": recording.kernel, "section": section, "records": made["events"], "elapsed_ns": made["end"]}
