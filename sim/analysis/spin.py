@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 from sim import variants, worlds
 from sim.analysis.promela import Model, promela
-from sim.engines.checker import Progress
 from sim.errors import BadParameter, UserError
 
 #: What Spin says of an error, and what we call that.
@@ -118,9 +117,7 @@ def compare(model: Model, world: str, variant: str) -> Compared:
             return Compared(world, variant, model, None, f"spin: {error}")
 
 
-def compare_all(
-    world_names: Iterable[str], variant_names: Iterable[str], limit: int, progress: Progress | None = None
-) -> Iterator[Compared]:
+def compare_all(world_names: Iterable[str], variant_names: Iterable[str], limit: int) -> Iterator[Compared]:
     """Every one of these worlds under every one of these variants, one after the other.
 
     Raises:
@@ -129,7 +126,7 @@ def compare_all(
     for world in [worlds.find(it) for it in world_names]:
         for variant in [variants.find(it) for it in variant_names]:
             try:
-                model = promela(world, variant, limit=limit, progress=progress)
+                model = promela(world, variant, limit=limit)
             except BadParameter:
                 yield Compared(world.name, variant.name, None, None, f"more than {limit:,} states")
                 continue
