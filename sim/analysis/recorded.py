@@ -100,8 +100,7 @@ class Section(Told):
             self._mark(record.detail)
         elif not self._over:
             if record.kind == "function":
-                name = CALLS.get((record.name, record.caller)) or CALLS.get((record.name, ""))
-                if name is not None:
+                if (name := _counted(record)) is not None:
                     self.add(name)
             elif record.kind == "probe":
                 self._probe(record)
@@ -120,7 +119,7 @@ class Section(Told):
             if len(self._walk) >= _THREADS:
                 self._walk.clear()
             self._walk[record.pid] = _WALKS[record.name]
-        name = CALLS.get((record.name, record.caller)) or CALLS.get((record.name, ""))
+        name = _counted(record)
         if name is None and record.name == "rmap_walk_anon":
             name = self._walk.get(record.pid)
         if name is not None:
@@ -140,6 +139,11 @@ class Section(Told):
         if not any(self.counts[it] for it in calls):
             self.counts, self.order = self._probed.counts, self._probed.order
         return self
+
+
+def _counted(record: Record) -> str | None:
+    """As what a call counts, by who called where that matters."""
+    return CALLS.get((record.name, record.caller)) or CALLS.get((record.name, ""))
 
 
 def counted_names() -> list[str]:
