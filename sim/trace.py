@@ -167,12 +167,12 @@ def memory_hash(memory: Memory) -> str:
     return hashlib.blake2b(json.dumps(items).encode(), digest_size=8).hexdigest()
 
 
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write *text* to *path*, all or nothing."""
+def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write *content* to *path*, text as UTF-8, all or nothing."""
     target = Path(path)
     part = target.with_name(f".{target.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

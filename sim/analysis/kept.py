@@ -43,7 +43,7 @@ def kept(point: Point) -> Row:
     result = measured(point)
     with suppress(OSError):
         _open(place.parent)
-        trace.write_whole(str(place), json.dumps({"point": point, "result": result}))
+        trace.write_whole(place, json.dumps({"point": point, "result": result}))
     return result
 
 

@@ -214,7 +214,7 @@ def done(told: Callable[..., None] | None) -> None:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def write(writer: Callable[[str], object], path: str) -> None:
+def write(writer: Callable[[str], None], path: str) -> None:
     """Let *writer* write to *path*.
 
     Raises:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
+from sim import trace
 from sim.cli.base import write, write_text
 from sim.errors import UserError
 
@@ -37,11 +37,14 @@ def write_tables(options: argparse.Namespace, rows: Iterable[Row]) -> None:
     Raises:
         UserError: if a file cannot be written.
     """
+    if not (options.csv or options.arrow):
+        return
     lines = [*rows]
     if options.csv:
         write_text(as_csv(lines), options.csv)
     if options.arrow:
-        write(_arrow(lines), options.arrow)
+        table = as_arrow(lines)
+        write(lambda to: trace.write_whole(to, table), options.arrow)
 
 
 def flat(row: Row, under: str = "") -> dict[str, Any]:
@@ -66,12 +69,12 @@ def as_csv(rows: list[Row]) -> str:
     return text.getvalue()
 
 
-def _arrow(rows: list[Row]) -> Callable[[str], object]:
-    """What writes *rows* as an Arrow file."""
+def as_arrow(rows: list[Row]) -> bytes:
+    """*rows* as an Arrow file.  Needs pyarrow."""
     import pyarrow as pa
     from pyarrow import feather
 
     table = pa.table({name: [row.get(name) for row in rows] for name in columns(rows)})
     buffer = io.BytesIO()
     feather.write_feather(table, buffer, compression="uncompressed")
-    return lambda path: Path(path).write_bytes(buffer.getvalue())
+    return buffer.getvalue()
