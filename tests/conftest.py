@@ -5,6 +5,7 @@
 ``jupyter_lab``   a running JupyterLab: ``.url``, and ``.root``, the empty folder that it serves
 ``open_notebook`` opens a notebook of ``jupyter_lab.root`` in ``page``: ``nb = open_notebook("lesson.ipynb")``
 ``node``          the path of node
+``with_spin``     nothing, where Spin can be run
 ``axe``           the script of axe-core, which finds faults of accessibility in a page
 
 An uncaught exception in a page's JavaScript fails the test that owns the page.  What the machine lacks is a skip that
@@ -28,6 +29,8 @@ from typing import Any, NoReturn
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from sim.analysis import spin
 
 os.environ["RMAPWALK_CACHE"] = ""  # nothing is kept from one test to the next (sim/analysis/kept.py)
 
@@ -117,6 +120,13 @@ def offline_page(browser: Browser) -> Iterator[Page]:
 def node() -> str:
     """Find node, which runs the tests written in JavaScript."""
     return shutil.which("node") or lacking("no node found: install it (Debian: apt-get install nodejs)")
+
+
+@pytest.fixture(scope="session")
+def with_spin() -> None:
+    """Spin and gcc, for a test that lets Spin search."""
+    if names := spin.missing():
+        lacking(f"{names} not found: install it (Debian: apt-get install spin gcc libc6-dev)")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

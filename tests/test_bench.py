@@ -68,19 +68,17 @@ def test_a_slider_is_timed_from_theory_to_the_simulated_answer(monkeypatch: pyte
 # --- Spin ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("with_spin")
 @pytest.mark.parametrize(("size", "states"), [((1, 1, 1), 619), ((2, 1, 2), 4_255)])
 def test_spin_searches_the_same_graph(size: tuple[int, int, int], states: int) -> None:
     """As many states as the checker and TLC find, and the one before its init process has run."""
-    if missing := spin.missing():
-        pytest.skip(f"{missing} not found")
     race = spin.race(*size)
     assert (race.states, race.spin_states) == (states, states + 1)
 
 
+@pytest.mark.usefixtures("with_spin")
 def test_spin_finds_the_planted_error(tmp_path: Path) -> None:
     """The peer does look: with the flush after the copy a write is lost, and that is no success."""
-    if missing := spin.missing():
-        pytest.skip(f"{missing} not found")
     text = spin.promela(1, 1, 1)
     for right, wrong in (
         ("od; who = 0; pc = 8", "od; who = 0; pc = 11"),
@@ -100,7 +98,7 @@ def test_without_spin_the_row_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_with_spin_the_row_has_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spin, "missing", lambda: "")
+    monkeypatch.setattr(bench, "missing", lambda: "")
     monkeypatch.setattr(spin, "race", lambda *size: spin.Race(size, 1_000, 0.5, 1_001, 2.0))
     found = bench._spin()
     assert [it["ratio"] for it in found["sizes"]] == [4.0] * len(spin.SIZES)

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import simpy
 
+from sim.analysis.spin import missing
 from sim.bench import spin
 from sim.engines import quick, timed
 from sim.engines.checker import check
@@ -92,8 +93,8 @@ def _spin_rows(data: dict[str, Any]) -> list[str]:
 
 
 def _spin() -> dict[str, Any]:
-    if missing := spin.missing():
-        return {"why": f"{missing} not found"}
+    if lacking := missing():
+        return {"why": f"{lacking} not found"}
     sizes = []
     for size in spin.SIZES:
         its = [spin.race(*size) for _ in range(2)]

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sim.analysis.spin import missing as missing
 from sim.analysis.spin import spin
 
 #: Pages, users, rounds.

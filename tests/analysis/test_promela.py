@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
 import pytest
 
 from sim.analysis.promela import Model, promela
-from sim.analysis.spin import Compared, Said, compare, missing, spin, table
+from sim.analysis.spin import Compared, Said, compare, spin, table
 from sim.cli import main
 from sim.errors import BadParameter
 from sim.variants import find as variant
@@ -31,23 +30,19 @@ def model_of(name: str, under: str) -> Model:
     return promela(world(name), variant(under), limit=20_000)
 
 
+@pytest.mark.usefixtures("with_spin")
 @pytest.mark.parametrize(("name", "under"), WORLDS)
 def test_spin_says_what_the_checker_says(name: str, under: str) -> None:
     """Safe with as many states, one for one; a broken rule, on the way or in the end; a deadlock."""
-    if lacking := missing():
-        assert "RMAPWALK_CI" not in os.environ, f"{lacking} not found"
-        pytest.skip(f"{lacking} not found")
     found = compare(model_of(name, under), name, under)
     assert found.said is not None, found.why
     assert found.agrees
     assert found.said.verdict == WORLDS[name, under]
 
 
+@pytest.mark.usefixtures("with_spin")
 def test_what_was_never_seen_is_an_error(tmp_path: Path) -> None:
     """A step that does something else than the checker saw leads Spin to a combination that the text rejects."""
-    if lacking := missing():
-        assert "RMAPWALK_CI" not in os.environ, f"{lacking} not found"
-        pytest.skip(f"{lacking} not found")
     text = model_of("stack_grows", "mutex_v37").text
     (lock,) = re.findall(r"(f\[\d+\]) A_stack\.mutex:", text)
     wrong = text.replace(f"{lock} = 0", f"{lock} = {lock}")
