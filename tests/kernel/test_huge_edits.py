@@ -37,19 +37,30 @@ def counts(it: Any, *pages: Page) -> list[tuple[int, int]]:
     return [(it.get(page._count), it.get(page._mapcount) + 1) for page in pages]
 
 
-def family(bench: Any) -> Any:
-    """P and its child C share a huge page of two; C splits it, and is stopped once P's PMD is marked."""
+def owner(bench: Any) -> Any:
+    """P with a huge page of two, written once, and no task."""
     b = bench()
-    b.memory[b.heap.vm_end] = PTRS_PER_PTE
-    b.memory[P.used_of_512] = 2
+    b.memory |= {b.heap.vm_end: PTRS_PER_PTE, P.used_of_512: 2}
     b.huge_page(b.heap, 0, 2, node=0, written=1)
+    return b
+
+
+def family(bench: Any) -> Any:
+    """P and its child C share a huge page of two, which C splits."""
+    b = owner(bench)
     b.fork(b.p, "C")
     b.spawn("splits", lambda k: split_huge_page_pmd(k, C, C.pmd[0]), cpu=1, mm=C)
     return b
 
 
-def marked(run: Any) -> None:
+def waits_for_the_split(b: Any, run: Any, name: str) -> None:
+    """C is stopped once P's PMD is marked; the task *name* ends only after the split has."""
     run.only("splits", until=lambda event: getattr(run[P.pmd[0]], "splitting", False))
+    run.only(name)
+    assert name not in b.results
+    run.only("splits")
+    run.only(name)
+    assert run.all() is None
 
 
 # --- fork ----------------------------------------------------------------------------------------------------------
@@ -65,9 +76,8 @@ def test_a_fork_shares_the_huge_page_and_puts_a_page_table_by_for_the_child(it: 
 
 
 def test_who_writes_after_the_fork_gets_a_copy_of_all(bench: Any) -> None:
-    b = bench()
-    b.memory |= {b.heap.vm_end: PTRS_PER_PTE, P.used_of_512: 2, P.hpage_nr: 2}
-    b.huge_page(b.heap, 0, 2, node=0, written=1)
+    b = owner(bench)
+    b.memory[P.hpage_nr] = 2
 
     def body(k: Any) -> Any:
         yield from do_fork(k)
@@ -87,12 +97,7 @@ def test_a_fork_waits_for_a_split_and_copies_small_pages(bench: Any) -> None:
     b.spawn("forks", do_fork)
     run = b.start()
     spare = run.only("forks", until=lambda event: isinstance(event.op, Alloc) and isinstance(event.answer, PageTable))
-    marked(run)
-    run.only("forks")
-    assert "forks" not in b.results
-    run.only("splits")
-    run.only("forks")
-    assert run.all() is None
+    waits_for_the_split(b, run, "forks")
     child = b.results["forks"]
     assert spare is not None
     assert (run[spare.answer.life], run[child.pmd_huge_pte]) == (True, ())
@@ -148,12 +153,7 @@ def test_munmap_waits_for_a_split_and_unmaps_small_pages(bench: Any) -> None:
     b = family(bench)
     b.spawn("unmaps", lambda k: sys_munmap(k, 0, PTRS_PER_PTE))
     run = b.start()
-    marked(run)
-    run.only("unmaps")
-    assert "unmaps" not in b.results
-    run.only("splits")
-    run.only("unmaps")
-    assert run.all() is None
+    waits_for_the_split(b, run, "unmaps")
     assert [(run[it._count], run[it._mapcount]) for it in (F0, F1)] == [(1, 0), (1, 0)]
 
 
@@ -185,9 +185,7 @@ def test_what_is_no_whole_huge_page_at_both_places_is_split_and_moved(it: Any, o
 
 
 def test_the_data_is_read_at_the_new_place(bench: Any) -> None:
-    b = bench()
-    b.memory |= {b.heap.vm_end: PTRS_PER_PTE, P.used_of_512: 2}
-    b.huge_page(b.heap, 0, 2, node=0, written=1)
+    b = owner(bench)
 
     def body(k: Any) -> Any:
         yield from user_read(k, 1)
