@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sim.invariants import pte_of
-from sim.locks import is_queued
+from sim.locks import Rwsem, is_queued
 from sim.ops import Acquire, CopyPage, Field, Free, HandleIpi, Op, Release, TryAcquire, Until
 from vizlib import theme
 
@@ -177,6 +177,11 @@ class Run:
         return frozenset(found | {op.field for op in ops if isinstance(op, Until) and op.field.lock is not None})
 
     @cached_property
+    def rwsems(self) -> tuple[Field, ...]:
+        """Those of the locks in whose queue a task can stand."""
+        return tuple(it for it in self.locked if isinstance(self.first.get(it, it.default), Rwsem))
+
+    @cached_property
     def queues(self) -> tuple[Field, ...]:
         """The CPUs' queues of interrupt requests, as far as the run uses them."""
         return tuple(it for it in self.ever if it.base == "call_single_queue")
@@ -267,7 +272,7 @@ class Moment:
         return not self.stopped(actor) and not self.get(actor.task.held) and not self._queues(actor)
 
     def _queues(self, actor: Actor) -> bool:
-        return any(is_queued(self.get(lock), actor.task) for lock in self.run.locked)
+        return any(is_queued(self.get(lock), actor.task) for lock in self.run.rwsems)
 
     def stopped(self, actor: Actor) -> bool:
         """Whether the run ended with a violation before *actor* was through, so that it is not seen again."""

@@ -199,7 +199,7 @@ class _Export:
         for field in self.stage.locks.fixed:
             yield partial(_locks, field)
             yield partial(_holders, field)
-            if not isinstance(self.run.first.get(field, field.default), Rwsem):
+            if field not in self.run.rwsems:
                 yield from (partial(_waits, actor, field) for actor in self.run.actors)
         for actor in self.run.actors:
             yield partial(self._threads, actor)
