@@ -13,7 +13,6 @@ from vizlib.lenses.cpu import CpuLens
 from vizlib.lenses.family import FamilyLens, about_family
 from vizlib.lenses.ipi import IpiLens
 from vizlib.lenses.key import KeyLens
-from vizlib.lenses.kinship import Walk, walks_after
 from vizlib.lenses.lock import Lock, LockLens
 from vizlib.lenses.page import PageLens
 from vizlib.lenses.pmd import PmdLens
@@ -47,7 +46,7 @@ class Still:
         marks: the machine.
         threads: each task's state and stack; locks: each lock's holders and waiters.
         changed: the fields that the step changed, as (what, from, to, mark).
-        family: the family of anon_vmas, in its own plane; walks: the walks in it, by task.
+        family: the family of anon_vmas, in its own plane.
         waits: who waits for whom: by task or lock, what it waits for or who holds it, and in which words.
         next: (task, what it would do); blocked: (task, why not); done: who has finished.
     """
@@ -55,7 +54,6 @@ class Still:
     moment: Moment
     marks: Mapping[str, Mark]
     family: Mapping[str, Mark]
-    walks: Mapping[str, Walk]
     waits: Mapping[str, tuple[tuple[str, str], ...]]
     threads: Mapping[str, Thread]
     locks: Mapping[str, Lock]
@@ -112,7 +110,6 @@ def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
             moment,
             stage.marks(moment),
             _family(moment, stage, before),
-            walks_after(before.walks if before else {}, moment),
             _waits(moment),
             {actor.name: it for actor, it in threads(moment)},
             stage.locks.locks_at(moment),
