@@ -97,7 +97,7 @@ def film(
             "flags": list(first.flags),
             "threads": {name: _thread(it, sources) for name, it in first.threads.items()},
             "locks": {name: lock_json(it) for name, it in first.locks.items()},
-            "waits": {name: list(it) for name, it in first.waits.items()},
+            "waits": dict(first.waits),
         },
         "family": {
             "panel": panel_to_json(stage.family.panel),
@@ -167,17 +167,11 @@ def _pictures(before: Still, shot: Still, sources: Sources) -> Json:
                 name: None if change is None else sources.interned(change, new[name]) for name, change in marks.items()
             }
     if before.waits != shot.waits:
-        step["waits"] = _changed(before.waits, shot.waits)
+        step["waits"] = _difference(before.waits, shot.waits)
     stop = stop_json(shot.moment)
     if stop:
         step["walk"] = stop
     return step
-
-
-def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
-    """What turns *old* into *new*: whole values, None for one that is gone."""
-    gone: Json = {name: None for name in old if name not in new}
-    return gone | {name: list(it) for name, it in new.items() if old.get(name) != it}
 
 
 def _waited_for(run: Run, shots: list[Still], *, everything: bool) -> Json:
@@ -219,10 +213,10 @@ def _partial(old: Json, new: Json) -> Json:
     return {key: it for key, it in new.items() if old.get(key) != it}
 
 
-def _difference(old: Mapping[str, str], new: Mapping[str, str]) -> Json:
-    """What turns *old* into *new*; None for a task that is no longer there.  Their order is that of the tasks."""
-    gone: Json = {task: None for task in old if task not in new}
-    return gone | {task: why for task, why in new.items() if old.get(task) != why}
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
+    """What turns *old* into *new*: whole values, None for what is gone; the order is that of the tasks."""
+    gone: Json = {name: None for name in old if name not in new}
+    return gone | {name: it for name, it in new.items() if old.get(name) != it}
 
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> list[Json]:
