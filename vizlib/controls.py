@@ -16,7 +16,6 @@ import asyncio
 import base64
 from collections.abc import Iterable, Mapping
 from html import escape
-from io import BytesIO
 from typing import Any, Final
 
 import anywidget
@@ -260,12 +259,10 @@ class Tuning:
 
     def _drawn(self) -> Picture:
         from vizlib.charts import curves
-        from vizlib.renderers.mpl import DPI, METADATA
+        from vizlib.renderers.mpl import printed
 
         figure = curves(self.series(), x=self._across, title=self._title())
-        out = BytesIO()
-        figure.savefig(out, format="png", dpi=DPI, metadata=dict(METADATA["png"]), facecolor=figure.get_facecolor())
-        return Picture.of(out.getvalue(), figure)
+        return Picture.of(printed(figure, "png"), figure)
 
     def _title(self) -> str:
         return f"{self.world.name}: pages per second against {self._across}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from vizlib import theme
-from vizlib.renderers.mpl import METADATA, SETTINGS, Picture, save
+from vizlib.renderers.mpl import SETTINGS, Picture, printed, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,11 +59,7 @@ def save_chart(figure: Figure, path: str | Path) -> None:
 
 def as_svg(figure: Figure) -> str:
     """*figure* as SVG, the same text every time."""
-    data = io.StringIO()
-    with mpl.rc_context(SETTINGS):
-        metadata = dict(METADATA["svg"])
-        figure.savefig(data, format="svg", metadata=metadata, facecolor=figure.get_facecolor())
-    return data.getvalue()
+    return printed(figure, "svg").decode()
 
 
 def aligned(rows: list[list[str]]) -> str:

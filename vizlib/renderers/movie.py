@@ -16,7 +16,7 @@ from sim.errors import BadParameter, UserError
 from vizlib import theme
 from vizlib.chrome import whole
 from vizlib.moments import Run
-from vizlib.renderers.mpl import DPI, draw
+from vizlib.renderers.mpl import draw, printed
 from vizlib.stills import Stage, Still, stills
 
 if TYPE_CHECKING:
@@ -83,10 +83,8 @@ def _pictures(trace: Trace, mode: theme.Mode, title: str, progress: Progress | N
     for shot in stills(run, stage):
         if shot.moment.step not in shown:
             continue
-        out = BytesIO()
-        figure = draw(whole(shot, stage, title or trace.world), mode)
-        figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None}, facecolor=figure.get_facecolor())
+        picture = printed(draw(whole(shot, stage, title or trace.world), mode), "png")
         done += 1
         if progress is not None:
             progress(done, len(wanted))
-        yield out.getvalue()
+        yield picture

@@ -41,10 +41,7 @@ class Picture(Figure):
     """A figure that shows itself in a notebook, also where nobody has imported pyplot."""
 
     def _repr_png_(self) -> bytes:
-        out = BytesIO()
-        with mpl.rc_context(SETTINGS):
-            self.savefig(out, format="png", dpi=DPI, metadata=dict(METADATA["png"]), facecolor=self.get_facecolor())
-        return out.getvalue()
+        return printed(self, "png")
 
 
 def scene_at(trace: Trace, step: int | None = None, title: str = "") -> Scene:
@@ -91,9 +88,15 @@ def render_family(trace: Trace, step: int | None = None, mode: theme.Mode = "lig
 
 def save(figure: Figure, path: Path) -> None:
     """Write *figure* as SVG or PNG, by the suffix of *path*."""
-    kind = path.suffix.removeprefix(".")
+    path.write_bytes(printed(figure, path.suffix.removeprefix(".")))
+
+
+def printed(figure: Figure, kind: str) -> bytes:
+    """*figure* as ``svg`` or ``png``, the same bytes every time."""
+    out = BytesIO()
     with mpl.rc_context(SETTINGS):
-        figure.savefig(path, format=kind, dpi=DPI, metadata=dict(METADATA[kind]), facecolor=figure.get_facecolor())
+        figure.savefig(out, format=kind, dpi=DPI, metadata=dict(METADATA[kind]), facecolor=figure.get_facecolor())
+    return out.getvalue()
 
 
 def draw(it: Scene, mode: theme.Mode = "light", width: float = layout.WIDTH) -> Picture:
