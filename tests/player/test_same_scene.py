@@ -183,4 +183,9 @@ def test_who_waits_for_whom(open_film: Callable[..., Page], tmp_path: Path) -> N
     marks, moving = in_player(page, "[data-graph=waits]", ends)
     assert {it for it in marks if it.startswith(("arrow:", "stuck:"))} == {*ends, *stuck}
     assert pairs == moving == told
-    assert page.locator("[data-graph=waits] .rmw-verdict").inner_text().startswith("Deadlock: mover waits for")
+    verdict = page.locator("[data-graph=waits] .rmw-verdict")
+    assert verdict.inner_text().startswith("Deadlock: mover waits for")
+    for key in ("g", "Home", "g"):  # what was closed and is opened again shows where the film is now
+        page.keyboard.press(key)
+    assert verdict.inner_text() == "Nobody waits."
+    assert not [it for it in in_player(page, "[data-graph=waits]", ends)[0] if it.startswith(("arrow:", "stuck:"))]

@@ -33,9 +33,13 @@ export class Graphs {
     if (this.open) this.#draw();
   }
 
-  /** Make what is shown; it waits until somebody wants to see it. */
+  /** Show the place, with what shows it: that waits to be made until somebody wants to see it. */
   #draw() {
-    if (this.stages.length > 0) return;
+    if (this.stages.length === 0) this.#make();
+    this.show(0, new Set(), "muted");
+  }
+
+  #make() {
     const { film } = this.timeline;
     this.layout = layoutOf(this.timeline);
     this.walks = walksOf(this.timeline);
@@ -44,12 +48,11 @@ export class Graphs {
     this.family = new Graph({ ...panel, note: "a row an anon_vma, a column a VMA" });
     this.stages.push(this.waits.stage, this.family.stage);
     this.el.replaceChildren(this.waits.el, this.family.el);
-    this.show(0, new Set(), "muted");
   }
 
   /** @param {number} duration of the motion @param {Set<string>} changed the marks that the step changed @param {string} by the colour of who made it */
   show(duration, changed, by) {
-    if (!this.open || this.stages.length === 0) return;
+    if (!this.open) return;
     const { timeline } = this;
     const walks = this.walks[timeline.place];
     const waits = waitsTold(timeline);
