@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { familyMarks, walksOf, walksTold } from "../../vizlib/player/family.js";
 import { Timeline } from "../../vizlib/player/film.js";
-import { circlesOf, edgesAt, layoutOf, waitMarks, waitsTold } from "../../vizlib/player/waitfor.js";
+import { circlesOf, edgesAt, graphAt, layoutOf, waitMarks, waitsTold } from "../../vizlib/player/waitfor.js";
 import { filmOf } from "./films.mjs";
 
 const edges = (...pairs) => pairs.map((it) => ({ source: it[0], target: it[1], words: "waits for" }));
@@ -34,14 +34,14 @@ test("a lock that is held and that nobody waits for has no arrow", () => {
   const timeline = new Timeline(filmOf([{ task: "one", sentence: "", waits: { "lock:A": RING["lock:A"] } }], { waited_for: WAITED }));
   timeline.seek(1);
   assert.deepEqual(edgesAt(timeline), []);
-  assert.deepEqual(waitsTold(timeline), []);
+  assert.deepEqual(waitsTold(timeline.film, graphAt(timeline)), []);
 });
 
 test("every place of the film has its boxes at the same places; going back takes the arrows away", () => {
   const timeline = ring();
   const layout = layoutOf(timeline);
-  const boxes = () => [...waitMarks(timeline, layout)].filter(([id]) => /^(task|lock):/.test(id)).map(([id, { x, y, w, h }]) => [id, x, y, w, h]);
-  const arrows = () => [...waitMarks(timeline, layout).keys()].filter((id) => id.startsWith("arrow:"));
+  const boxes = () => [...waitMarks(timeline, layout, graphAt(timeline))].filter(([id]) => /^(task|lock):/.test(id)).map(([id, { x, y, w, h }]) => [id, x, y, w, h]);
+  const arrows = () => [...waitMarks(timeline, layout, graphAt(timeline)).keys()].filter((id) => id.startsWith("arrow:"));
   const start = boxes();
   assert.deepEqual(start.map(([id]) => id), ["task:one", "task:two", "lock:A", "lock:B"]);
   timeline.seek(2);
@@ -55,14 +55,14 @@ test("a deadlock is numbered round, outlined, and told; one that waits for a loc
   const timeline = ring();
   const layout = layoutOf(timeline);
   timeline.seek(1);
-  assert.deepEqual([...waitMarks(timeline, layout).keys()].filter((id) => id.startsWith("stuck:")), []);
-  assert.deepEqual(waitsTold(timeline), ["one waits for the lock B, held by two."]);
+  assert.deepEqual([...waitMarks(timeline, layout, graphAt(timeline)).keys()].filter((id) => id.startsWith("stuck:")), []);
+  assert.deepEqual(waitsTold(timeline.film, graphAt(timeline)), ["one waits for the lock B, held by two."]);
   timeline.seek(2);
-  const marks = waitMarks(timeline, layout);
+  const marks = waitMarks(timeline, layout, graphAt(timeline));
   assert.equal([...marks.keys()].filter((id) => id.startsWith("stuck:")).length, 4);
   const numbers = ["task:one:lock:B", "lock:B:task:two", "task:two:lock:A", "lock:A:task:one"].map((it) => marks.get(`arrow:${it}`)?.text[0].s);
   assert.deepEqual(numbers, ["1", "2", "3", "4"]);
-  assert.equal(waitsTold(timeline).at(-1), "Deadlock: one waits for the lock B, held by two, which waits for the lock A, held by one. None can ever go on.");
+  assert.equal(waitsTold(timeline.film, graphAt(timeline)).at(-1), "Deadlock: one waits for the lock B, held by two, which waits for the lock A, held by one. None can ever go on.");
 });
 
 const [AVC, VMA] = [{ panel: "family", shape: "diamond", x: 200, y: 50, w: 52, h: 36 }, { panel: "family", shape: "rect", x: 200, y: 150, w: 90, h: 40 }];

@@ -3,7 +3,7 @@
 import { html, setText } from "./dom.js";
 import { familyMarks, walksOf, walksTold } from "./family.js";
 import { Stage } from "./stage.js";
-import { layoutOf, waitMarks, waitsTold } from "./waitfor.js";
+import { graphAt, layoutOf, waitMarks, waitsTold } from "./waitfor.js";
 
 /** @typedef {import("./film.js").Timeline} Timeline */
 
@@ -55,9 +55,10 @@ export class Graphs {
     if (!this.open) return;
     const { timeline } = this;
     const walks = this.walks[timeline.place];
-    const waits = waitsTold(timeline);
+    const graph = graphAt(timeline);
+    const waits = waitsTold(timeline.film, graph);
     const [deadlock] = waits.filter((it) => it.startsWith("Deadlock"));
-    this.waits.show(waitMarks(timeline, this.layout), { duration, changed: new Set(), by }, deadlock ?? (waits.length > 0 ? "No circle: whoever is waited for can go on." : "Nobody waits."), waits, Boolean(deadlock));
+    this.waits.show(waitMarks(timeline, this.layout, graph), { duration, changed: new Set(), by }, deadlock ?? (waits.length > 0 ? "No circle: whoever is waited for can go on." : "Nobody waits."), waits, Boolean(deadlock));
     const marks = familyMarks(timeline, walks);
     const ringed = new Set([...changed].map((it) => it.replace(/^rm:/, "kin:")).filter((it) => marks.has(it)));
     const says = [...marks.values()].map((it) => it.say).filter(Boolean);

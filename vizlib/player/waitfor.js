@@ -5,6 +5,7 @@ import { MARK } from "./film.js";
 /**
  * @typedef {import("./film.js").Timeline} Timeline
  * @typedef {{source: string, target: string, words: string}} Edge
+ * @typedef {{edges: Edge[], circles: string[][]}} WaitGraph `circles`: the deadlocks, each as the ids on its way round
  * @typedef {{places: Map<string, {x: number, y: number, w: number, h: number}>, w: number, h: number}} Layout
  */
 
@@ -96,9 +97,10 @@ export function layoutOf(timeline) {
   return { places, w: WIDTH, h: TOP + rows * pitch + 8 };
 }
 
-/** The deadlocks at a timeline's place. @param {Timeline} timeline */
-function deadlocks({ film }, edges) {
-  return circlesOf(edges, film.tasks.map((it) => `task:${it.id}`));
+/** Who waits for whom at a timeline's place. @param {Timeline} timeline @returns {WaitGraph} */
+export function graphAt(timeline) {
+  const edges = edgesAt(timeline);
+  return { edges, circles: circlesOf(edges, timeline.film.tasks.map((it) => `task:${it.id}`)) };
 }
 
 /** What a node is called. */
@@ -108,10 +110,8 @@ function named(film, id) {
   return task?.id ?? film.waited_for?.[id]?.title ?? id.replace(/^\w+:/, "");
 }
 
-/** The marks of the graph. @param {Timeline} timeline @param {Layout} layout @returns {Map<string, import("./film.js").Mark>} */
-export function waitMarks(timeline, layout) {
-  const edges = edgesAt(timeline);
-  const circles = deadlocks(timeline, edges);
+/** The marks of the graph. @param {Timeline} timeline @param {Layout} layout @param {WaitGraph} graph @returns {Map<string, import("./film.js").Mark>} */
+export function waitMarks(timeline, layout, { edges, circles }) {
   const number = new Map(circles.flatMap((way) => way.map((it, at) => [`${it}:${way[(at + 1) % way.length]}`, at + 1])));
   const stuck = new Set(circles.flat());
   const waiting = new Set(edges.map((it) => it.source));
@@ -169,14 +169,12 @@ function arrowMark(film, { source, target, words }, from, to, number) {
   };
 }
 
-/** The graph in words: a line for each that waits, and one for each deadlock. @param {Timeline} timeline @returns {string[]} */
-export function waitsTold(timeline) {
-  const { film } = timeline;
-  const edges = edgesAt(timeline);
+/** The graph in words: a line for each that waits, and one for each deadlock. @param {any} film @param {WaitGraph} graph @returns {string[]} */
+export function waitsTold(film, { edges, circles }) {
   const after = (id) => edges.filter((it) => it.source === id);
   const holders = (id) => (id.startsWith("lock:") ? after(id).map((it) => `, ${it.words} ${named(film, it.target)}`).join("") : "");
   const out = edges.filter((it) => it.source.startsWith("task:")).map((it) => `${named(film, it.source)} ${it.words} ${named(film, it.target)}${holders(it.target)}.`);
-  for (const way of deadlocks(timeline, edges)) {
+  for (const way of circles) {
     const links = way.map((it, at) => {
       const next = way[(at + 1) % way.length];
       const { words } = /** @type {Edge} */ (edges.find((edge) => edge.source === it && edge.target === next));
