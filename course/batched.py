@@ -12,7 +12,7 @@ from course.kit import Finding, Report, exercise
 from course.looking import kind_of, table
 from course.misconceptions import named
 from course.progress import COURSE
-from course.unyielded import forgotten, without_steps
+from course.unyielded import slips, without_steps
 from course.verdicts import Judgement, judge
 from sim import Stepper, Variant, run, variant
 from sim.analysis.batches import Batch, Lab, measured
@@ -234,12 +234,10 @@ def batches_and_the_rest(function: Callable[..., Any]) -> Report:
     return Report("L10.4", (Finding(True, f"{verdict.sentence}."), *_weighed(found), *_slip(function, found)))
 
 
-def _slip(function: Callable[..., Any], found: TimedRun | None = None) -> list[Finding]:
+def _slip(function: Callable[..., Any], found: TimedRun | None = None) -> tuple[Finding, ...]:
     """What it has forgotten, if it is known to be wrong."""
-    if found is not None and found.pages_migrated == MOVED:
-        return []
-    slip = forgotten(function, value=True)
-    return [Finding(False, slip)] if slip else []
+    right = found is not None and found.pages_migrated == MOVED
+    return () if right else slips(function, value=True)
 
 
 def _weighed(found: TimedRun) -> list[Finding]:

@@ -11,7 +11,7 @@ from course.guarding import compared, held_alone
 from course.kit import Finding, Report, exercise
 from course.misconceptions import named
 from course.ordering import PARTS, in_order
-from course.unyielded import forgotten, without_steps
+from course.unyielded import slips, without_steps
 from course.verdicts import Judgement, judge
 from sim import Stepper, variant
 from sim.errors import UserError
@@ -128,13 +128,12 @@ def clear_and_flush(function: Callable[..., Any]) -> Report:
     try:
         verdict = judge(variant("mutex_v37").changed("my_flush", ptep_clear_flush=function))
     except UserError as fault:
-        slip = forgotten(function, value=True)
-        return Report("L01.4", (*(no(it) for it in [slip] if it), no(f"{fault}.")))
+        return Report("L01.4", (*slips(function, value=True), no(f"{fault}.")))
     if verdict.violation is None:
         return Report("L01.4", (yes(verdict.sentence),))
-    if slip := forgotten(function, value=True):
-        return Report("L01.4", (no(slip), no(f"{verdict.sentence}.")), verdict.trace)
-    return Report("L01.4", (no(f"{verdict.sentence}.", _flush_tag(verdict)),), verdict.trace)
+    forgot = slips(function, value=True)
+    tag = "" if forgot else _flush_tag(verdict)
+    return Report("L01.4", (*forgot, no(f"{verdict.sentence}.", tag)), verdict.trace)
 
 
 def _flush_tag(verdict: Judgement) -> str:

@@ -12,7 +12,7 @@ from course.guarding import compared, held_alone
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of
 from course.misconceptions import named
-from course.unyielded import forgotten, without_steps
+from course.unyielded import slips, without_steps
 from sim import Stepper
 from sim.errors import UserError
 from sim.invariants import Violation
@@ -211,20 +211,14 @@ def every_pte(function: Callable[..., Kernel]) -> Report:
             try:
                 said = family.ask(function, frame)
             except (UserError, Violation) as fault:
-                slip = forgotten(function, value=True)
-                return Report("L02.5", (*findings, *_slips(slip), Finding(False, f"{name}: {fault}.")))
+                return Report("L02.5", (*findings, *slips(function, value=True), Finding(False, f"{name}: {fault}.")))
             wrong = _compare(family, frame, said)
-            if wrong is not None and (slip := forgotten(function, value=True)):
-                return Report("L02.5", (*findings, *_slips(slip), Finding(False, f"{name}: {wrong.text}")))
             if wrong is not None:
-                return Report("L02.5", (*findings, Finding(False, f"{name}: {wrong.text}", wrong.tag)))
+                forgot = slips(function, value=True)
+                tag = "" if forgot else wrong.tag
+                return Report("L02.5", (*findings, *forgot, Finding(False, f"{name}: {wrong.text}", tag)))
         findings.append(Finding(True, f"{name}: every PTE, and no other."))
     return Report("L02.5", tuple(findings))
-
-
-def _slips(slip: str) -> list[Finding]:
-    """What the function has forgotten, as a finding, if that is seen."""
-    return [Finding(False, slip)] if slip else []
 
 
 def _compare(family: Family, frame: str, said: Any) -> Finding | None:

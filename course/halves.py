@@ -12,7 +12,7 @@ from course.bottleneck import NEAR, no_hand_over
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of, table
 from course.misconceptions import named
-from course.unyielded import forgotten, without_steps
+from course.unyielded import slips, without_steps
 from course.verdicts import Judgement, judge
 from sim import Stepper, Variant, lockstat, run, variant
 from sim.context import Context
@@ -309,22 +309,22 @@ def two_wrappers(answer: Sequence[Wrapper]) -> Report:
     if not all(map(inspect.isgeneratorfunction, answer)):
         return without_steps("L08.4", *answer)
     mine = split(*answer)
-    slips = [Finding(False, it) for it in (forgotten(one, value=True) for one in answer) if it]
+    forgot = slips(*answer, value=True)
     findings: list[Finding] = []
     for what, world, params, reclaims in SPLIT:
         try:
             verdict = judge(mine, world, **params)
         except UserError as fault:
-            return Report("L08.4", (*slips, *findings, Finding(False, f"{fault}.")))
-        if verdict.violation is not None and slips:
-            return Report("L08.4", (*slips, *findings, Finding(False, f"{what}: {verdict.sentence}.")), verdict.trace)
+            return Report("L08.4", (*forgot, *findings, Finding(False, f"{fault}.")))
+        if verdict.violation is not None and forgot:
+            return Report("L08.4", (*forgot, *findings, Finding(False, f"{what}: {verdict.sentence}.")), verdict.trace)
         if verdict.violation is not None:
             told, tag = _wrapper_fault(verdict, reclaims, answer[0 if reclaims else 1].__name__)
             told = f"{what}: {verdict.sentence}. {told}"
             findings.append(Finding(False, f"{told} {named(tag)}" if tag else told, tag))
             return Report("L08.4", tuple(findings), verdict.trace)
         findings.append(Finding(True, f"{what}: {verdict.sentence}."))
-    return Report("L08.4", (*findings, *(slips or [_fast_enough(mine, answer[0])])))
+    return Report("L08.4", (*findings, *(forgot or [_fast_enough(mine, answer[0])])))
 
 
 def _wrapper_fault(verdict: Judgement, reclaims: bool, wrapper: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from course.scheduling import (
     preemptions,
     states,
 )  # fmt: skip
-from course.unyielded import forgotten, without_steps
+from course.unyielded import slips, without_steps
 from course.verdicts import judge
 from sim import Stepper, Variant, run
 from sim.context import Context
@@ -236,10 +236,10 @@ def isolate(function: Callable[..., Kernel]) -> Report:
         verdict = judge(mine, WORLD, **PARAMS)
         alone = Stepper(WORLD, mine, "", **PARAMS).run("migrator-1").run("ipi@cpu1").finish().trace
     except UserError as fault:
-        return Report("L03.6", (*_slips(function), Finding(False, f"{fault}.")))
+        return Report("L03.6", (*slips(function, value=True), Finding(False, f"{fault}.")))
     if verdict.trace is not None and verdict.violation is not None:
-        if slips := _slips(function) or _took_nothing(verdict.trace):
-            return Report("L03.6", (*slips, _bad(verdict.sentence, "")), verdict.trace)
+        if why := slips(function, value=True) or _took_nothing(verdict.trace):
+            return Report("L03.6", (*why, _bad(verdict.sentence, "")), verdict.trace)
         tag = _isolate_tag(verdict.trace, function.__name__) if verdict.violation.kind == WRONG else ""
         return Report("L03.6", (_bad(verdict.sentence, tag),), verdict.trace)
     findings = [Finding(True, f"{verdict.sentence}.")]
@@ -272,11 +272,6 @@ def _fast_enough(mine: Variant) -> Finding:
     if part >= ENOUGH:
         return Finding(True, f"{told}.")
     return Finding(False, f"{told}; {100 * ENOUGH:.0f} % are wanted. Which lock is one too many? {named('M5')}", "M5")
-
-
-def _slips(function: Callable[..., Kernel]) -> tuple[Finding, ...]:
-    slip = forgotten(function, value=True)
-    return (Finding(False, slip),) if slip else ()
 
 
 def _took_nothing(trace: Trace) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from course.kit import Finding, Report, exercise
 from course.looking import run_to, table
 from course.misconceptions import named
-from course.unyielded import forgotten, without_steps
+from course.unyielded import slips, without_steps
 from course.verdicts import judge
 from sim import Stepper, Variant, check, run, variant
 from sim.context import Context
@@ -285,15 +285,15 @@ def flush_one_page(function: Callable[..., Any]) -> Report:
     if not inspect.isgeneratorfunction(function):
         return without_steps("L09.4", function)
     mine = variant("mutex_v37").changed("my_flush", flush_tlb_page=function)
-    slips = [Finding(False, it) for it in [forgotten(function)] if it]
+    forgot = slips(function)
     try:
         verdict = judge(mine, "write_during_copy")
     except (UserError, AttributeError) as fault:  # the machine has been handed a field in place of what stands in it
-        if not slips and isinstance(fault, AttributeError):
+        if not forgot and isinstance(fault, AttributeError):
             raise
-        return Report("L09.4", (*slips, Finding(False, f"{fault}.")))
-    if verdict.violation is not None and slips:
-        return Report("L09.4", (*slips, Finding(False, f"{verdict.sentence}.")), verdict.trace)
+        return Report("L09.4", (*forgot, Finding(False, f"{fault}.")))
+    if verdict.violation is not None and forgot:
+        return Report("L09.4", (*forgot, Finding(False, f"{verdict.sentence}.")), verdict.trace)
     if verdict.violation is not None:
         tag = "M15" if _drops(verdict.trace) else "M14"
         return Report("L09.4", (Finding(False, f"{verdict.sentence}. {named(tag)}", tag),), verdict.trace)
@@ -301,7 +301,7 @@ def flush_one_page(function: Callable[..., Any]) -> Report:
     found = check(ALONE, mine).violations
     if found:
         told = f"{found[0].sentence}: this CPU has a TLB too, and it sends itself no interrupt."
-        return Report("L09.4", (*slips, *findings, Finding(False, told)))
+        return Report("L09.4", (*forgot, *findings, Finding(False, told)))
     findings.append(Finding(True, "A thread that moves a page of its own uses the new frame afterwards."))
     return Report("L09.4", (*findings, *_for_nothing(mine)))
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from course.kit import Finding, Report, exercise
 from course.misconceptions import named
-from course.unyielded import forgotten, without_steps
+from course.unyielded import slips, without_steps
 from course.verdicts import Judgement, judge
 from sim import Stepper, variant
 from sim.context import Context
@@ -89,9 +89,7 @@ def test_of_the_repair(test: Callable[..., Any]) -> Report:
         try:
             patch = judge(variant("rfc_remap_unlocked"), NAME)
         except UserError as fault:
-            return Report(
-                "L07.4", (*(Finding(False, it) for it in [forgotten(test)] if it), Finding(False, f"{fault}."))
-            )
+            return Report("L07.4", (*slips(test), Finding(False, f"{fault}.")))
         if patch.violation is None:
             trace = Stepper(NAME, "mutex_v37").finish().trace
             return Tested("L07.4", (_harmless(patch, trace),), trace, world=world)

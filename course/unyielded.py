@@ -38,6 +38,11 @@ def forgotten(function: Callable[..., Any], *, value: bool = False) -> str:
     return ""
 
 
+def slips(*functions: Callable[..., Any], value: bool = False) -> tuple[Finding, ...]:
+    """What :func:`forgotten` sees in each of *functions*, as findings that go before what it leads to."""
+    return tuple(Finding(False, it) for it in (forgotten(one, value=value) for one in functions) if it)
+
+
 def _calls(nodes: Sequence[ast.AST], names: Mapping[str, Any]) -> Iterator[str]:
     """Calls of generators of which nothing runs."""
     delegated = {id(it.value) for it in nodes if isinstance(it, ast.YieldFrom)}

@@ -12,7 +12,7 @@ from course.guarding import compared
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of, locksets, table
 from course.misconceptions import named
-from course.unyielded import forgotten, without_steps
+from course.unyielded import slips, without_steps
 from course.verdicts import Judgement, judge
 from sim import Stepper, Variant, run, variant
 from sim.errors import UserError
@@ -234,21 +234,16 @@ def repair(answer: Sequence[Callable[..., Any]]) -> Report:
         try:
             verdict = judge(mine, world)
         except UserError as fault:
-            return Report("L06.4", (*_slips(answer), Finding(False, f"{fault}.")))
+            return Report("L06.4", (*slips(*answer), Finding(False, f"{fault}.")))
         if verdict.violation is not None:
             told = f"{world}: {verdict.sentence}."
-            if slips := _slips(answer):
-                return Report("L06.4", (*slips, Finding(False, told)), verdict.trace)
+            if forgot := slips(*answer):
+                return Report("L06.4", (*forgot, Finding(False, told)), verdict.trace)
             tag = _repair_tag(verdict, world, lock.__name__)
             findings.append(Finding(False, f"{told} {named(tag)}" if tag else told, tag))
             return Report("L06.4", tuple(findings), verdict.trace)
         findings.append(Finding(True, f"{verdict.sentence}."))
     return Report("L06.4", (*findings, _fast_enough(mine)))
-
-
-def _slips(functions: Iterable[Callable[..., Any]]) -> list[Finding]:
-    """What the reader's functions have forgotten."""
-    return [Finding(False, slip) for slip in map(forgotten, functions) if slip]
 
 
 def _repair_tag(verdict: Judgement, world: str, lock: str) -> str:
