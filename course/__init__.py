@@ -21,7 +21,7 @@ batched.py         the checks of lesson 10: what a batch may wait for, how large
 recordings.py      the checks of lesson 12: recordings of two kernels beside the model; recording/: how they are made
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant;
                    unyielded.py: the yield that a reader's function has forgotten
-guarding.py        the table datum -> lock for which lessons 1, 2, 3, 5 and 6 ask
+guarding.py        the tables for which lessons ask, most of them datum -> lock, and an answer compared with one
 running.py         runs a lesson's cells without a notebook: for refresh.py (transcripts) and slides.py
 ledger.py          what each lesson claims, and what bears it out; sources.py: the mails and commits that lessons cite
 progress.py        the lessons, and which of their exercises a learner has kept as right

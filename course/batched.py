@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, Final
 
+from course.guarding import compared
 from course.kit import Finding, Report, exercise
 from course.looking import kind_of, table
 from course.misconceptions import named
@@ -123,21 +124,17 @@ def _waited_at_the_end(verdict: Judgement) -> str:
 @exercise("L10.2")
 def what_may_be_waited_for(answer: Mapping[str, str]) -> Report:
     """A table of what a batch "may" or "must not" wait for, compared with the runs."""
-    findings = []
-    for letter, said in answer.items():
-        if letter not in AWAITED or said not in (MAY, MUST_NOT):
-            told = f"'{letter}: {said}': the letters are A to E; answers: '{MAY}', '{MUST_NOT}'."
-            findings.append(Finding(False, told))
-        elif allowed()[letter] == said:
-            findings.append(Finding(True, f"{letter}: {said}."))
-        elif said == MUST_NOT:
-            told = "whoever is to end that wait needs no page lock, and so comes to an end."
-            findings.append(Finding(False, f"{letter}: {told} {named('M34')}", "M34"))
-        else:
-            tag = "M11" if AWAITED[letter][1] == "Page.PG_locked" else "M33"
-            told = "whoever is to end that wait may be waiting for a page of the batch."
-            findings.append(Finding(False, f"{letter}: {told} {named(tag)}", tag))
-    return Report("L10.2", tuple(findings))
+    data, offered = "the letters are A to E", f"answers: '{MAY}', '{MUST_NOT}'"
+    return compared("L10.2", answer, allowed(), (MAY, MUST_NOT), _wrong_wait, data=data, offered=offered)
+
+
+def _wrong_wait(letter: str, said: str) -> Finding:
+    if said == MUST_NOT:
+        told, tag = "whoever is to end that wait needs no page lock, and so comes to an end.", "M34"
+    else:
+        told = "whoever is to end that wait may be waiting for a page of the batch."
+        tag = "M11" if AWAITED[letter][1] == "Page.PG_locked" else "M33"
+    return Finding(False, f"{letter}: {told} {named(tag)}", tag)
 
 
 # --- 10.3: how large may a batch be? -------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from course.guarding import compared
 from course.kit import Finding, Report, exercise
 from course.misconceptions import named
 from sim import Stepper, profile, run
@@ -115,21 +116,20 @@ def scopes() -> dict[str, str]:
 @exercise("L04.3")
 def scope_table(answer: Mapping[str, str]) -> Report:
     """A table lock -> one for what, compared with the locks that a run of two threads takes."""
-    findings = []
-    for lock, scope in answer.items():
-        if lock not in _KINDS or scope not in SCOPES:
-            findings.append(Finding(False, f"'{lock}: {scope}': locks are {', '.join(_KINDS)}; answers: {SCOPES}."))
-        elif scopes()[lock] == scope:
-            findings.append(Finding(True, f"{lock}: {scope}."))
-        elif lock == "anon_vma lock" and scope in ("each page", "each 2 MiB"):
-            findings.append(Finding(False, f"{lock}: both threads take the same one. {named('M19')}", "M19"))
-        elif lock == "mmap_sem":
-            findings.append(Finding(False, f"{lock}: both threads hold it at once, for reading. {named('M4')}", "M4"))
-        elif scope == "each page":
-            findings.append(Finding(False, f"{lock}: two pages of a thread share one. {named('M19')}", "M19"))
-        else:
-            findings.append(Finding(False, f"{lock}: count the objects that the two threads lock. {named('M5')}", "M5"))
-    return Report("L04.3", tuple(findings))
+    data, offered = f"locks are {', '.join(_KINDS)}", f"answers: {SCOPES}"
+    return compared("L04.3", answer, scopes(), SCOPES, _wrong_scope, data=data, offered=offered)
+
+
+def _wrong_scope(lock: str, scope: str) -> Finding:
+    if lock == "anon_vma lock" and scope in ("each page", "each 2 MiB"):
+        told, tag = "both threads take the same one.", "M19"
+    elif lock == "mmap_sem":
+        told, tag = "both threads hold it at once, for reading.", "M4"
+    elif scope == "each page":
+        told, tag = "two pages of a thread share one.", "M19"
+    else:
+        told, tag = "count the objects that the two threads lock.", "M5"
+    return Finding(False, f"{lock}: {told} {named(tag)}", tag)
 
 
 # --- 04.4: where does the curve bend? ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 from course.designing import HISTORY, Lap, Trials, goes_wrong, lap, race, tried
+from course.guarding import compared
 from course.kit import Finding, Report, exercise
 from course.looking import table
 from course.misconceptions import named
@@ -53,17 +54,14 @@ def unnamed() -> str:
 @exercise("L11.2")
 def which_is_which(answer: Mapping[str, str]) -> Report:
     """Letters, each with the kernel that it stands for."""
-    findings = []
-    for letter, said in answer.items():
-        if letter not in LETTERS or said not in HISTORY:
-            told = f"'{letter}: {said}': the letters are {', '.join(LETTERS)}; kernels are {', '.join(HISTORY)}."
-            findings.append(Finding(False, told))
-        elif LETTERS[letter] == said:
-            findings.append(Finding(True, f"{letter}: {HISTORY[said]}."))
-        else:
-            told, tag = _mistaken(*standing(LETTERS[letter]), *standing(said))
-            findings.append(Finding(False, f"{letter}: {told} {named(tag)}", tag))
-    return Report("L11.2", tuple(findings))
+    data, offered = f"the letters are {', '.join(LETTERS)}", f"kernels are {', '.join(HISTORY)}"
+    praise = HISTORY.__getitem__
+    return compared("L11.2", answer, LETTERS, HISTORY, _not_that, data=data, offered=offered, praise=praise)
+
+
+def _not_that(letter: str, said: str) -> Finding:
+    told, tag = _mistaken(*standing(LETTERS[letter]), *standing(said))
+    return Finding(False, f"{letter}: {told} {named(tag)}", tag)
 
 
 def _mistaken(right: Lap, wrongs: int, said: Lap, said_wrongs: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The table datum -> lock for which several lessons ask: what their runs show, and an answer compared with it."""
+"""The tables for which lessons ask, most of them datum -> lock: what runs show, and an answer compared with it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def compared(
     wrong: Callable[[str, str], Finding],
     *,
     offered: str,
+    data: str = "",
     praise: Callable[[str], str] = str,
 ) -> Report:
     """An answer to exercise *name*, row by row.
@@ -37,13 +38,15 @@ def compared(
         right: what is so; its keys are the data that there are.
         choices: what may be said of a datum.
         wrong: what is found about a datum of which something else was said.
+        data: what there is, in a sentence about an answer that is none; ``data are PTE, mapcount`` if not given.
         offered: the choices in a sentence about an answer that is none: ``locks are ptl, none``.
         praise: how a right answer is told.
     """
+    there = data or f"data are {', '.join(right)}"
     findings = []
     for datum, said in answer.items():
         if datum not in right or said not in choices:
-            findings.append(Finding(False, f"'{datum}: {said}': data are {', '.join(right)}; {offered}."))
+            findings.append(Finding(False, f"'{datum}: {said}': {there}; {offered}."))
         elif right[datum] == said:
             findings.append(Finding(True, f"{datum}: {praise(said)}."))
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from course import guarding
 from course.kit import Finding, Report, exercise
 from course.looking import table
 from course.misconceptions import named
@@ -174,22 +175,18 @@ def verdicts() -> dict[str, str]:
 @exercise("L12.2")
 def same_varies_or_parts(answer: Mapping[str, str]) -> Report:
     """For each letter "same", "varies" or "parts", compared with the recordings."""
-    findings = []
-    for letter, said in answer.items():
-        if letter not in ASKED or said not in (SAME, VARIES, PARTS):
-            told = f"'{letter}: {said}': the letters are A to F; answers: '{SAME}', '{VARIES}', '{PARTS}'."
-            findings.append(Finding(False, told))
-            continue
-        kernel, experiment, name = ASKED[letter]
-        theirs, ours = tally(kernel, experiment)[name]
-        right = verdicts()[letter]
-        if said == right:
-            findings.append(Finding(True, f"{letter}: {said}."))
-        else:
-            tag = "M37" if right == VARIES else "M36" if right == SAME else ""
-            told = f"{letter}: recorded {theirs}, and {ours} in the model (simulated)."
-            findings.append(Finding(False, f"{told} {named(tag)}" if tag else told, tag))
-    return Report("L12.2", tuple(findings))
+    choices = (SAME, VARIES, PARTS)
+    data, offered = "the letters are A to F", f"answers: {', '.join(map(repr, choices))}"
+    return guarding.compared("L12.2", answer, verdicts(), choices, _otherwise, data=data, offered=offered)
+
+
+def _otherwise(letter: str, _: str) -> Finding:
+    kernel, experiment, name = ASKED[letter]
+    theirs, ours = tally(kernel, experiment)[name]
+    right = verdicts()[letter]
+    tag = "M37" if right == VARIES else "M36" if right == SAME else ""
+    told = f"{letter}: recorded {theirs}, and {ours} in the model (simulated)."
+    return Finding(False, f"{told} {named(tag)}" if tag else told, tag)
 
 
 # --- 12.3: which run is it? ----------------------------------------------------------------------------------------

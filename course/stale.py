@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Final
 
+from course.guarding import compared
 from course.kit import Finding, Report, exercise
 from course.looking import run_to, table
 from course.misconceptions import named
@@ -94,15 +95,8 @@ def _access(stepper: Stepper, who: str) -> str:
 @exercise("L09.2")
 def what_it_meets(answer: Mapping[str, str]) -> Report:
     """A table access -> what it meets, compared with the runs."""
-    findings = []
-    for letter, kind in answer.items():
-        if letter not in EVENTS or kind not in KINDS:
-            findings.append(Finding(False, f"'{letter}: {kind}': the accesses are A to F; answers: {KINDS}."))
-        elif met()[letter] == kind:
-            findings.append(Finding(True, f"{letter}: {kind}."))
-        else:
-            findings.append(_not_met(letter, kind))
-    return Report("L09.2", tuple(findings))
+    data, offered = "the accesses are A to F", f"answers: {KINDS}"
+    return compared("L09.2", answer, met(), KINDS, _not_met, data=data, offered=offered)
 
 
 def _not_met(letter: str, said: str) -> Finding:
