@@ -5,7 +5,8 @@ The same page as text, as HTML that needs nothing from elsewhere, and as a pictu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +28,7 @@ from course.designing import (
 from course.looking import kind_of, locksets, table
 from sim import Stepper, Variant
 from sim.errors import UserError
+from sim.machine import Event, Frame
 from sim.ops import EXCLUSIVE, CopyPage, Field
 from sim.structs import AnonVmaChain
 from sim.trace import Trace
@@ -58,8 +60,10 @@ def guards(design: Variant) -> dict[str, str]:
     alone = locksets(*traces)
     found = {what: _named(alone.get(kind, ())) for what, kind in CHANGED.items()}
     for what, functions in WALKS.items():
-        found[what] = _held(traces, functions)
-    found["a page is copied"] = _held(traces, ())
+        how = _held(traces, partial(_walks_in, functions)).get("anon_vma lock")
+        found[what] = f"anon_vma lock, {how}" if how else "no anon_vma lock"
+    copying = _held(traces, lambda event, _: isinstance(event.op, CopyPage))
+    found["a page is copied"] = ", ".join(it for it, how in copying.items() if how == "alone") or "no lock"
     return found
 
 
@@ -67,23 +71,24 @@ def _named(kinds: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(LOCKS[it] for it in kinds if it in LOCKS)) or "no lock"
 
 
-def _held(traces: Sequence[Trace], functions: tuple[str, ...]) -> str:
-    """What whoever reads the tree in *functions* holds at each such step; without functions: whoever copies a page."""
+def _walks_in(functions: Collection[str], event: Event, stack: Sequence[Frame]) -> bool:
+    """Whether a step reads a link of the tree, in one of *functions* or in what that has called."""
+    field = getattr(event.op, "field", event.op)
+    reads = isinstance(field, Field) and isinstance(field.ref, AnonVmaChain)
+    return reads and any(it.function in functions for it in stack)
+
+
+def _held(traces: Sequence[Trace], wanted: Callable[[Event, Sequence[Frame]], bool]) -> dict[str, str]:
+    """Which locks are held at each step that is *wanted*, and how: ``alone`` or ``shared``."""
     common: set[tuple[str, str]] | None = None
     for trace in traces:
         memory = dict(trace.initial)
         for event, stack in zip(trace.events, trace.stacks, strict=True):
-            field = getattr(event.op, "field", event.op)
-            reads = isinstance(field, Field) and isinstance(field.ref, AnonVmaChain)
-            inside = reads and any(it.function in functions for it in stack)
-            if inside if functions else isinstance(event.op, CopyPage):
+            if wanted(event, stack):
                 held = {(kind_of(lock), mode) for lock, mode in memory.get(event.task.held, ())}
                 common = held if common is None else common & held
             memory.update((it.field, it.new) for it in event.changes)
-    how = {LOCKS[it]: "alone" if mode == EXCLUSIVE else "shared" for it, mode in sorted(common or ()) if it in LOCKS}
-    if functions:
-        return f"anon_vma lock, {how['anon_vma lock']}" if "anon_vma lock" in how else "no anon_vma lock"
-    return ", ".join(it for it, mode in how.items() if mode == "alone") or "no lock"
+    return {LOCKS[it]: "alone" if mode == EXCLUSIVE else "shared" for it, mode in sorted(common or ()) if it in LOCKS}
 
 
 class OnePage(NamedTuple):
