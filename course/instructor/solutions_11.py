@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from course.capstone import composed
+from course.sharing import divided
 from sim import variant
 from sim.context import Context
 from sim.kernel.v38.huge_memory import split_huge_page
-from sim.ops import Kernel, TryAcquire
+from sim.ops import Kernel
 from sim.structs import AnonVma
 from sim.sync import down_read, down_read_trylock, down_write, up_read, up_write
 
@@ -77,22 +78,6 @@ def unlock_its_own(k: Context, anon_vma: AnonVma) -> Kernel:
     yield from up_read(anon_vma.rwsem)
 
 
-def try_to_walk_alone(k: Context, root: AnonVma) -> Kernel:
-    """A walk that wants no other beside it."""
-    ok = yield TryAcquire(root.rwsem)
-    return ok
-
-
-def unlock_root_alone(k: Context, root: AnonVma) -> Kernel:
-    """Give it back."""
-    yield from up_write(root.rwsem)
-
-
-def never_given_back(k: Context, anon_vma: AnonVma) -> Kernel:
-    """The lock is kept."""
-    yield from ()
-
-
 def on_38(name: str, **functions: Any) -> Any:
     """Linux 3.8 with other functions."""
     return variant("rwsem_v38").changed(name, **functions)
@@ -107,16 +92,8 @@ GOOD: dict[str, Any] = {
 
 _NO_LOCK = on_38("no_lock", rmap_walk_anon_lock=nothing, rmap_walk_anon_unlock=nothing)
 _OWN = on_38("own_lock", rmap_walk_anon_lock=lock_its_own, rmap_walk_anon_unlock=unlock_its_own)
-_ALONE = on_38(
-    "alone",
-    rmap_walk_anon_lock=lock_to_change,
-    rmap_walk_anon_unlock=unlock_after_change,
-    anon_vma_lock_read=lock_to_change,
-    anon_vma_unlock_read=unlock_after_change,
-    anon_vma_trylock_read=try_to_walk_alone,
-    anon_vma_unlock_root=unlock_root_alone,
-)
-
+_ALONE = divided({"try_to_unmap_anon": "write", "rmap_walk_anon": "write"})  # 3.8, and no walk beside another
+_KEPT = on_38("kept", rmap_walk_anon_unlock=nothing)  # the lock is never given back
 
 #: Wrong answers: the exercise, the answer, the misconceptions named.
 BAD: list[tuple[str, Any, tuple[str, ...]]] = [
@@ -132,7 +109,7 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L11.4", _NO_LOCK, ("M20b", "M10", "M26", "M19")),
     ("L11.4", _OWN, ("M19",)),
     ("L11.4", _ALONE, ("M27",)),
-    ("L11.4", on_38("kept", rmap_walk_anon_unlock=never_given_back), ()),
+    ("L11.4", _KEPT, ()),
     ("L11.4", composed("shared", "batch, then copy"), ()),
     ("L11.4", "batch_v63", ()),
 ]
