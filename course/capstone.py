@@ -12,12 +12,9 @@ from course.kit import Finding, Report, exercise
 from course.looking import table
 from course.misconceptions import named
 from sim import Variant, variant
-from sim.context import Context
 from sim.errors import UserError
 from sim.kernel.v38.huge_memory import split_huge_page
-from sim.ops import Kernel
-from sim.structs import Page
-from sim.sync import lock_page, lockdep_off
+from sim.worlds import find as find_world
 
 
 def known() -> None:
@@ -101,13 +98,6 @@ def parts() -> str:
     return "\n\n".join(table(choices, f"{part}:") for part, choices in PARTS.items())
 
 
-def _sleeps(k: Context, page: Page) -> Kernel:
-    """``lock_for_batch`` that waits.  Without lockdep, so that the deadlock itself is seen."""
-    yield from lockdep_off(k.current)
-    yield from lock_page(page)
-    return True
-
-
 def composed(walks: str = "alone", flush: str = "each page", next_page: str = "tries") -> Variant:
     """A design put together from :data:`PARTS`.
 
@@ -125,7 +115,7 @@ def composed(walks: str = "alone", flush: str = "each page", next_page: str = "t
     if walks == "shared":
         changes["split_huge_page"] = split_huge_page
     if flush != "each page" and next_page == "sleeps":
-        changes["lock_for_batch"] = _sleeps
+        changes["lock_for_batch"] = find_world("batch_deadlock~B7").patch["batch.migrate.lock_for_batch"]
     return variant(batches[flush]).changed("composed", **changes)
 
 
