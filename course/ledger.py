@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 from course.glossary import WORDS
 from course.kit import EXERCISES
-from course.progress import COURSE, LESSONS, title
+from course.progress import COURSE, LESSONS, title, transcript_path
 from course.sources import LINES, SOURCES
 from sim.citations import citations
 
@@ -73,7 +73,7 @@ def cells(path: Path) -> list[tuple[str, str]]:
 
 def shown(path: Path) -> list[str]:
     """For each cell of a lesson what it shows, by the stored transcript; "" for prose."""
-    text = (COURSE / "instructor" / f"{path.stem}.transcript.md").read_text("utf-8")
+    text = transcript_path(path).read_text("utf-8")
     its = cells(path)
     parts = [source if kind == "markdown" else f"```python\n{source}\n```" for kind, source in its]
     starts, at = [], 0
@@ -86,6 +86,11 @@ def shown(path: Path) -> list[str]:
         text[start + len(part) : end] if kind == "code" else ""
         for (kind, _), part, start, end in zip(its, parts, starts, ends, strict=True)
     ]
+
+
+def asked(path: Path) -> str:
+    """What the exercises of a lesson ask for."""
+    return "\n".join(it.__doc__ or "" for name, it in EXERCISES.items() if name.startswith(f"L{path.stem[:2]}"))
 
 
 def figures(text: str) -> set[str]:
@@ -116,8 +121,7 @@ def sentences(source: str) -> Iterator[tuple[str, str]]:
 
 def claims(path: Path) -> list[Claim]:
     """Every claim of a lesson, in its order."""
-    its, outputs = cells(path), shown(path)
-    asked = "\n".join(it.__doc__ or "" for name, it in EXERCISES.items() if name.startswith(f"L{path.stem[:2]}"))
+    its, outputs, wanted = cells(path), shown(path), asked(path)
     found = []
     for at, (kind, source) in enumerate(its):
         if kind == "code":
@@ -131,7 +135,7 @@ def claims(path: Path) -> list[Claim]:
                 kind_ = "illustrative" if mark == ILLUSTRATIVE else "source"
                 found.append(Claim(at, kind_, said, mark.removeprefix("source: ")))
             else:
-                found.append(_borne(at, said, figured, named, its, outputs, asked))
+                found.append(_borne(at, said, figured, named, its, outputs, wanted))
     return found
 
 
@@ -146,7 +150,7 @@ def _text(node: ast.expr) -> str:
 
 
 def _borne(
-    at: int, said: str, figured: set[str], named: set[str], its: list[tuple[str, str]], outputs: list[str], asked: str
+    at: int, said: str, figured: set[str], named: set[str], its: list[tuple[str, str]], outputs: list[str], wanted: str
 ) -> Claim:
     """What bears out a sentence without a mark."""
     left_figures, left_names = set(figured), set(named)
@@ -159,7 +163,7 @@ def _borne(
             places.append(cell)
             left_figures -= here[0]
             left_names -= here[1]
-    left_figures -= figures(asked) | ({"100"} if "%" in said else set())
+    left_figures -= figures(wanted) | ({"100"} if "%" in said else set())
     known = {it.function: it for it in citations()}
     tabled = sorted(left_names & set(known))
     left_names -= set(known)

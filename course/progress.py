@@ -15,6 +15,11 @@ INDEX = COURSE / "00_start_here.ipynb"
 LESSONS = sorted(path for path in COURSE.glob("[0-9][0-9]_*.ipynb") if path != INDEX)
 
 
+def transcript_path(path: Path) -> Path:
+    """Where the transcript of a lesson stands."""
+    return COURSE / "instructor" / f"{path.stem}.transcript.md"
+
+
 class Standing(NamedTuple):
     """A lesson: its file, its title, its exercises, and those that the learner has kept as right."""
 

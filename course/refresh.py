@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 from course import hazards, ledger, published
 from course.instructor import demos, prepost
-from course.progress import COURSE, INDEX, LESSONS
+from course.progress import COURSE, INDEX, LESSONS, transcript_path
 from course.running import values_of
 
 
@@ -32,11 +32,6 @@ def transcript(path: Path) -> str:
             if shown:
                 parts.append(f"```text\n{shown}\n```")
     return "\n\n".join(parts) + "\n"
-
-
-def transcript_path(path: Path) -> Path:
-    """Where the transcript of a lesson stands."""
-    return COURSE / "instructor" / f"{path.stem}.transcript.md"
 
 
 def execute(path: Path) -> None:

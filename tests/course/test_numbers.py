@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
 
-from course.kit import EXERCISES
-from course.ledger import figures
-from course.refresh import LESSONS, transcript_path
+from course.ledger import asked, cells, figures
+from course.progress import LESSONS, transcript_path
 
 #: What is no prose: code, links, marks, headings and the numbers of a list.
 NO_PROSE = re.compile(
@@ -20,15 +18,14 @@ NO_PROSE = re.compile(
 
 def prose(path: Path) -> list[str]:
     """The paragraphs of a lesson that name no source."""
-    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
-    return [it for cell in cells for it in cell.split("\n\n") if "[source:" not in it]
+    parts = [source for kind, source in cells(path) if kind == "markdown"]
+    return [it for part in parts for it in part.split("\n\n") if "[source:" not in it]
 
 
 def known(path: Path) -> set[str]:
     """The numbers that a lesson prints, and those in its cells and in what its exercises ask for."""
-    asked = [it.__doc__ or "" for name, it in EXERCISES.items() if name.startswith(f"L{path.stem[:2]}")]
-    cells = re.findall(r"```(?:text|python)\n(.*?)\n```", transcript_path(path).read_text("utf-8"), re.DOTALL)
-    return figures("\n".join([*cells, *asked]))
+    shown = re.findall(r"```(?:text|python)\n(.*?)\n```", transcript_path(path).read_text("utf-8"), re.DOTALL)
+    return figures("\n".join([*shown, asked(path)]))
 
 
 def unfounded(paragraphs: list[str], founded: set[str]) -> list[tuple[str, str]]:
