@@ -23,19 +23,26 @@ def forgotten(function: Callable[..., Any], *, value: bool = False) -> str:
         function: a generator function of a reader's.
         value: whether it should return something.
     """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):  # its text is not at hand
+    made = _parsed(function)
+    if made is None:
         return ""
     names = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
-    yielded = {id(it.value) for it in ast.walk(tree) if isinstance(it, ast.Yield | ast.YieldFrom)}
-    nodes = list(ast.walk(tree))
+    nodes = list(ast.walk(made))
+    yielded = {id(it.value) for it in nodes if isinstance(it, ast.Yield | ast.YieldFrom)}
     for said in (_calls(nodes, names), _named(nodes, names, yielded), _tested(nodes)):
         if found := next(said, ""):
             return found
     if value and not any(isinstance(it, ast.Return) and it.value is not None for it in nodes):
         return "It returns nothing; who calls it needs what it should return."
     return ""
+
+
+def _parsed(function: Callable[..., Any]) -> ast.stmt | None:
+    """The statement that makes *function*; None if its text is not at hand."""
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return None
 
 
 def slips(*functions: Callable[..., Any], value: bool = False) -> tuple[Finding, ...]:
@@ -86,10 +93,7 @@ def without_steps(name: str, *functions: Callable[..., Any]) -> Report:
 
 def _begun(function: Callable[..., Any]) -> bool:
     """Whether more stands in it than a docstring and ``...``."""
-    try:
-        (made,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-    except (OSError, TypeError, SyntaxError, ValueError):
-        return False
+    made = _parsed(function)
     body = made.body if isinstance(made, ast.FunctionDef) else []
     return any(not isinstance(it, ast.Pass) and not isinstance(getattr(it, "value", None), ast.Constant) for it in body)
 
