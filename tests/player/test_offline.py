@@ -85,8 +85,17 @@ def test_it_plays_to_the_end_and_then_again_from_the_start(open_film: OpenFilm, 
     page = open_film(move, f"speed=16&step={last - 3}")
     page.get_by_role("button", name="play").click()
     page.wait_for_selector(f".rmw[data-step='{last}'][data-playing=false]")
+    page.evaluate(  # every step that is shown is kept: at this speed the first is gone within a few frames
+        """() => {
+            const player = document.querySelector('.rmw');
+            window.shown = [];
+            new MutationObserver(() => window.shown.push(Number(player.dataset.step)))
+                .observe(player, {attributes: true, attributeFilter: ['data-step']});
+        }"""
+    )
     page.get_by_role("button", name="play").click()
-    page.wait_for_selector(".rmw[data-step='1']")
+    page.wait_for_function("() => window.shown.length > 0")
+    assert page.evaluate("() => window.shown[0]") in (0, 1)
 
 
 def test_a_frame_older_than_the_click_does_not_stop_play(offline_page: Page, open_film: OpenFilm, move: Film) -> None:
