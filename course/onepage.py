@@ -219,12 +219,10 @@ class OnePage(NamedTuple):
             UserError: for another ending, or a place where nothing can be written.
         """
         from course.onepage_drawn import write
+        from vizlib import saving
 
         at = Path(path)
-        try:
-            write(self, at)
-        except OSError as error:
-            raise UserError(f"{at} cannot be written: {error.strerror}") from error
+        saving.write(at, lambda part: write(self, part))
         return f"{at} is written."
 
 

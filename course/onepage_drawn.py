@@ -106,4 +106,4 @@ def write(it: OnePage, at: Path) -> None:
             sheet(lambda axes: plane(points, mine=it.name, ax=axes), f"{it.name}: one page", it.head(), text), at
         )
     else:
-        raise UserError(f"{at} ends in none of .html, .svg, .png, .txt: give it one of these")
+        raise UserError("the name of the file ends in none of .html, .svg, .png, .txt: give it one of these")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,6 +41,13 @@ class BadSchedule(UserError):
 
 class BadTrace(UserError):
     """A trace file that is damaged, foreign, or of another version."""
+
+
+class CannotWrite(UserError):
+    """A file or folder that cannot be written."""
+
+    def __init__(self, path: str | os.PathLike[str], error: OSError) -> None:
+        super().__init__(f"{path} cannot be written: {error.strerror or error}")
 
 
 class BadVariant(UserError):

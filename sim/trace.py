@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,15 +168,22 @@ def memory_hash(memory: Memory) -> str:
     return hashlib.blake2b(json.dumps(items).encode(), digest_size=8).hexdigest()
 
 
-def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Write *content* to *path*, text as UTF-8, all or nothing."""
+@contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A file beside *path*, of the same suffix, to write to: it takes the place of *path* if all goes well."""
     target = Path(path)
-    part = target.with_name(f".{target.name}.part")
+    part = target.with_name(f".part-{target.name}")
     try:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        yield part
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write *content* to *path*, text as UTF-8, all or nothing."""
+    with whole(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def _digest(text: str) -> str:

@@ -14,6 +14,7 @@ says what to install; under RMAPWALK_CI (see .ci/run) it is a failure.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -59,6 +60,18 @@ def lacking(what: str) -> NoReturn:
     if os.environ.get("RMAPWALK_CI"):
         pytest.fail(f"{what} (RMAPWALK_CI is set, so this is a failure and not a skip)")
     pytest.skip(what)
+
+
+@functools.cache
+def project_files() -> tuple[Path, ...]:
+    """Return the files that are, or would be, in the repository."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"this test needs a git checkout: {done.stderr}"
+    files = tuple(sorted({ROOT / name for name in done.stdout.split("\0") if name}))
+    found = tuple(path for path in files if path.is_file())
+    assert ROOT / "pyproject.toml" in found
+    return found
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

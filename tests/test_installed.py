@@ -5,7 +5,6 @@ The commands here run from the wheel's own files, in a folder elsewhere, as afte
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -21,9 +20,9 @@ import pytest
 
 from course.cli import parser as course
 from sim.cli import parser as sim
+from tests.conftest import ROOT, project_files
 from vizlib.cli import parser as vizlib
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = ("sim", "vizlib", "course")
 
 # Runs the commands that stand in argv[2] as JSON; prints, as JSON, for each its exit code and what it printed, and
@@ -49,12 +48,9 @@ print(json.dumps([said, sorted(opened)]))
 """
 
 
-@functools.cache
 def repository() -> frozenset[str]:
-    """The files that are, or would be, in the repository."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return frozenset(name for name in done.stdout.split("\0") if name and (ROOT / name).is_file())
+    """The names of the files that are, or would be, in the repository."""
+    return frozenset(path.relative_to(ROOT).as_posix() for path in project_files())
 
 
 def build_wheel(root: Path, to: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import shutil
@@ -13,24 +12,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT, project_files
+
 PACKAGES = ("sim", "vizlib", "course")
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command in the root of the project."""
     return subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
-
-
-@functools.cache
-def project_files() -> tuple[Path, ...]:
-    """Return the files that are, or would be, in the repository."""
-    done = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    assert done.returncode == 0, f"this test needs a git checkout: {done.stderr}"
-    files = tuple(sorted({ROOT / name for name in done.stdout.split("\0") if name}))
-    found = tuple(path for path in files if path.is_file())
-    assert ROOT / "pyproject.toml" in found
-    return found
 
 
 def texts() -> dict[Path, str]:

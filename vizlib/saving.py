@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from sim.errors import BadParameter, UserError
+from sim import trace
+from sim.errors import BadParameter, CannotWrite
 from vizlib.scene import Json
 
 #: What lanes can be written as.
@@ -55,12 +56,13 @@ def text_file(part: Path, text: str) -> None:
 
 
 def write(target: Path, write: Callable[[Path], None]) -> None:
-    """Have *write* make the file, all or nothing."""
-    part = target.with_name(f".part-{target.name}")
+    """Have *write* make the file, all or nothing.
+
+    Raises:
+        CannotWrite: if it cannot be, with the reason.
+    """
     try:
-        write(part)
-        part.replace(target)
+        with trace.whole(target) as part:
+            write(part)
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+        raise CannotWrite(target, error) from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from course.progress import COURSE, INDEX
+from sim import trace
 from sim.cli.base import Answer, Commands
 from sim.errors import UserError
 
@@ -85,9 +86,7 @@ def _copy(folder: Path) -> Copied:
             found = made.updated if _mark(stands) == before.get(source.name) else made.kept
         found.append(source.name)
         if found is made.new or found is made.updated:
-            part = target.with_name(f".part-{target.name}")
-            part.write_bytes(text)
-            part.replace(target)
+            trace.write_whole(target, text)
         if found is not made.kept:
             before[source.name] = _mark(text)
     (folder / COPIED).write_text(json.dumps(before, indent=1) + "\n", "utf-8")

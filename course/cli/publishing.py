@@ -12,7 +12,7 @@ from typing import Final
 
 from course.progress import LESSONS
 from sim.cli.base import Answer, Commands
-from sim.errors import BadParameter, UserError
+from sim.errors import BadParameter, CannotWrite, UserError
 
 #: Stands in every folder that we wrote, so that a new one takes the place of no other.
 MARK: Final = ".rmapwalk-published"
@@ -99,5 +99,5 @@ def _written(out: Path, make: Callable[[Path, Path], None]) -> int:
                 shutil.rmtree(out)
             (work / "made").replace(out)
     except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror or error}") from error
+        raise CannotWrite(out, error) from error
     return sum(it.stat().st_size for it in out.rglob("*") if it.is_file())

@@ -17,7 +17,7 @@ from sim.ftrace import MARK, Record, switch_of
 _MOST: Final = 10_000
 
 
-def switches(records: Iterable[Record], title: str = "recording") -> CallGraph:
+def switches(records: Iterable[Record]) -> CallGraph:
     """The context switches of a recording as a call graph; shares of events, not of time.
 
     The idle task's are left out.  A switch from a thread that could have gone on ends in ``(preempted)``.
@@ -44,4 +44,4 @@ def switches(records: Iterable[Record], title: str = "recording") -> CallGraph:
                 chains[chain] += 1
             else:
                 chains["(other chains)",] += 1
-    return CallGraph(title, "context switches", chains)
+    return CallGraph("recording", "context switches", chains)

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from sim import trace
-from sim.errors import BadParameter, UserError
+from sim.errors import BadParameter, CannotWrite, UserError
 from sim.worlds import WORLDS, World
 
 
@@ -218,18 +218,18 @@ def write(writer: Callable[[str], None], path: str) -> None:
     """Let *writer* write to *path*.
 
     Raises:
-        UserError: if it cannot, with the reason.
+        CannotWrite: if it cannot, with the reason.
     """
     try:
         writer(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        raise CannotWrite(path, error) from error
 
 
 def write_text(text: str, path: str) -> None:
     """Write *text* to *path*, all or nothing.
 
     Raises:
-        UserError: if it cannot be, with the reason.
+        CannotWrite: if it cannot be, with the reason.
     """
     write(lambda to: trace.write_whole(to, text), path)

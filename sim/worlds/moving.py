@@ -183,8 +183,9 @@ def movers(threads: int, pages: int, nodes: int, passes: int, huge: int) -> Buil
         vpns = tuple(range(first, first + pages))
         if huge:
             b.huge_page(heap, first, pages, node=(node + 1) % nodes, written=1)
-        for vpn in () if huge else vpns:
-            b.page(heap, vpn, node=(node + 1) % nodes, written=1)
+        else:
+            for vpn in vpns:
+                b.page(heap, vpn, node=(node + 1) % nodes, written=1)
         move = partial(mover, vpns=vpns, node=node, passes=passes)
         b.task(f"mover-{number + 1}", b.cpu(number, node), mm, move, f"moves {_pages(vpns)} to node {node}")
     return b
