@@ -2,7 +2,7 @@
 
 SimPy is the clock and nothing more: each thread, and each round of interrupts, is a SimPy process that lets the machine
 make its steps.  A step takes effect when it begins; then its cost passes (:mod:`sim.engines.costs`).  Locks are values
-in memory; who gets one that is released is decided here, by one of two policies (:data:`POLICIES`).
+in memory; who gets one that is released is decided here, by a policy (:data:`POLICIES`).
 
 Most steps need no event queue: a process goes on by itself as long as its own clock is behind the next event, since
 nobody else can act before that.
@@ -26,6 +26,7 @@ from sim.engines.counts import is_anon_vma_lock, pages_migrated
 from sim.engines.interrupts import Interrupts
 from sim.engines.ledger import Ledger, collector_paused
 from sim.engines.timed_run import EXIT_STACK, Sleep, Switches, TimedRun
+from sim.engines.waiters import GRANT, RETRY, SPIN, WAKE, Waiter
 from sim.engines.watching import WatchedLedger, Watcher
 from sim.errors import UnknownName, UserError
 from sim.locks import Rwsem
@@ -47,31 +48,12 @@ POLICIES: Final[dict[str, str]] = {
 #: What runs are charged unless told otherwise.
 COSTS: Final = cost_table.DEFAULT
 
-# How a waiter is served when what it waits for has come true.
-_GRANT = "its operation is done for it at once, and it goes on later"
-_WAKE = "it is woken, and does its operation when it runs"
-_RETRY = "it is woken but keeps its place in the queue: somebody may be faster"
-_SPIN = "it looks when it looks next"
-
 _MAY_WAIT: Final = frozenset((Acquire, Until))
 _TELLING: Final = frozenset((SendIpi, Acquire, TryAcquire))
 _REPORT: Final = 50_000
 _FAR: Final = 1 << 60
 
 _Process = Generator[Event, Any, Any]
-
-
-class _Waiter(Event):
-    """A task that waits for a field; as an event it fires at the time that its waker names."""
-
-    def __init__(self, env: Environment, i: int, op: Op, since: int, how: str, sleeps: bool) -> None:
-        super().__init__(env)
-        self.i, self.op, self.since, self.how, self.sleeps = i, op, since, how, sleeps
-
-    def fire(self, at: int) -> None:
-        """Let the task go on at time *at*."""
-        self._ok, self._value = True, None
-        self.env.schedule(self, delay=at - self.env.now)
 
 
 class Clockwork:
@@ -89,7 +71,7 @@ class Clockwork:
         tasks = self.machine.tasks
         self._only = only
         self.unfinished = sum(not info.daemon and only in (None, i) for i, info in enumerate(tasks))
-        self._waiting: dict[Field, list[_Waiter]] = {}  # who waits for a field, in order of arrival
+        self._waiting: dict[Field, list[Waiter]] = {}  # who waits for a field, in order of arrival
         self._awake: set[Field] = set()  # mutexes whose head of the queue has been woken and has not yet looked
         self._owner_set: dict[Field, int] = {}  # from when on the owner field of a mutex names its owner
         self._index = {info.task: i for i, info in enumerate(tasks)}
@@ -187,11 +169,11 @@ class Clockwork:
                 return at
         sleeps = op.sleeps if isinstance(op, Until) else field.lock is not None and field.lock.sleeps
         wakes = isinstance(self.machine.memory.get(field), Rwsem) or (sleeps and self.steals)
-        waiter = _Waiter(self.env, i, op, clock, _WAKE if wakes else _GRANT, sleeps)
+        waiter = Waiter(self.env, i, op, clock, WAKE if wakes else GRANT, sleeps)
         at = yield from self._until_served(i, field, waiter, 0 if isinstance(op, Until) else None)
         return at
 
-    def _until_served(self, i: int, field: Field, waiter: _Waiter, place: int | None = None) -> _Process:
+    def _until_served(self, i: int, field: Field, waiter: Waiter, place: int | None = None) -> _Process:
         """Thread *i* stands in the queue of *field* until somebody lets it go on; returns when that is."""
         queue, busy = self._waiting.setdefault(field, []), self._interrupts.busy
         queue.insert(len(queue) if place is None else place, waiter)
@@ -210,13 +192,13 @@ class Clockwork:
             self.switches.add(self._asleep.pop(i)._replace(duration=now - waiter.since))
         return now
 
-    def _fall_asleep(self, i: int, waiter: _Waiter, field: Field) -> None:
+    def _fall_asleep(self, i: int, waiter: Waiter, field: Field) -> None:
         """Thread *i* gives up its CPU: a context switch, with the call stack that led to it."""
         self.ledger.counts["context_switches"] += 1
         task = self.machine.tasks[i].task
         self._asleep[i] = Sleep(waiter.since, task.name, field, 0, self.machine.stack(task))
         for lock, _ in self.machine.memory.get(task.held, ()):
-            for spinner in [it for it in self._waiting.get(lock, ()) if it.how is _SPIN]:
+            for spinner in [it for it in self._waiting.get(lock, ()) if it.how is SPIN]:
                 self._look(lock, spinner, waiter.since)  # its owner is off its CPU, so it will stop
 
     def _mutex_lock(self, i: int, op: Acquire, clock: int) -> _Process:
@@ -231,14 +213,14 @@ class Clockwork:
         lock, memory = op.lock, self.machine.memory
         owner = memory.get(lock)
         while self.spins and owner is not None and self._on_cpu[self._index[owner]]:
-            clock = yield from self._until_served(i, lock, _Waiter(self.env, i, op, clock, _SPIN, False))
+            clock = yield from self._until_served(i, lock, Waiter(self.env, i, op, clock, SPIN, False))
             seen = memory.get(lock)
             if seen is not owner and seen is not None and clock >= self._owner_set.get(lock, 0):
                 break
             owner = seen
         place: int | None = None
         while memory.get(lock) is not None:
-            waiter = _Waiter(self.env, i, op, clock, _RETRY, True)
+            waiter = Waiter(self.env, i, op, clock, RETRY, True)
             clock = yield from self._until_served(i, lock, waiter, place)
             self._awake.discard(lock)
             place = 0
@@ -260,33 +242,33 @@ class Clockwork:
         for waiter in self._waiting[field][:]:
             if not enabled(waiter.op, memory, contexts[waiter.i]):
                 continue
-            if waiter.how is _SPIN:
+            if waiter.how is SPIN:
                 self._look(field, waiter, clock)
                 continue
-            if waiter.how is _GRANT:
+            if waiter.how is GRANT:
                 paid += self._grant(field, waiter, clock)
             else:
                 paid += self._wake(field, waiter, clock)
-            if type(waiter.op) is Acquire and waiter.how is not _RETRY and not handed_on:
+            if type(waiter.op) is Acquire and waiter.how is not RETRY and not handed_on:
                 break  # one at a time; a rwsem has named in memory all those it was handed to
         return paid
 
-    def _leave(self, field: Field, waiter: _Waiter) -> None:
+    def _leave(self, field: Field, waiter: Waiter) -> None:
         queue = self._waiting[field]
         queue.remove(waiter)
         if not queue:
             del self._waiting[field]
 
-    def _grant(self, field: Field, waiter: _Waiter, clock: int) -> int:
+    def _grant(self, field: Field, waiter: Waiter, clock: int) -> int:
         """Do *waiter*'s operation now, as the next step of the run, so that nobody can slip in."""
         self._leave(field, waiter)
         ns = self.ledger.step(waiter.i, waiter.op, clock)
         waiter.fire(self._runs_again(waiter, clock) + ns)
         return self.costs["wake_up"] if waiter.sleeps else 0
 
-    def _wake(self, field: Field, waiter: _Waiter, clock: int) -> int:
+    def _wake(self, field: Field, waiter: Waiter, clock: int) -> int:
         """Let *waiter* do its operation itself when it runs again."""
-        if waiter.how is _RETRY:
+        if waiter.how is RETRY:
             if field in self._awake:
                 return 0  # the head of the queue is on its way; nobody else is woken
             self._awake.add(field)
@@ -294,12 +276,12 @@ class Clockwork:
         waiter.fire(self._runs_again(waiter, clock))
         return self.costs["wake_up"]
 
-    def _look(self, lock: Field, spinner: _Waiter, clock: int) -> None:
+    def _look(self, lock: Field, spinner: Waiter, clock: int) -> None:
         """Let a spinner see the change when it looks next."""
         self._leave(lock, spinner)
         spinner.fire(clock + (spinner.since - clock) % max(1, self.costs["mutex_spin_poll"]))
 
-    def _runs_again(self, waiter: _Waiter, clock: int) -> int:
+    def _runs_again(self, waiter: Waiter, clock: int) -> int:
         """When a waiter that is served at *clock* goes on."""
         if not waiter.sleeps:
             return clock + self.costs["spin_handover"]
