@@ -21,6 +21,8 @@ from sim.errors import UserError
 
 #: Where the course goes if no folder is named.
 FOLDER: Final = "rmapwalk-course"
+#: Of the folder ``recording``, what is not a module of ours.
+KIT: Final = ("README.md", "move_own_pages.c", "record.sh")
 #: What tells how each file was when it was copied.
 COPIED: Final = ".rmapwalk.json"
 
@@ -54,8 +56,9 @@ class Copied(NamedTuple):
 
 
 def files() -> Iterator[Path]:
-    """What is copied: the lessons."""
+    """What is copied: the lessons, and what lesson 12 records a kernel with."""
     yield from sorted(COURSE.glob("[0-9][0-9]_*.ipynb"))
+    yield from (COURSE / "recording" / it for it in KIT)
 
 
 def copy(folder: Path) -> Copied:
@@ -77,18 +80,20 @@ def _copy(folder: Path) -> Copied:
     made = Copied([], [], [], [])
     before = _before(folder / COPIED)
     for source in files():
-        target, text = folder / source.name, source.read_bytes()
+        name, text = source.relative_to(COURSE).as_posix(), source.read_bytes()
+        target = folder / name
         if not target.exists():
             found = made.new
         elif (stands := target.read_bytes()) == text:
             found = made.same
         else:
-            found = made.updated if _mark(stands) == before.get(source.name) else made.kept
-        found.append(source.name)
+            found = made.updated if _mark(stands) == before.get(name) else made.kept
+        found.append(name)
         if found is made.new or found is made.updated:
+            target.parent.mkdir(exist_ok=True)
             trace.write_whole(target, text)
         if found is not made.kept:
-            before[source.name] = _mark(text)
+            before[name] = _mark(text)
     (folder / COPIED).write_text(json.dumps(before, indent=1) + "\n", "utf-8")
     return made
 
@@ -116,7 +121,7 @@ def free_name(folder: Path) -> Path:
 
 def told(folder: Path, copied: Copied) -> str:
     """What was done, in words."""
-    parts = [f"{len(copied.new)} notebooks copied to {folder}"] if copied.new else [f"the course stands in {folder}"]
+    parts = [f"{len(copied.new)} files copied to {folder}"] if copied.new else [f"the course stands in {folder}"]
     if copied.updated:
         parts.append(f"brought up to date, since you had not changed them: {', '.join(copied.updated)}")
     if copied.kept:

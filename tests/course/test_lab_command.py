@@ -13,19 +13,22 @@ from pathlib import Path
 import pytest
 
 from course.cli import lab, main
-from course.progress import INDEX, LESSONS
+from course.progress import COURSE, INDEX, LESSONS
 
-NAMES = [INDEX.name, *(it.name for it in LESSONS)]
+KIT = ["recording/README.md", "recording/move_own_pages.c", "recording/record.sh"]
+NAMES = [INDEX.name, *(it.name for it in LESSONS), *KIT]
 
 
 def test_it_copies_every_lesson_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """To a folder that need not be there; the second time nothing is left to do."""
+    """With what lesson 12 records by, to a folder that need not be there; the second time nothing is left to do."""
     folder = tmp_path / "a" / "mine"
     assert main(["lab", str(folder), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said == {"folder": str(folder), "new": NAMES, "updated": [], "same": [], "kept": []}
-    assert {it.name for it in folder.iterdir()} == {*NAMES, lab.COPIED}
-    assert all((folder / it.name).read_bytes() == it.read_bytes() for it in LESSONS)
+    assert {it.relative_to(folder).as_posix() for it in folder.rglob("*") if it.is_file()} == {*NAMES, lab.COPIED}
+    assert all((folder / it).read_bytes() == (COURSE / it).read_bytes() for it in NAMES)
+    about = (folder / KIT[0]).read_text("utf-8")
+    assert all(f"`{Path(it).name}`" in about for it in KIT[1:])
     assert lab.copy(folder) == lab.Copied([], [], NAMES, [])
 
 
@@ -36,27 +39,29 @@ def test_what_the_reader_changed_is_kept(tmp_path: Path, capsys: pytest.CaptureF
     (folder / NAMES[3]).write_text("my own, from before")
     lab.copy(folder)
     (folder / NAMES[1]).write_text("my work")
+    (folder / KIT[2]).write_text("records more")
     (tmp_path / "mine-2").mkdir()
     assert main(["lab", str(folder), "--no-open"]) == 0
     said = capsys.readouterr().out
-    assert f"kept as you left them: {NAMES[1]}, {NAMES[3]}\n" in said
+    assert f"kept as you left them: {NAMES[1]}, {NAMES[3]}, {KIT[2]}\n" in said
     assert f"a fresh copy beside it: rmapwalk lab {tmp_path / 'mine-3'}\n" in said
     assert f"open it with: jupyter lab {folder / INDEX.name}" in said
     assert (folder / NAMES[1]).read_text() == "my work"
     assert (folder / NAMES[3]).read_text() == "my own, from before"
+    assert (folder / KIT[2]).read_text() == "records more"
 
 
 def test_a_lesson_that_was_not_touched_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After an update of the course: then what was changed by its reader stays, and what was not is new."""
-    (tmp_path / "old").mkdir()
-    for name in NAMES[:2]:
+    (tmp_path / "old" / "recording").mkdir(parents=True)
+    for name in (*NAMES[:2], *KIT):
         (tmp_path / "old" / name).write_text("an earlier version")
     folder = tmp_path / "mine"
     with monkeypatch.context() as earlier:
         earlier.setattr(lab, "COURSE", tmp_path / "old")
         lab.copy(folder)
     (folder / NAMES[1]).write_text("my work")
-    assert lab.copy(folder) == lab.Copied(NAMES[2:], [NAMES[0]], [], [NAMES[1]])
+    assert lab.copy(folder) == lab.Copied(NAMES[2:-3], [NAMES[0], *KIT], [], [NAMES[1]])
     assert (folder / NAMES[0]).read_bytes() == INDEX.read_bytes()
     (folder / lab.COPIED).write_text("{")  # if it is not known how they were, all are the reader's
     (folder / NAMES[0]).write_text("an earlier version")
