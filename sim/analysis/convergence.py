@@ -63,6 +63,13 @@ class Convergence:
             (whole * (part + 1) // parts, far[part] / counts[part] if counts[part] else 0.0) for part in range(parts)
         ]
 
+    def rows(self) -> list[dict[str, Any]]:
+        """By part of the run: its end (ns), the share of pages on a right node then, that of remote stores in it."""
+        return [
+            {"until_ns": until, "on_a_right_node": self.placed(until), "remote_stores": remote}
+            for until, remote in self.remote()
+        ]
+
     def placed(self, at: int) -> float:
         """The share of the pages that were on a right node at time *at* (ns)."""
         return self.right[max(0, bisect_right(self.right, (at, 2.0)) - 1)][1]
@@ -83,8 +90,8 @@ class Convergence:
             f"# how {run.world} under {run.variant} comes together with its memory (simulated; locks by {run.policy})",
             f"{'until, us':>12}  {'on a right node, %':>18}  {'stores that were remote, %':>26}",
         ]
-        for until, remote in self.remote():
-            lines.append(f"{until / 1000:12,.1f}  {100 * self.placed(until):18.1f}  {100 * remote:26.1f}")
+        for until, placed, remote in (it.values() for it in self.rows()):
+            lines.append(f"{until / 1000:12,.1f}  {100 * placed:18.1f}  {100 * remote:26.1f}")
         settled = self.settled_ns
         when = "some never are" if settled is None else f"all are from {settled / 1000:,.1f} us on"
         far = sum(remote for _, remote in self.stores)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim import variants, worlds
 from sim.cli.base import Answer, Commands, add_params, done, given_params, progress
+from sim.cli.tabular import table_options, write_tables
 from sim.errors import BadTrace, UnknownName
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def add(commands: Commands) -> None:
     recorded.add_argument("--profile", action="store_true", help=about)
     recorded.add_argument("--section", metavar="NAME", help="of which section --profile is (all of them if left away)")
     recorded.add_argument("--folded", action="store_true", help="--profile as flame graphs are made of")
+    table_options(recorded, "a line a section, or with --profile a line a call chain,")
     about = "a recording beside move_pages in the model: counts, order, and where they part; exit 1 if they do"
     compare = commands.add("compare", _compare, about)
     compare.add_argument("trace", metavar="TRACE", help="the text that the tracer printed")
@@ -78,9 +80,10 @@ def _profile(options: argparse.Namespace) -> Answer:
     if not graph.total:
         raise BadTrace(f"{options.trace} has no context switches there: record sched:sched_switch")
     data = _about(recording) | {"context_switches": graph.total, "folded": graph.folded().splitlines()}
+    chains = sorted(graph.chains.items(), key=lambda it: (-it[1], it[0]))
+    write_tables(options, ({"chain": ";".join(chain), "context_switches": count} for chain, count in chains))
     if options.folded:
         return Answer(data, graph.folded())
-    chains = sorted(graph.chains.items(), key=lambda it: (-it[1], it[0]))
     lines = [_headline(recording), f"{graph.total:,} context switches: shares of events, not of time", ""]
     lines += [f"{100 * count / graph.total:6.2f} %  {' > '.join(chain)}" for chain, count in chains]
     return Answer(data, "\n".join(lines))
@@ -94,6 +97,7 @@ def _recorded(options: argparse.Namespace) -> Answer:
 
     recording, found = _read(options)
     data = _about(recording) | {"sections": {name: it.counts | {"order": it.order} for name, it in found.items()}}
+    write_tables(options, ({"section": name, **it.counts, "order": in_short(it.order)} for name, it in found.items()))
     lines = [_headline(recording)]
     for name, it in found.items():
         lines += ["", f"{name or 'the whole recording'}: {in_short(it.order)}"]

@@ -34,7 +34,9 @@ def add(commands: Commands) -> None:
     about = "how busy each resource is, which is the bottleneck, how soon pages are where they end (simulated)"
     run_options(commands.add("usage", _usage, about))
     about = "which share of the pages is where it is used, over time, and what is lost till then (simulated)"
-    run_options(commands.add("convergence", _convergence, about))
+    converging = commands.add("convergence", _convergence, about)
+    run_options(converging)
+    table_options(converging, "a line a tenth of the run")
 
 
 def run_options(parser: argparse.ArgumentParser) -> None:
@@ -156,4 +158,5 @@ def _convergence(options: argparse.Namespace) -> Answer:
     from sim.analysis.convergence import convergence
 
     result = timed_run(options, convergence)
+    write_tables(options, result.rows())
     return Answer(result.to_json(), str(result))

@@ -7,15 +7,20 @@ from typing import Any
 
 from sim import variants, worlds
 from sim.cli.base import Answer, Commands, done, runs_bar
+from sim.cli.tabular import flat, table_options, write_tables
 from sim.errors import BadParameter, UnknownName
 
 
 def add(commands: Commands) -> None:
     """The commands of this file."""
     about = "pages a second against threads, kernel after kernel, and which resource stops each (simulated)"
-    staircase_options(commands.add("staircase", _staircase, about))
+    staircase = commands.add("staircase", _staircase, about)
+    staircase_options(staircase)
+    table_options(staircase, "a line a number of threads of a rung")
     about = "batch size against interrupts, pages a second, and how long a faulting thread waits (simulated)"
-    batches_options(commands.add("batches", _batches, about))
+    batches = commands.add("batches", _batches, about)
+    batches_options(batches)
+    table_options(batches, "a line a size")
 
 
 def staircase_options(parser: argparse.ArgumentParser) -> None:
@@ -101,9 +106,13 @@ def made_batches(options: argparse.Namespace) -> Any:
 
 def _staircase(options: argparse.Namespace) -> Answer:
     found = made_staircase(options)
-    return Answer(found.to_json(), str(found))
+    data = found.to_json()
+    write_tables(options, (flat({**it, "saturated": ", ".join(it["saturated"])}) for it in data["steps"]))
+    return Answer(data, str(found))
 
 
 def _batches(options: argparse.Namespace) -> Answer:
     found = made_batches(options)
-    return Answer(found.to_json(), str(found))
+    data = found.to_json()
+    write_tables(options, data["batches"])
+    return Answer(data, str(found))
