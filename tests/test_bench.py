@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sim import bench
 from sim.analysis.demands import predict
-from sim.bench import PAGES, THREADS, VARIANT, WORLD, ResourcePeer, spin, table
+from sim.bench import measure, spin
+from sim.bench.measure import PAGES, THREADS, VARIANT, WORLD, ResourcePeer, table
 from sim.engines.timed import run
 
 DATA = {
@@ -54,8 +54,8 @@ def test_the_table_has_a_row_for_each_measurement_with_and_without_a_browser() -
 
 def test_a_slider_is_timed_from_theory_to_the_simulated_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are measured anew, and how far they lie apart is theirs."""
-    monkeypatch.setattr(bench, "WHOLE", {"threads": 4, "pages": 24})
-    found = bench._slider("mutex_v37")
+    monkeypatch.setattr(measure, "WHOLE", {"threads": 4, "pages": 24})
+    found = measure._slider("mutex_v37")
     assert found["how"] == "extrapolated"
     assert found["first"] > 0
     assert found["seconds"] > 0
@@ -92,16 +92,19 @@ def test_spin_finds_the_planted_error(tmp_path: Path) -> None:
 
 def test_without_spin_the_row_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sim.analysis.spin.shutil.which", lambda name: None if name == "spin" else name)
-    assert bench._spin() == {"why": "spin not found"}
-    said = table({**DATA, "player": {"why": ""}, "spin": bench._spin()})
+    assert measure._spin() == {"why": "spin not found"}
+    said = table({**DATA, "player": {"why": ""}, "spin": measure._spin()})
     assert "| checker against Spin | not measured: spin not found |" in said
 
 
 def test_with_spin_the_row_has_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "missing", lambda: "")
+    monkeypatch.setattr(measure, "missing", lambda: "")
     monkeypatch.setattr(spin, "race", lambda *size: spin.Race(size, 1_000, 0.5, 1_001, 2.0))
-    found = bench._spin()
+    found = measure._spin()
     assert [it["ratio"] for it in found["sizes"]] == [4.0] * len(spin.SIZES)
-    assert "1,000 states, process start to verdict | 0.50 s | Spin, gcc -O2 and search: 2.00 s | 4.00" in table(
-        {**DATA, "player": {"why": ""}, "spin": found}
+    found["sizes"][-1]["states"] = 300_001
+    said = table({**DATA, "player": {"why": ""}, "spin": found})
+    assert (
+        "1,000 states, process start to verdict | 0.50 s | Spin, gcc -O2 and search: 2.00 s | 4.00 (3 wanted)" in said
     )
+    assert said.count("(3 wanted)") == len(spin.SIZES) - 1  # beyond 300,000 states nothing is promised

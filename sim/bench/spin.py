@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sim.analysis.spin import spin
 
 #: Pages, users, rounds.
-SIZES = ((1, 1, 1), (2, 1, 2), (1, 2, 1), (2, 2, 2))
+SIZES = ((1, 1, 1), (2, 1, 2), (1, 2, 1), (2, 2, 2), (1, 3, 2))
 
 
 class Step(NamedTuple):

@@ -13,7 +13,7 @@ def add(commands: Commands) -> None:
 
 
 def _bench(options: argparse.Namespace) -> Answer:
-    from sim.bench import bench, table
+    from sim.bench.measure import bench, table
 
     told = progress(options, "bench")
     try:
