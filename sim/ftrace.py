@@ -59,11 +59,14 @@ _CALL = re.compile(r"(?P<name>[\w.]+)(?: \[\w+\])?\(\)(?P<more>;| \{)")
 _GRAPH_EVENT = re.compile(r"funcgraph_(?:entry|exit):[^|]*\|\s*(?P<body>\S.*)")
 _NAMED = re.compile(r"(?P<name>[\w.]+):\s?(?P<detail>.*)")
 _MARKED = re.compile(r"(?:tracing_mark_write|0x[0-9a-f]+|[0-9a-f]{16})\s?:\s?")
-_FRAME = re.compile(r"\s*(?:=> (?P<ftrace>[\w.]+)|[0-9a-f]{6,16}\s+(?P<perf>[\w.]+)(?:\+0x[0-9a-f]+)?\s+\()")
+_FRAME = re.compile(r"\s*(?:=> (?P<ftrace>[\w.]+)|[0-9a-f]{1,16}\s+(?P<perf>[\w.]+)(?:\+0x[0-9a-f]+)?\s+\()")
 _STACK = re.compile(r"(?:kernel_stack:\s*)?<stack trace ?>")
 #: Lines that say nothing of a run: comments, frames of a stack, who follows whom on a CPU, and headers.
-_SILENT = re.compile(r"\s*(?:#|-{5,}|[0-9a-f]{6,16}\s|=> |\d+\)\s.*=>|(?:version|cpus)\s*=\s*\d+|$)")
-_KERNEL = re.compile(r"#\s*Linux (?:version )?(\d[\w.+~-]*)")
+_SILENT = re.compile(
+    r"\t\s*[0-9a-f]{1,16}\s|\s*(?:#|-{5,}|[0-9a-f]{6,16}\s|=> |\d+\)\s.*=>|(?:version|cpus)\s*=\s*\d+|$)"
+)
+#: perf script --header says ``# os release : 6.1.0-56-amd64``.
+_KERNEL = re.compile(r"#\s*(?:Linux|os release :) (?:version )?(\d[\w.+~-]*)")
 _SECTION = re.compile(r"# =+ SECTION (\w+)")
 #: bpftrace says "Lost 12 events".
 _LOST = re.compile(r"(?:CPU:?\s?\d+ )?\[?(?:(?:LOST|Lost) (?P<events>\d+) (?:EVENTS|events)|EVENTS DROPPED)\]?")

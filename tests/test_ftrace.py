@@ -155,6 +155,8 @@ PERF_STACK = [
     "mig    31 [002]     1.0: sched:sched_switch: prev_comm=mig",
     "\tffffffff81c04a2d __schedule+0x2d ([kernel.kallsyms])",
     "\tffffffff81c07a0d down_read+0xd ([kernel.kallsyms])",
+    "\t           9f189 [unknown] (/bin/perf)",  # of a program without names
+    "\t               0 [unknown] ([unknown])",
     "",
     "a     7 [000]     1.5: ftrace:function: b <-c",
 ]
@@ -219,8 +221,15 @@ def test_the_recordings_of_the_course_are_read_whole(path: Path) -> None:
     recording = Recording(lines_of(path))
     records = list(recording)
     assert (recording.unknown, recording.backwards, recording.lost) == (0, 0, 0)
-    assert len(records) > recording.lines / 2
+    assert len(records) + sum(len(it.stack) for it in records) > recording.lines / 2
     assert {it.section[0] for it in records} == {"p" if path.stem == "puzzle" else "g" if "graph" in path.stem else "s"}
+
+
+def test_perf_names_the_kernel_in_its_header() -> None:
+    """With --header, among much else."""
+    recording = Recording(["# captured on    : Sat Nov 28 14:17:24 2026", "# os release : 6.18.44-amd64", "# ========"])
+    assert list(recording) == []
+    assert (recording.kernel, recording.unknown) == ("6.18.44-amd64", 0)
 
 
 def test_what_is_odd_is_counted_and_not_fatal() -> None:

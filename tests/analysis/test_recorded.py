@@ -49,6 +49,8 @@ CASES = [
     ("trace-6.1", "s4idle", "v61", {"pages": 4, "spinners": 3}),
     ("trace-6.12", "s4single", "v612", {"pages": 4}),
     ("trace-6.12", "s4idle", "v612", {"pages": 4, "spinners": 3}),
+    ("perf-6.1", "s4idle", "v61", {"pages": 4, "spinners": 3}),
+    ("perf-6.12", "s4idle", "v612", {"pages": 4, "spinners": 3}),
 ]
 
 
@@ -71,6 +73,21 @@ def test_kprobes_alone_tell_the_same_walks_and_order() -> None:
         it: calls.counts[it] for it in calls.counts if it not in unprobed
     }
     assert in_short([it for it in calls.order if it != "copy"]) == in_short(probes.order)
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+def test_perf_tells_the_same_by_kprobes_and_by_call_stacks(kernel: str) -> None:
+    """By kprobes the same order as by calls, and the same counts but for locks; stacks tell whose walk each is."""
+    found = recorded(f"perf-{kernel}")
+    calls, probes, stacks = (found[f"s4idle{it}"] for it in ("", "_probes", "_stacks"))
+    assert probes.order == calls.order
+    assert probes.counts == {**calls.counts, "anon_vma_locks": 0}
+    for it in ("unmap_walks", "remap_walks"):
+        assert stacks.counts[it] == calls.counts[it] > 0
+    walks = [it for it in Recording(lines_of(RECORDED / f"perf-{kernel}.txt")) if it.name == "rmap_walk_anon"]
+    traced = [it for it in walks if it.stack]
+    assert (len(walks), len(traced)) == (24, 8)
+    assert all({"kernel_move_pages", "__x64_sys_move_pages", "do_syscall_64"} <= set(it.stack) for it in traced)
 
 
 def test_where_threads_gave_up_their_cpus() -> None:
