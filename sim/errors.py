@@ -59,3 +59,7 @@ class NotAnOperation(UserError):
 
     def __init__(self, where: Any, what: str) -> None:
         super().__init__(f"{where.file}:{where.line}: {where.function} {what}")
+
+
+class Untaped(UserError):
+    """A run of which no tape can be made, or whose tape does not do what the run does."""

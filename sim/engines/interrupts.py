@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final
 
-from sim.engines.ledger import Ledger
 from sim.machine import Change
 from sim.ops import Field, HandleIpi
 
@@ -28,7 +27,7 @@ class Interrupts:
         serving: until when the CPU of a waiting thread serves an interrupt.
     """
 
-    def __init__(self, env: Any, ledger: Ledger, waiting: dict[Field, Any], serve: Callable[..., int]) -> None:
+    def __init__(self, env: Any, ledger: Any, waiting: dict[Field, Any], serve: Callable[..., int]) -> None:
         self._env, self._ledger, self._machine = env, ledger, ledger.machine
         self._waiting, self._serve = waiting, serve
         tasks = self._machine.tasks
@@ -40,6 +39,8 @@ class Interrupts:
         self._handler = {tasks[i].cpu.call_single_queue: i for i in handlers}  # who takes the requests of a queue
         on_cpu = {tasks[i].cpu: i for i in self.threads}
         self._thread = [on_cpu[tasks[i].cpu] for i in range(len(tasks))]
+        self._node = [info.node for info in tasks]
+        self._irqs_off = [info.cpu.irqs_off for info in tasks]
         self._handled = [0] * len(tasks)  # until when a handler is at work
         costs = ledger.costs
         self._send, self._target = costs["ipi_send"], costs["ipi_target"]
@@ -48,6 +49,7 @@ class Interrupts:
     def deliver(self, i: int, changes: Sequence[Change], clock: int) -> Generator[Any, Any, None]:
         """The requests that task *i* has queued at *clock* reach the CPUs in turn, and each CPU answers its own."""
         env, peek, machine, handled = self._env, self._env.peek, self._machine, self._handled
+        handle, memory, busy, waiting = self._ledger.handle, machine.memory, self.busy, self._waiting
         arrivals = self._arrivals(i, changes, clock)
         now = int(env.now)
         alone: float = 0  # nobody else can act before *alone*
@@ -58,38 +60,28 @@ class Interrupts:
                 now, alone = at, 0
             if at < handled[handler]:  # it is still at work on somebody else's
                 heappush(arrivals, (handled[handler], handler))
-            elif machine.memory.get(machine.tasks[handler].cpu.irqs_off):  # its CPU takes no interrupts for now
+            elif memory.get(self._irqs_off[handler]):  # its CPU takes no interrupts for now
                 heappush(arrivals, (at + _AGAIN, handler))
-            elif self._answer(handler, at):
-                alone = 0
+            else:  # it answers one request, and takes the CPU from the thread there for as long
+                ns, pending, left = handle(handler, at)
+                handled[handler] = at + ns
+                if not left and pending in waiting:  # the sender spins until the last CPU has answered
+                    self._serve(pending, at)
+                    alone = 0
+                thread = self._thread[handler]
+                if busy[thread]:
+                    self.owed[thread] += ns
+                else:
+                    self.serving[thread] = at + ns
 
     def _arrivals(self, i: int, changes: Sequence[Change], clock: int) -> list[tuple[int, int]]:
         """When each of the requests reaches its handler, in that order."""
-        tasks, at, node = self._machine.tasks, clock + self._send, self._machine.tasks[i].node
+        at, node, nodes, handlers = clock + self._send, self._node[i], self._node, self._handler
+        near, far, target = self._near, self._far, self._target
         arrivals = []
         for field, _, _ in changes:
-            if (handler := self._handler.get(field)) is not None:
-                at += self._target
-                arrivals.append((at + (self._near if tasks[handler].node == node else self._far), handler))
-        return sorted(arrivals)
-
-    def _answer(self, handler: int, clock: int) -> bool:
-        """A CPU's *handler* answers one request, and takes the CPU from the thread there for as long.
-
-        Returns whether somebody was waiting for this answer.
-        """
-        ledger = self._ledger
-        op = self._machine.ops[handler]
-        assert op is not None
-        ns = ledger.step(handler, op, clock)
-        self._handled[handler] = clock + ns
-        thread = self._thread[handler]
-        pending, _, left = ledger.changes[-1]
-        served = not left and pending in self._waiting
-        if served:  # the sender spins until the last CPU has answered
-            self._serve(pending, clock)
-        if self.busy[thread]:
-            self.owed[thread] += ns
-        else:
-            self.serving[thread] = clock + ns
-        return served
+            if (handler := handlers.get(field)) is not None:
+                at += target
+                arrivals.append((at + (near if nodes[handler] == node else far), handler))
+        arrivals.sort()
+        return arrivals

@@ -16,7 +16,7 @@ from sim.engines.costs import Costs, row_of
 from sim.engines.counts import COUNTS, POINTS, TIMED_COUNTS, counted
 from sim.engines.shared import Shared
 from sim.machine import BLOCKED, Change, Event, Machine
-from sim.ops import Acquire, Choose, CopyPage, HandleIpi, Op, Release, SendIpi, Step, TryAcquire, UserWrite
+from sim.ops import Acquire, Choose, CopyPage, Field, HandleIpi, Op, Release, SendIpi, Step, TryAcquire, UserWrite
 from sim.schedule import Turn
 
 #: Operations that are counted.
@@ -63,7 +63,6 @@ class Ledger:
         self._read_ns = costs["read"]
         self._shared = Shared(machine, costs)
         self._target = costs["ipi_target"]
-        self._memset = (costs["memset_page"], costs["memset_page_remote"])  # on this CPU's node, on another
         self._more: dict[type[Op], Callable[[int, Any, Any, int], int]] = {
             Acquire: self._count,
             TryAcquire: self._count,
@@ -130,6 +129,17 @@ class Ledger:
         self.due = at + ns * len(made) + (self._pass_points(points) if points else 0)
         return len(made)
 
+    def handle(self, i: int, at: int) -> tuple[int, Field, int]:
+        """Let interrupt handler *i* answer one request at time *at*.
+
+        Returns what it costs, the count of answers that the sender waits for, and how many of these are left.
+        """
+        op = self.machine.ops[i]
+        assert op is not None
+        ns = self.step(i, op, at)
+        pending, _, left = self.changes[-1]
+        return ns, pending, left
+
     def _decide(self, i: int, op: Op, chosen: int | None) -> Turn:
         assert isinstance(op, Choose)
         return Turn(i, self._dice[i].randrange(op.options) if chosen is None else chosen)
@@ -159,9 +169,14 @@ class Ledger:
     def _user_write(self, i: int, op: UserWrite, hit: bool, __: int) -> int:
         if not hit:
             return 0
-        me, memory = self.machine.contexts[i], self.machine.memory
-        ns = self._memset[memory.get(memory[me.cpu.tlb[me.mm, op.vpn]].page.node, 0) != me.node]
+        ns = self.costs[self.memset_row(i, op)]
         return round(ns * self._dice[i].uniform(0.5, 1.5)) if self._seed else ns
+
+    def memset_row(self, i: int, op: UserWrite) -> str:
+        """The row that says what user code of task *i* does for the store *op*, which has hit."""
+        me, memory = self.machine.contexts[i], self.machine.memory
+        remote = memory.get(memory[me.cpu.tlb[me.mm, op.vpn]].page.node, 0) != me.node  # on another node than this CPU
+        return "memset_page_remote" if remote else "memset_page"
 
     def _pass_points(self, points: Iterable[str]) -> int:
         """Count the tracepoints that were passed, and say what they cost."""

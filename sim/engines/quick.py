@@ -4,6 +4,9 @@ With costs that no seed varies, what a page costs a thread is soon the same for 
 in the number of pages, and of 2 MiB ranges.  That is not assumed: three short runs must lie on one line, in every
 number that is told, before it is prolonged; the result says that it was.  Where they do not, longer ones are tried.
 
+Where many threads move many pages the shorter runs, and the whole one, are replayed from a tape
+(:mod:`sim.engines.replay`), if that agrees with a run; the result says so, too.
+
 With many threads that share a lock the order in which they come wanders a little for ever.  Then a line is prolonged
 that the short runs keep to within a few per cent, for much longer runs only, and the result says within how many.  In
 the end there is the run itself.
@@ -13,16 +16,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Final
 
-from sim.engines import timed
+from sim.engines import replay, timed
 from sim.engines.costs import Costs
+from sim.engines.identity import identity
 from sim.engines.timed_run import Tally, TimedRun
+from sim.errors import Untaped
 from sim.variants import Variant
 from sim.variants import find as find_variant
-from sim.worlds import WORLDS, World
+from sim.worlds import World
 from sim.worlds import find as find_world
 
 #: Numbers of pages that are tried, three at a time: equally far apart.
@@ -36,6 +42,9 @@ AXES: Final = ("ranges", "pages")
 LOOSE_TRIAL: Final = (4, 6, 8, 16)
 WORTH: Final = 5
 LOOSE: Final = 0.05
+
+#: From how many pages of all threads on a tape is worth making.
+TAPED: Final = 4096
 
 #: Results that are remembered.
 REMEMBERED: Final = 512
@@ -57,7 +66,8 @@ def quick(
     """What :func:`sim.engines.timed.run` says, as soon as it can be said: remembered, extrapolated, or run.
 
     A result is remembered for its world, variant, parameters, costs, policy and seed.  One that was extrapolated says
-    so (``extrapolated``) and has no schedule.  With a seed nothing is extrapolated: then no two pages cost the same.
+    so (``extrapolated``), and so does one from a tape (``taped``); neither has a schedule.  With a seed there is
+    neither: then no two pages cost the same.
 
     Raises:
         UserError: as the engine.
@@ -66,33 +76,26 @@ def quick(
     how = find_variant(variant) if isinstance(variant, str) else variant
     values = it.values({**(params or {}), **more})
 
+    options: dict[str, Any] = {"policy": policy, "costs": costs}
+    taped = _worth_a_tape(values) and not seed and replay.can(it, how, params=values, **options)
+
+    def made(its: Mapping[str, int]) -> TimedRun:
+        if taped and its["pages"] >= replay.SOME:
+            with suppress(Untaped):
+                return replay.replay(it, how, progress=progress, params=its, **options)
+        return timed.run(it, how, seed=seed, progress=progress, params=its, **options)
+
     def run(its: Mapping[str, int]) -> TimedRun:
-        key = (_identity(it, WORLDS), _identity(how, {}), tuple(its.items()), costs, policy, seed)
-        return _remembered(
-            key, lambda: timed.run(it, how, policy=policy, seed=seed, costs=costs, progress=progress, params=its)
-        )
+        key = (identity(it), identity(how), tuple(its.items()), costs, policy, seed)
+        return _remembered(key, lambda: made(its))
 
-    key = (_identity(it, WORLDS), _identity(how, {}), tuple(values.items()), costs, policy, seed, "quick")
-    return _remembered(key, lambda: run(values) if seed else _answer(it, values, run))
-
-
-def _identity(it: World | Variant, known: Mapping[str, Any]) -> Any:
-    """What tells *it* from others: its name, or for one that a reader has made, the thing itself."""
-    ours = known.get(it.name) is it if isinstance(it, World) else not it.guarded
-    return it.name if ours else _Same(it)
+    key = (identity(it), identity(how), tuple(values.items()), costs, policy, seed, "quick")
+    least = replay.SOME if taped else 0
+    return _remembered(key, lambda: run(values) if seed else _answer(it, values, run, least))
 
 
-class _Same:
-    """A key for something that cannot be hashed: equal to itself alone."""
-
-    def __init__(self, it: Any) -> None:
-        self.it = it
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.it is self.it
-
-    def __hash__(self) -> int:
-        return id(self.it)
+def _worth_a_tape(values: Mapping[str, int]) -> bool:
+    return values.get("ranges", 1) == 1 and values.get("threads", 0) * values.get("pages", 0) >= TAPED
 
 
 def _remembered(key: tuple[Any, ...], make: Callable[[], TimedRun]) -> TimedRun:
@@ -112,15 +115,20 @@ def forget() -> None:
 # --- prolonging a line -----------------------------------------------------------------------------------
 
 
-def _answer(world: World, values: Mapping[str, int], run: Callable[[Mapping[str, int]], TimedRun]) -> TimedRun:
-    """The run with *values*, computed from shorter ones if that can be done, along one parameter after the other."""
+def _answer(
+    world: World, values: Mapping[str, int], run: Callable[[Mapping[str, int]], TimedRun], least: int = 0
+) -> TimedRun:
+    """The run with *values*, computed from shorter ones if that can be done, along one parameter after the other.
+
+    Of a parameter those are with *least* or more.
+    """
     for axis in AXES:
         if axis in world.params and values[axis] <= (world.params[axis].even or world.params[axis].high):
 
             def shorter(number: int, axis: str = axis) -> TimedRun:
-                return _answer(world, {**values, axis: number}, run)
+                return _answer(world, {**values, axis: number}, run, least)
 
-            found = _along(axis, world.params[axis].low, values, shorter)
+            found = _along(axis, max(least, world.params[axis].low), values, shorter)
             if found is not None:
                 return found
     return run(values)
@@ -211,6 +219,7 @@ def _result(longest: TimedRun, params: dict[str, int], numbers: Mapping[Any, int
         steps=numbers["steps"],
         extrapolated=True,
         within=within,
+        taped=longest.taped,
     )
 
 

@@ -57,12 +57,12 @@ _Process = Generator[Event, Any, Any]
 
 
 class Clockwork:
-    """One run under the clock."""
+    """One run under the clock, which is SimPy's unless another is given that has its events in the same order."""
 
-    def __init__(self, ledger: Ledger, policy: str, keep_sleeps: bool, only: int | None = None) -> None:
-        self.env = Environment()
+    def __init__(self, ledger: Any, policy: str, keep_sleeps: bool, only: int | None = None, clock: Any = None) -> None:
+        self.env = Environment() if clock is None else clock
         self.ledger, self.machine = ledger, ledger.machine
-        self.costs = {row.name: ledger.costs[row.name] for row in ledger.costs}
+        self.costs: dict[str, int] = {row.name: ledger.costs[row.name] for row in ledger.costs}
         self.steals, self.spins = policy != "handoff", policy == "steal"
         self.switches = Switches(keep_sleeps)
         self._asleep: dict[int, Sleep] = {}
@@ -82,7 +82,7 @@ class Clockwork:
         """Let the clock run until every thread that is no daemon has ended, nothing can go on, or something broke."""
         for i in self._interrupts.threads:
             if self._only in (None, i):
-                self.env.process(self._live(i))
+                self._begin(i)
         with suppress(EmptySchedule):  # a deadlock: the machine's verdict says so
             self._turn_the_clock(progress)
         if self.error is not None:
@@ -91,6 +91,9 @@ class Clockwork:
             self.switches.add(sleep)
         if self.unfinished:
             self.elapsed = max(self.elapsed, int(self.env.now))
+
+    def _begin(self, i: int) -> None:
+        self.env.process(self._live(i))
 
     def _turn_the_clock(self, progress: Callable[..., None] | None) -> None:
         report = _REPORT
@@ -262,7 +265,7 @@ class Clockwork:
     def _grant(self, field: Field, waiter: Waiter, clock: int) -> int:
         """Do *waiter*'s operation now, as the next step of the run, so that nobody can slip in."""
         self._leave(field, waiter)
-        ns = self.ledger.step(waiter.i, waiter.op, clock)
+        ns: int = self.ledger.step(waiter.i, waiter.op, clock)
         waiter.fire(self._runs_again(waiter, clock) + ns)
         return self.costs["wake_up"] if waiter.sleeps else 0
 

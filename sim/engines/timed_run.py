@@ -111,6 +111,7 @@ class TimedRun:
         violation: what was wrong, during the run or at its end; None if nothing was.
         steps: how many were made.
         extrapolated: whether times and counts were computed from shorter runs.
+        taped: how many pages the run had that it was checked against, if it was replayed from a tape; 0 if it was not.
         within: how far those are from the line that was prolonged, at most (0.02 is 2 %); 0 if they lie on it exactly.
         again: makes the same run once more and keeps its steps: called with True all of them with their changes, with
             False the schedule only.
@@ -129,6 +130,7 @@ class TimedRun:
     steps: int = 0
     extrapolated: bool = False
     within: float = 0.0
+    taped: int = 0
     again: Callable[[bool], TimedRun] | None = field(default=None, repr=False, compare=False)
     kept: Ledger | None = field(default=None, repr=False, compare=False)
     kept_sleeps: list[Sleep] | None = field(default=None, repr=False, compare=False)

@@ -1,0 +1,304 @@
+"""Replaying a tape: a whole run under the clock, without its coroutines and without most of its memory.
+
+Who gets a lock, who spins and who is woken, when an interrupt arrives and what is paid for it: all that is the timed
+engine's own (:mod:`sim.engines.timed`), and so is what a lock does in memory.  Only the life of a thread is another:
+it takes its steps from a tape (:mod:`sim.engines.tape`), and those that concern it alone at one go, as far as nobody
+else can act.  Events come in the order in which SimPy would have them, so that the result is the run's to the
+nanosecond.  That is checked: a shorter run is made in both ways before a tape is believed, for each policy.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Mapping
+from fractions import Fraction
+from heapq import heappop, heappush, heappushpop
+from itertools import count, repeat
+from typing import Any, Final
+
+from sim.engines import timed
+from sim.engines.costs import Costs
+from sim.engines.identity import identity
+from sim.engines.ledger import collector_paused
+from sim.engines.tape import FEW, Tape
+from sim.engines.tape import SOME as SOME
+from sim.engines.tape_books import Books
+from sim.engines.timed import Clockwork
+from sim.engines.timed_run import TimedRun
+from sim.errors import UnknownName, Untaped
+from sim.machine import enabled
+from sim.ops import Acquire, Op, SendIpi, TryAcquire, Until
+from sim.variants import Variant
+from sim.variants import find as find_variant
+from sim.worlds import World
+from sim.worlds import find as find_world
+
+#: Pages of each thread in the run that a tape is compared with.
+CHECKED: Final = 5
+
+#: Tapes that are kept.
+KEPT: Final = 64
+
+_MAY_WAIT: Final = frozenset((Acquire, Until))
+_TELLING: Final = frozenset((SendIpi, Acquire, TryAcquire))
+_REPORT: Final = 50_000
+_FAR: Final = 1 << 60
+
+
+class _Kept:
+    """A tape that is kept.
+
+    Attributes:
+        tape: the tape.
+        checked: by policy, how many pages more move with each page of a thread; or why it cannot be used.
+    """
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.checked: dict[str, Fraction | Untaped] = {}
+
+
+_tapes: OrderedDict[tuple[Any, ...], _Kept | Untaped] = OrderedDict()
+
+
+def forget() -> None:
+    """Forget every tape."""
+    _tapes.clear()
+
+
+def replay(
+    world: str | World,
+    variant: str | Variant = "mutex_v37",
+    *,
+    policy: str = "handoff",
+    seed: int = 0,
+    costs: Costs = timed.COSTS,
+    progress: Callable[..., None] | None = None,
+    params: Mapping[str, int] | None = None,
+    **more: int,
+) -> TimedRun:
+    """What :func:`sim.engines.timed.run` says, from a tape; the result says so (``taped``).
+
+    Of each world, variant and set of parameters but the number of pages one tape is made, and kept.  Before it is used
+    under a policy it is compared with a run of :data:`CHECKED` pages: time, steps, every count, and who slept where
+    for how long.  With other costs later it is only replayed.
+
+    Raises:
+        Untaped: if that cannot be done, or a tape does not do what the run does.
+        UserError: as the engine.
+    """
+    it = find_world(world) if isinstance(world, str) else world
+    how = find_variant(variant) if isinstance(variant, str) else variant
+    if policy not in timed.POLICIES:
+        raise UnknownName("policy", policy, timed.POLICIES)
+    values = it.values({**(params or {}), **more})
+    try:
+        if seed:
+            raise Untaped("with a seed no two pages cost the same")
+        with collector_paused():
+            tape, moved = _checked(it, how, values, policy, costs)
+            player = _played(tape, values["pages"], policy, costs, progress)
+    except Untaped as fault:
+        raise Untaped(f"{it.name} under {how.name} cannot be replayed from a tape: {fault}") from None
+    return TimedRun(
+        it.name,
+        how.name,
+        dict(values),
+        policy,
+        0,
+        int(tape.migrated + (values["pages"] - FEW) * moved),
+        player.elapsed,
+        player.books.counts,
+        player.switches.sites,
+        steps=player.books.steps,
+        taped=CHECKED,
+    )
+
+
+def can(world: World, variant: Variant, *, policy: str, costs: Costs, params: Mapping[str, int]) -> bool:
+    """Whether :func:`replay` can be used: there is a tape, and it was found to do what the run does."""
+    try:
+        with collector_paused():
+            _checked(world, variant, params, policy, costs)
+    except Untaped:
+        return False
+    return True
+
+
+def _checked(
+    world: World, variant: Variant, values: Mapping[str, int], policy: str, costs: Costs
+) -> tuple[Tape, Fraction]:
+    """The tape, and how many pages more move with each page of a thread; made and compared now or before."""
+    if not {"threads", "pages"} <= values.keys():
+        raise Untaped("it has no number of threads, or none of pages")
+    most = world.params["pages"].even or world.params["pages"].high
+    if not SOME <= values["pages"] <= most:
+        raise Untaped(f"pages={values['pages']} is not from {SOME} to {most}")
+    kept = _tape(world, variant, values)
+    if policy not in kept.checked:
+        try:
+            kept.checked[policy] = _compared(kept.tape, world, variant, values, policy, costs)
+        except Untaped as fault:
+            kept.checked[policy] = fault
+    found = kept.checked[policy]
+    if isinstance(found, Untaped):
+        raise found
+    return kept.tape, found
+
+
+def _tape(world: World, variant: Variant, values: Mapping[str, int]) -> _Kept:
+    """The tape, made now or before."""
+    key = (identity(world), identity(variant), tuple(it for it in values.items() if it[0] != "pages"))
+    if key not in _tapes:
+        try:
+            _tapes[key] = _Kept(Tape(world, variant, values))
+        except Untaped as fault:
+            _tapes[key] = fault
+    _tapes.move_to_end(key)
+    while len(_tapes) > KEPT:
+        _tapes.popitem(last=False)
+    found = _tapes[key]
+    if isinstance(found, Untaped):
+        raise found
+    return found
+
+
+def _compared(
+    tape: Tape, world: World, variant: Variant, values: Mapping[str, int], policy: str, costs: Costs
+) -> Fraction:
+    """Compare *tape* with a run; how many pages more move with each page of a thread."""
+    run = timed.run(world, variant, policy=policy, costs=costs, params={**values, "pages": CHECKED})
+    player = _played(tape, CHECKED, policy, costs, None)
+    mine = player.elapsed, player.books.steps, player.books.counts, _slept(player.switches.sites)
+    if mine != (run.elapsed_ns, run.steps, run.counts, _slept(run.sites)) or run.violation is not None:
+        its = f"{run.elapsed_ns:,} ns and {run.steps:,} steps"
+        raise Untaped(f"with {CHECKED} pages it takes {mine[0]:,} ns and {mine[1]:,} steps, and the run itself {its}")
+    return Fraction(run.pages_migrated - tape.migrated, CHECKED - FEW)
+
+
+def _slept(sites: Mapping[Any, Any]) -> dict[Any, tuple[int, int, int]]:
+    return {site: (it.count, it.total, it.most) for site, it in sites.items()}
+
+
+def _played(tape: Tape, pages: int, policy: str, costs: Costs, progress: Callable[..., None] | None) -> Player:
+    player = Player(Books(tape, pages, costs), policy)
+    player.run(progress)
+    if player.unfinished:
+        raise Untaped("its threads come to wait for each other")
+    player.books.close()
+    return player
+
+
+# --- the clock -------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """The order in which SimPy has its events: by time, then processes that begin, then as they were asked for.
+
+    Attributes:
+        now: the time (ns).
+        queue: what is to come: when, its number, and the process that goes on.
+        lives: of each thread that has begun its process.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.queue: list[tuple[int, int, Any]] = []
+        self.lives: dict[int, Any] = {}
+        self.number = count(1).__next__
+
+    def peek(self) -> int:
+        """When the next event is due."""
+        return self.queue[0][0] if self.queue else _FAR
+
+    def timeout(self, delay: int) -> int:
+        """When a process goes on that yields this: so much later."""
+        return self.now + delay
+
+    def schedule(self, waiter: Any, delay: int) -> None:
+        """The thread of *waiter* goes on so much later."""
+        heappush(self.queue, (self.now + delay, self.number(), self.lives[waiter.i]))
+
+    def process(self, who: Any) -> None:
+        """*who* begins now."""
+        heappush(self.queue, (self.now, self.number() - _FAR, who))
+
+
+class Player(Clockwork):
+    """The timed engine, whose threads take their steps from a tape."""
+
+    def __init__(self, books: Books, policy: str) -> None:
+        self._clock = Clock()
+        super().__init__(books, policy, keep_sleeps=False, clock=self._clock)
+        self.books = books
+
+    def _begin(self, i: int) -> None:
+        self._clock.lives[i] = life = self._live(i)
+        self._clock.process(life)
+
+    def _turn_the_clock(self, progress: Callable[..., None] | None) -> None:
+        clock, queue, number, report = self._clock, self._clock.queue, self._clock.number, _REPORT
+        event = heappop(queue)
+        while True:
+            clock.now, _, who = event
+            at = next(who, None)
+            if type(at) is int:
+                event = heappushpop(queue, (at, number(), who))
+                continue
+            if at is None:  # it has ended, and in SimPy that is an event, too
+                heappush(queue, (clock.now, number(), _OVER))
+            if not self.unfinished or not queue:
+                break
+            event = heappop(queue)
+            if progress is not None and self.books.steps >= report:
+                progress(f"{self.books.steps:,} shared steps", f"{clock.now / 1e6:.2f} ms simulated")
+                report = self.books.steps + _REPORT
+
+    def _live(self, i: int) -> Generator[Any, Any, None]:
+        """Thread *i*, from its start to its end, as :meth:`Clockwork._live`: yields when it goes on."""
+        queue, owed, books, me = self._clock.queue, self._interrupts.owed, self.books, self.machine.contexts[i]
+        now, clock, memory = 0, books.start(i), self.machine.memory
+        segment, place = books.segments[i], 0
+        marks, last = segment.marks, segment.last
+        while place < last or segment.op is not None:
+            if owed[i]:
+                clock, owed[i] = clock + owed[i], 0
+            alone = queue[0][0] if queue else _FAR  # until then nobody else can act
+            if alone <= now:
+                alone = now + 1
+            if clock < alone:
+                if place < last:
+                    to = place + 1
+                    if to < last and marks[to] - marks[place] < alone - clock:
+                        to = bisect_left(marks, marks[place] + alone - clock, to + 1, last)
+                    clock += marks[to] - marks[place]
+                    place = to
+                    if clock < alone or (place == last and segment.op is None):
+                        continue
+                else:
+                    books.places[i], op = last, segment.op
+                    if type(op) in _MAY_WAIT and not enabled(op, memory, me):
+                        now = clock = yield from self._wait(i, op, clock)
+                    else:
+                        clock = self._do(i, op, clock)
+                    segment, place = books.segments[i], books.places[i]
+                    marks, last = segment.marks, segment.last
+                    continue
+            yield clock
+            now = clock
+        self._exit(i, clock)
+
+    def _do(self, i: int, op: Op, at: int) -> int:
+        """Thread *i* does its next shared step at time *at*; when it goes on."""
+        clock = at + self.books.step(i, op, at)
+        for change in self.books.changes:
+            if change[0] in self._waiting:
+                clock += self._serve(change[0], at)
+        if type(op) in _TELLING:
+            self._tell(i, op, self.books.changes, at)
+        return clock
+
+
+#: What goes on in place of a process that has ended.
+_OVER: Final = repeat(())
