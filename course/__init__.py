@@ -15,8 +15,8 @@ family.py          processes that fork, run by the kernel's code; family_picture
 scheduling.py      a level to be broken by choosing who runs, and who is running, runnable or blocked
 halves.py          the checks of lesson 8: two walks and one lock, a function with two families of callers
 stale.py           the checks of lesson 9: what an access meets, when and whom a flush must reach
-designing.py       lesson 11: a design in many worlds, and raced; capstone.py: its checks; onepage.py: what is known
-                   of it on one page, onepage_drawn.py: as HTML and as a picture
+designing.py       lesson 11: a design in many worlds, and raced; capstone.py: its checks; holding.py: the table of
+                   its locks; onepage.py: what is known of it on one page, onepage_drawn.py: as HTML and as a picture
 batched.py         the checks of lesson 10: what a batch may wait for, how large it may be, who comes back for the rest
 recordings.py      the checks of lesson 12: recordings of two kernels beside the model; recording/: how they are made
 ordering.py        moving a page in any order; verdicts.py: every schedule of a reader's variant;
@@ -46,6 +46,7 @@ from course import exercises as _exercises
 from course import family_checks as _family_checks
 from course import finding as _finding
 from course import halves as _halves
+from course import holding as _holding
 from course import protecting as _protecting
 from course import questions as _questions
 from course import questions_02 as _questions_02
@@ -177,6 +178,7 @@ _claiming.known()
 _exercises.known()
 _finding.known()
 _halves.known()
+_holding.known()
 _protecting.known()
 _family_checks.known()
 _questions.known()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, Final
 
 from course.designing import HISTORY, Lap, Trials, goes_wrong, lap, race, tried
 from course.guarding import compared
+from course.holding import apart
 from course.kit import Finding, Report, exercise
 from course.looking import table
 from course.misconceptions import named
+from course.unyielded import slips
 from sim import Variant, variant
 from sim.errors import UserError
 from sim.kernel.v38.huge_memory import split_huge_page
@@ -155,12 +158,20 @@ LOOKS_LIKE: Final[Mapping[str, str]] = {
     "batch_deadlock": "M11",
 }
 
-#: Kinds of violation that are a slip of the pen: then the others come of it, and look like nothing.
+#: Kinds of violation that are a slip of the pen: then the others come of it, and only the first of them is told.
 SLIPS: Final = ("held at exit", "release without hold", "null pointer")
 
+#: Functions that take and give back one and the same lock.
+TOGETHER: Final = (
+    ("anon_vma_lock_write", "anon_vma_unlock_write"),
+    ("anon_vma_lock_read", "anon_vma_unlock_read", "anon_vma_trylock_read", "anon_vma_unlock_root"),
+    ("rmap_walk_anon_lock", "rmap_walk_anon_unlock"),
+    ("page_lock_anon_vma", "page_unlock_anon_vma"),
+)
 
-def _wrong(trials: Trials) -> list[Finding]:
-    """Where it goes wrong; one sentence if it does not."""
+
+def _wrong(trials: Trials, *, alike: bool = True) -> list[Finding]:
+    """Where it goes wrong, and what that looks like, unless it is not *alike*; one sentence if it does not go wrong."""
     if trials.open:
         return [Finding(False, f"{it.world} is not decided.") for it in trials.open]
     if not trials.wrong:
@@ -168,9 +179,12 @@ def _wrong(trials: Trials) -> list[Finding]:
         told = f"no violation in any schedule of {len(trials.trials)} worlds (complete search, {states:,} states, "
         return [Finding(True, f"{told}sequentially consistent memory).")]
     findings = []
-    slip = any(it.kind in SLIPS for it in trials.wrong)
+    if slip := next((it for it in trials.wrong if it.kind in SLIPS), None):
+        rest = len(trials.wrong) - 1
+        told = f"{slip.world}: {slip.told}, after {slip.steps} steps"
+        return [Finding(False, f"{told}; {rest} more worlds go wrong." if rest else f"{told}.")]
     for it in trials.wrong:
-        tag = "" if slip else "M11" if it.kind in ("deadlock", "lock order") else LOOKS_LIKE[it.world]
+        tag = "" if not alike else "M11" if it.kind in ("deadlock", "lock order") else LOOKS_LIKE[it.world]
         told = f"{it.world}: {it.told}, after {it.steps} steps."
         findings.append(Finding(False, f"{told} {named(tag)}" if tag else told, tag))
     return findings
@@ -198,23 +212,43 @@ def _few(mine: Lap) -> list[Finding]:
     return [Finding(False, f"{told} {named('M30')}", "M30")]
 
 
-def own_functions(design: Variant) -> list[str]:
-    """The functions of a design that are no kernel's of ours."""
+def own_functions(design: Variant) -> dict[str, Any]:
+    """The functions of a design that are no kernel's of ours, by the names of those whose place they take."""
     its = {**design.seams, **design.patch}
-    return sorted(name for name, it in its.items() if not (getattr(it, "__module__", "") or "").startswith("sim."))
+    return {
+        name: its[name] for name in sorted(its) if not (getattr(its[name], "__module__", "") or "").startswith("sim.")
+    }
+
+
+def _halves(own: Collection[str]) -> list[Finding]:
+    """Where a lock is taken by a function of the reader's and given back by another's, or the other way round."""
+    findings = []
+    for group in TOGETHER:
+        mine, rest = ([it for it in group if (it in own) is so] for so in (True, False))
+        if mine and rest:
+            told = f"{' and '.join(mine)}: yours; {' and '.join(rest)}: not."
+            told = f"{told} They must take and give back one and the same lock."
+            findings.append(Finding(False, told))
+    return findings
 
 
 @exercise("L11.4")
 def of_ones_own(answer: Any) -> Report:
     """A variant with a function of the reader's: no order of steps goes wrong, twice the pages of Linux 3.7."""
     if not isinstance(answer, Variant):
-        told = f"{answer!r} is no variant: make one with variant('mutex_v37').changed('mine', ...)."
+        said = f"{answer.__name__} is a function" if inspect.isfunction(answer) else f"{answer!r} is no variant"
+        told = f"{said}: make a variant with variant('mutex_v37').changed('mine', name=function)."
         return Report("L11.4", (Finding(False, told),))
-    if not own_functions(answer):
+    own = own_functions(answer)
+    if not own:
         told = "No function in it is yours: put one in with variant(...).changed('mine', name=function)."
         return Report("L11.4", (Finding(False, told),))
     try:
         trials, mine = tried(answer), lap(answer)
     except UserError as fault:
-        return Report("L11.4", (Finding(False, f"{fault}."),))
-    return Report("L11.4", (*_wrong(trials), *_fast(mine)), trials.trace)
+        return Report("L11.4", (*slips(*own.values()), Finding(False, f"{fault}.")))
+    if any(it.kind in SLIPS for it in trials.wrong):
+        findings = [*(slips(*own.values()) or _halves(own)), *_wrong(trials)]
+        return Report("L11.4", tuple(findings), trials.trace)
+    two = apart(answer) if trials.wrong else ()
+    return Report("L11.4", (*two, *_wrong(trials, alike=not two), *_fast(mine)), trials.trace)

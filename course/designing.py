@@ -57,6 +57,11 @@ def counts(world: str) -> bool:
     return "~" not in world or world.endswith("~fixed")
 
 
+def asks(world: str) -> str:
+    """What a world asks of a design."""
+    return HAZARDS.get(world) or find_world(world).title
+
+
 def stated(name: str, world: str) -> str:
     """What a kernel of history is said to be in a world: ``safe``, ``unsafe``; the project's tests check each."""
     return variant(name).verdicts[world]
@@ -124,8 +129,7 @@ class Trials(NamedTuple):
     def __str__(self) -> str:
         rows = {}
         for it in self.trials:
-            asks = HAZARDS.get(it.world) or find_world(it.world).title
-            found = f"{it.told}, after {it.steps} steps" if it.told else asks
+            found = f"{it.told}, after {it.steps} steps" if it.told else asks(it.world)
             old = "  (3.7 too)" if it.verdict == "unsafe" and it.old else ""
             rows[it.world] = f"{GLYPHS[it.verdict]} {it.verdict:9} {it.states:>7,} states   {found}{old}"
         return "\n".join([table(rows, f"every order of steps, {self.design.name}:"), "", *self.summary()])

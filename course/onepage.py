@@ -43,6 +43,8 @@ LOCKS: Final[Mapping[str, str]] = {
     "Page.PG_locked": "page lock",
     "Mm.mmap_sem": "mmap_sem",
 }
+#: The two that may be an anon_vma's lock, by names of their own: for a design that takes both.
+APART: Final[Mapping[str, str]] = {"AnonVma.mutex": "anon_vma mutex", "AnonVma.rwsem": "anon_vma rwsem"}
 CHANGED: Final[Mapping[str, str]] = {
     "a PTE changes": "PageTable.pte",
     "the tree changes": "AnonVma.rb_root",
@@ -52,23 +54,33 @@ WALKS: Final[Mapping[str, tuple[str, ...]]] = {
     "a walk unmaps": ("try_to_unmap_anon", "try_to_migrate"),
     "a walk maps again": ("rmap_walk_anon", "remove_migration_ptes"),
 }
+COPIED: Final = "a page is copied"
 
 
 def guards(design: Variant) -> dict[str, str]:
-    """Which locks are held: alone at every change, or at every step of a walk; read off runs of :data:`RUNS`."""
+    """What :func:`held_when` finds, in words."""
+    none = {what: "no anon_vma lock" if what in WALKS else "no lock" for what in (*CHANGED, *WALKS, COPIED)}
+    return {what: ", ".join(its) or none[what] for what, its in held_when(design).items()}
+
+
+def held_when(design: Variant) -> dict[str, tuple[str, ...]]:
+    """Which locks are held: alone at every change and every copy, at every step of a walk; from runs of :data:`RUNS`.
+
+    Of a walk it says of the anon_vma lock alone whether it is held, and how: ``anon_vma lock, shared``.  In a design
+    that takes an anon_vma's mutex here and its rwsem there, these go by the names of :data:`APART`.
+    """
     traces = [Stepper(it, design).finish().trace for it in RUNS]
     alone = locksets(*traces)
-    found = {what: _named(alone.get(kind, ())) for what, kind in CHANGED.items()}
-    for what, functions in WALKS.items():
-        how = _held(traces, partial(_walks_in, functions)).get("anon_vma lock")
-        found[what] = f"anon_vma lock, {how}" if how else "no anon_vma lock"
+    changes = {what: alone.get(kind, ()) for what, kind in CHANGED.items()}
+    walks = {what: _held(traces, partial(_walks_in, functions)) for what, functions in WALKS.items()}
+    used = {it for its in (*changes.values(), *walks.values()) for it in its if it in APART}
+    names = {**LOCKS, **APART} if len(used) > 1 else LOCKS
+    found = {what: tuple(dict.fromkeys(names[it] for it in kinds if it in names)) for what, kinds in changes.items()}
+    for what, its in walks.items():
+        found[what] = tuple(f"{names[it]}, {how}" for it, how in its.items() if it in APART)
     copying = _held(traces, lambda event, _: isinstance(event.op, CopyPage))
-    found["a page is copied"] = ", ".join(it for it, how in copying.items() if how == "alone") or "no lock"
+    found[COPIED] = tuple(names[it] for it, how in copying.items() if it in names and how == "alone")
     return found
-
-
-def _named(kinds: Sequence[str]) -> str:
-    return ", ".join(dict.fromkeys(LOCKS[it] for it in kinds if it in LOCKS)) or "no lock"
 
 
 def _walks_in(functions: Collection[str], event: Event, stack: Sequence[Frame]) -> bool:
@@ -79,7 +91,7 @@ def _walks_in(functions: Collection[str], event: Event, stack: Sequence[Frame]) 
 
 
 def _held(traces: Sequence[Trace], wanted: Callable[[Event, Sequence[Frame]], bool]) -> dict[str, str]:
-    """Which locks are held at each step that is *wanted*, and how: ``alone`` or ``shared``."""
+    """Which kinds of lock are held at each step that is *wanted*, and how: ``alone`` or ``shared``."""
     common: set[tuple[str, str]] | None = None
     for trace in traces:
         memory = dict(trace.initial)
@@ -88,7 +100,7 @@ def _held(traces: Sequence[Trace], wanted: Callable[[Event, Sequence[Frame]], bo
                 held = {(kind_of(lock), mode) for lock, mode in memory.get(event.task.held, ())}
                 common = held if common is None else common & held
             memory.update((it.field, it.new) for it in event.changes)
-    return {LOCKS[it]: "alone" if mode == EXCLUSIVE else "shared" for it, mode in sorted(common or ()) if it in LOCKS}
+    return {it: "alone" if mode == EXCLUSIVE else "shared" for it, mode in sorted(common or ())}
 
 
 class OnePage(NamedTuple):

@@ -6,7 +6,7 @@ import html
 from pathlib import Path
 from urllib.parse import quote
 
-from course.designing import GLYPHS, HAZARDS, HISTORY, standings
+from course.designing import GLYPHS, HISTORY, asks, standings
 from course.onepage import OnePage
 from sim.errors import UserError
 
@@ -56,7 +56,7 @@ def body(it: OnePage) -> str:
         f"<th scope='col'>{html.escape(name)}<br><small>{HISTORY.get(name, 'yours')}</small></th>" for name in it.laps
     )
     rows = "".join(
-        f"<tr><th scope='row'>{html.escape(world)}<br><small>{html.escape(HAZARDS.get(world, ''))}</small></th>"
+        f"<tr><th scope='row'>{html.escape(world)}<br><small>{html.escape(asks(world))}</small></th>"
         + "".join(f"<td>{GLYPHS[verdict]} {verdict}</td>" for verdict in its.values())
         + "</tr>"
         for world, its in it.rows().items()

@@ -12,6 +12,7 @@ from course.kit import Finding, Report, exercise
 from course.looking import table
 from course.misconceptions import named
 from course.progress import COURSE
+from course.unyielded import begun
 from sim import run
 from sim.analysis.recorded import COPY, SEND, UNMAP, Section, differences, in_short, modelled, sections
 from sim.errors import UserError
@@ -270,24 +271,41 @@ def _longest_row(order: Sequence[str]) -> int:
 @exercise("L12.4")
 def largest_batch(function: Callable[[Sequence[str]], Any]) -> Report:
     """How many pages were unmapped and not yet copied at once, at most; tried with recordings and runs."""
-    findings = []
-    for name, order in orders().items():
-        try:
-            said = function(list(order))
-        except Exception as fault:
-            said = f"{type(fault).__name__}: {fault}"
-        if said is None or said is ...:
-            return Report("L12.4")
-        right = _in_flight(order)
-        if said == right and not isinstance(said, bool):
-            findings.append(Finding(True, f"{name}: {right}."))
-            continue
-        told, tag = f"{name}: {said}, and it is {right}.", ""
-        if order and said == sum(it == UNMAP for it in order):
-            told, tag = f"{name}: {said} unmapped in all, but {right} at once.", "M41"
-        elif said == 0 and SEND not in order:
-            told, tag = f"{name}: {said}, and it is {right}, although nothing was sent.", "M40"
-        elif said == _longest_row(order):
-            told = f"{name}: {said} unmapped in a row, but {right} were on their way at once."
-        findings.append(Finding(False, f"{told} {named(tag)}" if tag else told, tag))
-    return Report("L12.4", tuple(findings))
+    tried = orders()
+    answers = {name: _asked(function, order) for name, order in tried.items()}
+    if any(it is None or it is ... for it in answers.values()):
+        told = "It returns nothing, at least once; who calls it needs a number."
+        return Report("L12.4", (Finding(False, told),) if begun(function) else ())
+    faults = {it for it in answers.values() if isinstance(it, _Fault)}
+    if len(faults) == 1 and all(isinstance(it, _Fault) for it in answers.values()):
+        return Report("L12.4", (Finding(False, f"With every order it ends with {faults.pop()}."),))
+    in_all = all(said == list(order).count(UNMAP) for said, order in zip(answers.values(), tried.values(), strict=True))
+    return Report("L12.4", tuple(_of_an_order(it, tried[it], said, in_all) for it, said in answers.items()))
+
+
+class _Fault(str):
+    """What a reader's function ended with instead of an answer."""
+
+    __slots__ = ()
+
+
+def _asked(function: Callable[[Sequence[str]], Any], order: Sequence[str]) -> Any:
+    try:
+        return function(list(order))
+    except Exception as fault:
+        return _Fault(f"{type(fault).__name__}: {fault}")
+
+
+def _of_an_order(name: str, order: Sequence[str], said: Any, in_all: bool) -> Finding:
+    """What a reader's function says of one order; *in_all* if it has counted all pages, whatever the order."""
+    right = _in_flight(order)
+    if said == right and not isinstance(said, bool):
+        return Finding(True, f"{name}: {right}.")
+    told, tag = f"{name}: {said}, and it is {right}.", ""
+    if in_all:
+        told, tag = f"{name}: {said} unmapped in all, but {right} at once.", "M41"
+    elif said == 0 and SEND not in order:
+        told, tag = f"{name}: {said}, and it is {right}, although nothing was sent.", "M40"
+    elif said == _longest_row(order):
+        told = f"{name}: {said} unmapped in a row, but {right} were on their way at once."
+    return Finding(False, f"{told} {named(tag)}" if tag else told, tag)

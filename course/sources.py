@@ -21,6 +21,7 @@ SOURCES: Final[dict[str, str]] = {
     "alpine.LNX.2.00.1301041253280": "mail of 4 January 2013: why the split of a huge page must hold the lock alone",
     "1429612880-21415-6": "mail of April 2015: batched flushes for migration, not merged",
     "87a6c8c-c5c1-67dc-1e32-eb30831d6e3d": "mail of 2023: machines that hang when batches wait with pages locked",
+    "72b252aed506": "commit for 4.3: flushes of reclaim are batched; one is put off only if it would interrupt others",
     "5a505085f043": "commit for 3.8: the mutex of an anon_vma becomes an rwsem, taken to write everywhere",
     "4fc3f1d66b1e": "commit for 3.8: the walks take it to read",
     "a98a2f0c8ce1": "commit in 5.14: try_to_migrate is split from try_to_unmap",
@@ -33,6 +34,8 @@ SOURCES: Final[dict[str, str]] = {
 LINES: Final[dict[str, str]] = {
     "kernel/mutex.c:147": "__mutex_lock_common: who waits spins while the owner runs",
     "kernel/mutex.c:158": "__mutex_lock_common: not with DEBUG_MUTEXES",
+    "mm/mmap.c:606": "vma_adjust: a VMA whose bounds change is out of its trees meanwhile",
+    "mm/mremap.c:123": "move_ptes: where there is no PTE there is none to be moved",
     "mm/rmap.c:21": "the head of the file: the order of the locks of memory management",
     "mm/rmap.c:1698": "rmap_walk_anon: the comment on users that do not hold the mmap_sem",
 }

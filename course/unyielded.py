@@ -29,7 +29,7 @@ def forgotten(function: Callable[..., Any], *, value: bool = False) -> str:
     names = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
     nodes = list(ast.walk(made))
     yielded = {id(it.value) for it in nodes if isinstance(it, ast.Yield | ast.YieldFrom)}
-    for said in (_calls(nodes, names), _named(nodes, names, yielded), _tested(nodes)):
+    for said in (_calls(nodes, names), _named(nodes, names, yielded), _tested(nodes), _through(nodes)):
         if found := next(said, ""):
             return found
     if value and not any(isinstance(it, ast.Return) and it.value is not None for it in nodes):
@@ -78,6 +78,15 @@ def _tested(nodes: Sequence[ast.AST]) -> Iterator[str]:
                 yield f"'{ast.unparse(part)}' is asked without yield: it names a step, and is no answer."
 
 
+def _through(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    """Steps whose name is asked for a part of what they answer: ``anon_vma.root.rwsem``."""
+    called = {id(it.func) for it in nodes if isinstance(it, ast.Call)}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and id(node) not in called and _names_a_step(node.value):
+            step = ast.unparse(node.value)
+            yield f"'{ast.unparse(node)}' goes through '{step}' without yield: that names a step, and is no answer."
+
+
 def _is_made(value: ast.expr, names: Mapping[str, Any]) -> bool:
     """Whether *value* makes an operation, as ``Invlpg(mm, start)`` does."""
     made = names.get(value.func.id) if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) else None
@@ -86,12 +95,12 @@ def _is_made(value: ast.expr, names: Mapping[str, Any]) -> bool:
 
 def without_steps(name: str, *functions: Callable[..., Any]) -> Report:
     """The report on exercise *name* if one of *functions* is no generator: not begun, or begun without a yield."""
-    begun = [it for it in functions if not inspect.isgeneratorfunction(it) and _begun(it)]
-    told = [forgotten(it) or f"'{it.__name__}' has no yield, so it makes no step." for it in begun]
+    these = [it for it in functions if not inspect.isgeneratorfunction(it) and begun(it)]
+    told = [forgotten(it) or f"'{it.__name__}' has no yield, so it makes no step." for it in these]
     return Report(name, tuple(Finding(False, it) for it in told))
 
 
-def _begun(function: Callable[..., Any]) -> bool:
+def begun(function: Callable[..., Any]) -> bool:
     """Whether more stands in it than a docstring and ``...``."""
     made = _parsed(function)
     body = made.body if isinstance(made, ast.FunctionDef) else []

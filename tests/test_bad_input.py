@@ -117,7 +117,7 @@ def test_every_parameter_is_held_to_its_bounds(world: Any) -> None:
     for name, it in world.params.items():
         for value in (it.low - 1, it.high + 1, True, 1.5, "1", None):
             with pytest.raises(
-                BadParameter, match=f"{name}={value} is not allowed in {world.name}: {it.low} to {it.high}"
+                BadParameter, match=f"{name}={value!r} is not allowed in {world.name}: {it.low} to {it.high}"
             ):
                 world.values({name: value})
         for value in (it.low, it.high):

@@ -83,16 +83,37 @@ def on_38(name: str, **functions: Any) -> Any:
     return variant("rwsem_v38").changed(name, **functions)
 
 
+_BATCHES = variant("batch_2mb").changed("batches_shared", **SHARED)
+_HELD = {
+    "a PTE changes": "ptl",
+    "the tree changes": "anon_vma lock",
+    "a stack's start changes": "anon_vma lock",
+    "a walk unmaps": "anon_vma lock, shared",
+    "a walk maps again": "anon_vma lock, shared",
+    "a page is copied": "page lock",
+}
+
 #: A right answer to each exercise.
 GOOD: dict[str, Any] = {
     "L11.2": {"A": "mutex_v37", "B": "rwsem_v38", "C": "batch_2mb", "D": "rfc_split_unlocked", "E": "batch_v63"},
     "L11.3": {"walks": "shared", "flush": "batch, then copy", "next page": "tries"},
-    "L11.4": variant("batch_2mb").changed("batches_shared", **SHARED),
+    "L11.4": _BATCHES,
+    "L11.5": (_BATCHES, _HELD),
 }
 
 _NO_LOCK = on_38("no_lock", rmap_walk_anon_lock=nothing, rmap_walk_anon_unlock=nothing)
 _OWN = on_38("own_lock", rmap_walk_anon_lock=lock_its_own, rmap_walk_anon_unlock=unlock_its_own)
 _ALONE = divided({"try_to_unmap_anon": "write", "rmap_walk_anon": "write"})  # 3.8, and no walk beside another
+_TWO = variant("batch_2mb").changed("two", rmap_walk_anon_lock=lock_to_walk, rmap_walk_anon_unlock=unlock_after_walk)
+_HALF = variant("batch_2mb").changed("half", anon_vma_lock_read=lock_to_walk, anon_vma_unlock_read=unlock_after_walk)
+_ONE_FOR_ALL = {
+    "a PTE changes": "anon_vma lock",
+    "the tree changes": "page lock",
+    "a stack's start changes": "mmap_sem",
+    "a walk unmaps": "page lock",
+    "a walk maps again": "ptl",
+    "a page is copied": "none",
+}
 _KEPT = on_38("kept", rmap_walk_anon_unlock=nothing)  # the lock is never given back
 
 #: Wrong answers: the exercise, the answer, the misconceptions named.
@@ -110,6 +131,19 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L11.4", _OWN, ("M19",)),
     ("L11.4", _ALONE, ("M27",)),
     ("L11.4", _KEPT, ()),
+    ("L11.4", _TWO, ("M4",)),  # walks share the rwsem, who changes the tree has the mutex
+    ("L11.4", _HALF, ()),  # the lock is taken by another's function, and given back by this one
+    ("L11.4", lock_to_walk, ()),
     ("L11.4", composed("shared", "batch, then copy"), ()),
     ("L11.4", "batch_v63", ()),
+    ("L11.5", (_BATCHES, _HELD | {"a walk unmaps": "anon_vma lock"}), ("M27",)),
+    ("L11.5", (_BATCHES, _HELD | {"the tree changes": "mmap_sem", "a walk maps again": "none"}), ("M20", "M25")),
+    (
+        "L11.5",
+        (_BATCHES, _HELD | {"the tree changes": "anon_vma lock, shared", "a page is copied": "ptl"}),
+        ("M20b", "M4"),
+    ),
+    ("L11.5", (_BATCHES, _ONE_FOR_ALL), ("M5", "M26", "M20b", "M4", "M4")),
+    ("L11.5", (_NO_LOCK, _HELD | {"a page is read": "ptl"}), ()),  # that one walks without, and there is no such row
+    ("L11.5", ("batch_2mb", _HELD), ()),
 ]

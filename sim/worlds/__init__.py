@@ -107,7 +107,7 @@ class World:
 def _check(it: World, name: str, value: Any) -> None:
     param = it.params[name]
     if not isinstance(value, int) or isinstance(value, bool) or not param.low <= value <= param.high:
-        raise BadParameter(f"{name}={value} is not allowed in {it.name}: {param.low} to {param.high} ({param.text})")
+        raise BadParameter(f"{name}={value!r} is not allowed in {it.name}: {param.low} to {param.high} ({param.text})")
 
 
 #: Every world by name.

@@ -10,7 +10,7 @@ import pytest
 
 from course import EVERYWHERE, composed, one_page, race, tried
 from course.capstone import PARTS, TIMES
-from course.designing import HAZARDS, HISTORY, counts, goes_wrong, lap
+from course.designing import HAZARDS, HISTORY, asks, counts, goes_wrong, lap
 from course.onepage import OnePage, guards
 from sim import variant
 from sim.context import Context
@@ -136,6 +136,14 @@ def test_the_locks_are_read_off_runs(unlocked: OnePage) -> None:
     assert unlocked.held["the tree changes"] == "anon_vma lock"
 
 
+def test_two_locks_of_one_anon_vma_are_told_apart() -> None:
+    """Walks that share the rwsem, while who changes the tree has the mutex, keep nobody waiting; the page says so."""
+    seams = {it: function for it, function in variant("rwsem_v38").seams.items() if it.startswith("rmap_walk_anon")}
+    held = guards(variant("mutex_v37").changed("two", **seams))
+    assert held["the tree changes"] == "anon_vma mutex"
+    assert (held["a walk unmaps"], held["a walk maps again"]) == ("anon_vma mutex, alone", "anon_vma rwsem, shared")
+
+
 def test_the_page_is_the_same_in_every_form(unlocked: OnePage, tmp_path: Path) -> None:
     """Text, HTML that asks for nothing from elsewhere, and pictures with the text in them."""
     for kind in ("txt", "html", "svg", "png"):
@@ -145,6 +153,7 @@ def test_the_page_is_the_same_in_every_form(unlocked: OnePage, tmp_path: Path) -
     assert "default-src 'none'" in html
     assert not re.search(r"(?:src|href)=[\"'](?!data:)", html)
     svg = (tmp_path / "page.svg").read_text("utf-8")
+    assert asks("stack_index") in html  # what a world is about, also of one that is none of the first
     for said in ("unlocked", "stack_grows", "anon_vma lock, shared", "a PTE here &amp; there"):
         assert said in html
         assert said in svg

@@ -63,7 +63,7 @@ def test_what_cannot_be_run_is_told() -> None:
         ({"variant": "v612", "pages": 0}, "pages"),
         ({"variant": "v612", "threads": 2}, "'threads' is none of pages, spinners, writers, stale_cpu"),
         ({"variant": "v38"}, "variant 'v38': one of v61, v612"),
-        ({"variant": "v612", "pages": "six"}, "pages"),
+        ({"variant": "v612", "pages": "6"}, "pages='6' is not allowed"),
     ):
         (finding,) = check("L12.3", answer).findings
         assert says in finding.text
@@ -75,3 +75,17 @@ def test_an_empty_function_is_no_answer() -> None:
     def stub(*_: Any) -> None: ...
 
     assert repr(check("L12.4", stub)) == "L12.4: not answered yet"
+
+
+def test_a_slip_in_python_is_one_finding() -> None:
+    """What returns nothing is not told as unanswered, and what fails with every order is told once."""
+
+    def forgets_return(order: Any) -> Any:
+        order.count("unmap")
+
+    def misspells(order: Any) -> Any:
+        return orde.count("unmap")  # type: ignore[name-defined]  # noqa: F821
+
+    for function, says in ((forgets_return, "returns nothing"), (misspells, "With every order it ends with NameError")):
+        (finding,) = check("L12.4", function).findings
+        assert says in finding.text

@@ -44,6 +44,13 @@ def asks_a_field(k: Any, vma: Any, address: int, pte: Any) -> Any:
     return None
 
 
+def goes_through_a_field(k: Any, vma: Any, address: int, pte: Any) -> Any:
+    """A field of a field, of which the first is no answer yet."""
+    old = yield pte.xchg(None)
+    yield from flush_tlb_page(k, vma.vm_mm.cpu_vm_mask, address)
+    return old
+
+
 def forgets_return(k: Any, vma: Any, address: int, pte: Any) -> Any:
     """The right steps, and no answer."""
     yield pte.xchg(None)
@@ -57,6 +64,7 @@ def forgets_return(k: Any, vma: Any, address: int, pte: Any) -> Any:
         (forgets_yield, "'old = pte.xchg(None)' stands without yield:"),
         (forgets_yield_at_a_store, "'pte.set(None)' stands without yield:"),
         (asks_a_field, "'vma.vm_start' is asked without yield:"),
+        (goes_through_a_field, "'vma.vm_mm.cpu_vm_mask' goes through 'vma.vm_mm' without yield:"),
         (forgets_return, "It returns nothing"),
     ],
 )
