@@ -4,6 +4,7 @@
 ``offline_page``  the same with the network off, for files opened from disk
 ``jupyter_lab``   a running JupyterLab: ``.url``, and ``.root``, the empty folder that it serves
 ``open_notebook`` opens a notebook of ``jupyter_lab.root`` in ``page``: ``nb = open_notebook("lesson.ipynb")``
+``served``        a web server of a folder: ``with served(folder) as address``
 ``node``          the path of node
 ``with_spin``     nothing, where Spin can be run
 ``axe``           the script of axe-core, which finds faults of accessibility in a page
@@ -23,7 +24,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -127,6 +131,18 @@ def page(browser: Browser) -> Iterator[Page]:
 def offline_page(browser: Browser) -> Iterator[Page]:
     """Open an empty page with the network off: ``offline_page.goto(path.as_uri())``."""
     yield from fresh_page(browser, offline=True)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve *folder* on a free port; yield the address."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 @pytest.fixture(scope="session")
@@ -312,6 +328,28 @@ class Notebook:
         self.call("panel => panel.sessionContext.shutdown()")
 
 
+def enter_lab(page: Page, address: str) -> None:
+    """Go to a JupyterLab, and wait until it is ready."""
+    page.goto(address)
+    page.wait_for_function("() => window.jupyterapp !== undefined")
+    page.evaluate("async () => { await window.jupyterapp.restored; }")
+
+
+def open_in_lab(page: Page, path: str, kernel: str = "python3", seconds: float = 60) -> Notebook:
+    """Open a notebook in the JupyterLab that *page* shows, and wait until its kernel is idle."""
+    page.evaluate(
+        """async ([path, name]) => {
+            const options = {path, factory: 'Notebook', kernel: {name}};
+            const panel = await window.jupyterapp.commands.execute('docmanager:open', options);
+            await panel.context.ready;
+        }""",
+        [path, kernel],
+    )
+    notebook = Notebook(page, path)
+    notebook.wait_for_kernel(seconds)
+    return notebook
+
+
 @pytest.fixture
 def open_notebook(page: Page, jupyter_lab: JupyterLab) -> Iterator[Callable[[str], Notebook]]:
     """Open notebooks of ``jupyter_lab.root`` in Lab; their kernels end with the test."""
@@ -319,21 +357,9 @@ def open_notebook(page: Page, jupyter_lab: JupyterLab) -> Iterator[Callable[[str
 
     def open_(path: str) -> Notebook:
         if not opened:
-            page.goto(f"{jupyter_lab.url}/lab?reset")
-            page.wait_for_function("() => window.jupyterapp !== undefined")
-            page.evaluate("async () => { await window.jupyterapp.restored; }")
-        page.evaluate(
-            """async path => {
-                const options = {path, factory: 'Notebook', kernel: {name: 'python3'}};
-                const panel = await window.jupyterapp.commands.execute('docmanager:open', options);
-                await panel.context.ready;
-            }""",
-            path,
-        )
-        notebook = Notebook(page, path)
-        opened.append(notebook)
-        notebook.wait_for_kernel()
-        return notebook
+            enter_lab(page, f"{jupyter_lab.url}/lab?reset")
+        opened.append(open_in_lab(page, path))
+        return opened[-1]
 
     yield open_
     for notebook in opened:

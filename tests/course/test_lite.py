@@ -9,11 +9,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
@@ -23,7 +20,7 @@ from course.lite.building import NUMBERS
 from course.lite.locking import lock
 from course.lite.parts import empty_wheel, own_wheel
 from course.progress import LESSONS
-from tests.conftest import FIND, SECONDS, lacking
+from tests.conftest import SECONDS, enter_lab, lacking, open_in_lab, served
 
 #: Runs the cells of a lesson where two packages cannot be imported.
 WITHOUT = """
@@ -77,57 +74,31 @@ def test_the_lessons_run_in_the_browser(tmp_path: Path, browser: Browser) -> Non
     if shutil.which("npm") is None:
         lacking("no npm found: install it (Debian: apt-get install npm)")
     assert main(["lite", str(tmp_path / "out")]) == 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "out")))
-    Thread(target=server.serve_forever, daemon=True).start()
-    at = f"http://127.0.0.1:{server.server_port}"
     outside: list[str] = []
+    with served(tmp_path / "out") as at:
 
-    def only_here(route: Route) -> None:
-        if route.request.url.startswith((at, "data:", "blob:")):
-            route.continue_()
-        else:
-            outside.append(route.request.url)
-            route.abort()
+        def only_here(route: Route) -> None:
+            if route.request.url.startswith((at, "data:", "blob:")):
+                route.continue_()
+            else:
+                outside.append(route.request.url)
+                route.abort()
 
-    context = browser.new_context(viewport={"width": 1200, "height": 1600})
-    context.set_default_timeout(300 * SECONDS)
-    context.route("**/*", only_here)
-    page = context.new_page()
-    page.goto(f"{at}/lab/index.html")
-    page.wait_for_function("() => window.jupyterapp !== undefined")
-    page.evaluate("async () => { await window.jupyterapp.restored; }")
-    for lesson in (it for it in LESSONS if it.stem[:2] in NUMBERS):
-        page.evaluate(
-            """async path => {
-                const options = {path, factory: 'Notebook', kernel: {name: 'python'}};
-                const panel = await window.jupyterapp.commands.execute('docmanager:open', options);
-                await panel.context.ready;
-            }""",
-            lesson.name,
-        )
-        ready = f"path => ({FIND})(path)?.sessionContext.session?.kernel?.status === 'idle'"
-        page.wait_for_function(ready, arg=lesson.name)
-        failed = page.evaluate(
-            f"""async path => {{
-                const panel = ({FIND})(path);
-                window.jupyterapp.shell.activateById(panel.id);
-                await window.jupyterapp.commands.execute('notebook:run-all-cells');
-                const cells = [...panel.model.cells].map(cell => cell.toJSON());
-                return cells.flatMap(cell => cell.outputs ?? []).filter(it => it.output_type === 'error')
-                    .map(it => it.ename + ': ' + it.evalue);
-            }}""",
-            lesson.name,
-        )
-        assert failed == []
-        shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
-        shown.locator("input[type=radio]").first.check()
-        shown.get_by_role("button", name="That is my answer").first.click()
-        if lesson.stem.startswith("01"):
-            player = shown.locator(".rmw").first
-            before = int(player.get_attribute("data-step") or 0)
-            player.get_by_role("button", name="one step forward").click()
-            expect(player).to_have_attribute("data-step", str(before + 1))
-        page.evaluate(f"async path => {{ await ({FIND})(path).sessionContext.shutdown(); }}", lesson.name)
-    server.shutdown()
-    server.server_close()
+        context = browser.new_context(viewport={"width": 1200, "height": 1600})
+        context.set_default_timeout(300 * SECONDS)
+        context.route("**/*", only_here)
+        page = context.new_page()
+        enter_lab(page, f"{at}/lab/index.html")
+        for lesson in (it for it in LESSONS if it.stem[:2] in NUMBERS):
+            notebook = open_in_lab(page, lesson.name, kernel="python", seconds=300)
+            notebook.run_all(seconds=300)
+            shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+            shown.locator("input[type=radio]").first.check()
+            shown.get_by_role("button", name="That is my answer").first.click()
+            if lesson.stem.startswith("01"):
+                player = shown.locator(".rmw").first
+                before = int(player.get_attribute("data-step") or 0)
+                player.get_by_role("button", name="one step forward").click()
+                expect(player).to_have_attribute("data-step", str(before + 1))
+            notebook.close()
     assert outside == []

@@ -6,11 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -19,7 +17,7 @@ from course.cli import main
 from course.cli.publishing import MARK
 from course.progress import LESSONS
 from course.site.links import faults
-from tests.conftest import ROOT, lacking
+from tests.conftest import ROOT, lacking, served
 
 DARK = "rgb(20, 24, 26)"  # the player's ground
 
@@ -42,16 +40,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(tmp_path_factory.mktemp("site") / "out", "--lessons", "01")
 
 
-@pytest.fixture
-def opened(offline_page: Page) -> Iterator[Page]:
-    """A page with the network off, from disk; an error on its console, or a request to elsewhere, is a fault."""
+@contextmanager
+def undisturbed(page: Page, *own: str) -> Iterator[None]:
+    """An error on the page's console is a fault, and a request to an address that begins with none of *own*."""
     asked: list[str] = []
     said: list[str] = []
-    offline_page.on("request", lambda request: asked.append(request.url))
-    offline_page.on("console", lambda it: said.append(it.text) if it.type == "error" else None)
-    yield offline_page
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda it: said.append(it.text) if it.type == "error" else None)
+    yield
+    assert [url for url in asked if not url.startswith(own)] == []
     assert said == []
+
+
+@pytest.fixture
+def opened(offline_page: Page) -> Iterator[Page]:
+    """A page with the network off, from disk."""
+    with undisturbed(offline_page, "file:", "data:"):
+        yield offline_page
 
 
 def uncover(page: Page) -> None:
@@ -184,22 +189,12 @@ def test_the_whole_course_works_from_a_server(tmp_path: Path, browser: Browser) 
     assert built(site, "--lessons", "01")  # one that stands there is replaced
     site = built(site)
     assert (site / MARK).exists()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(site)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    at = f"http://127.0.0.1:{server.server_port}"
     page = browser.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda it: said.append(it.text) if it.type == "error" else None)
-    for lesson in LESSONS:
-        page.goto(f"{at}/{lesson.stem}.html")
-        uncover(page)
-        for number in range(page.locator("iframe").count()):
-            page.locator("iframe").nth(number).scroll_into_view_if_needed()
-            player = page.frame_locator("iframe").nth(number)
-            expect(player.locator(".rmw, .rmw-compare").first).to_be_visible()
-    server.shutdown()
-    server.server_close()
-    assert [url for url in asked if not url.startswith(at)] == []
-    assert said == []
+    with served(site) as at, undisturbed(page, at):
+        for lesson in LESSONS:
+            page.goto(f"{at}/{lesson.stem}.html")
+            uncover(page)
+            for number in range(page.locator("iframe").count()):
+                page.locator("iframe").nth(number).scroll_into_view_if_needed()
+                player = page.frame_locator("iframe").nth(number)
+                expect(player.locator(".rmw, .rmw-compare").first).to_be_visible()
