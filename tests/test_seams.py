@@ -125,7 +125,7 @@ def compare_a_way(world: str, variant: str, run: Stepper) -> None:
 
 
 @EACH_WORLD
-@pytest.mark.parametrize("policy", timed.POLICIES)
+@pytest.mark.parametrize("policy", [it for it in timed.POLICIES if it != "steal"])  # as spin, or as sleep, does it
 @settings(derandomize=True, deadline=None, max_examples=2)
 @given(seed=st.integers(0, 10_000))
 def test_a_timed_run_is_the_same_run_in_the_other_engines(world: str, policy: str, seed: int) -> None:

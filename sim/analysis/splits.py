@@ -13,7 +13,9 @@ from math import fsum
 from typing import Any, Final
 
 from sim.analysis.sweep import Point, grid, sweep
-from sim.engines.timed import POLICIES
+
+#: Who gets the mutex: under ``spin``, which differs for rwsems, who gets it under ``steal``.
+POLICIES: Final = ("handoff", "steal", "sleep")
 
 #: The mail's shares, in per cent: of the mutex among all context switches, and of rmap_walk among those.
 MAIL: Final = {"lock": 96.43, "rmap_walk": 50.61}

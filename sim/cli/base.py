@@ -143,6 +143,13 @@ def add_params(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help="; ".join(its))
 
 
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """The option that says who gets a lock that is released (:data:`sim.engines.timed.POLICIES`)."""
+    names = "handoff (who has slept longest), steal (Linux 3.7), spin (the same, and a rwsem's writers spin: 3.16)"
+    about = f"who gets a released lock: {names} or sleep (3.7 with lock debugging); default handoff"
+    parser.add_argument("--policy", default="handoff", help=about)
+
+
 def given_params(options: argparse.Namespace, world: World) -> dict[str, int]:
     """The parameters that were given.
 

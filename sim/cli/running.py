@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sim import trace, variants, worlds
-from sim.cli.base import Answer, Commands, add_params, done, given_params, progress, write_text
+from sim.cli.base import Answer, Commands, add_params, add_policy, done, given_params, progress, write_text
 from sim.cli.tabular import flat, table_options, write_tables
 from sim.errors import BadParameter, UnknownName
 
@@ -43,7 +43,7 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     """What every command here can be told."""
     parser.add_argument("world", help="the world; see 'worlds'")
     parser.add_argument("--variant", required=True, help="the variant; see 'variants'")
-    parser.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
+    add_policy(parser)
     parser.add_argument("--seed", type=int, default=0, help="for the small differences between threads")
     parser.add_argument("--costs", type=float, default=1.0, metavar="FACTOR", help="scale every cost (default 1)")
     add_params(parser)

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from sim import variants, worlds
-from sim.cli.base import Answer, Commands, done, runs_bar
+from sim.cli.base import Answer, Commands, add_policy, done, runs_bar
 from sim.cli.tabular import flat, table_options, write_tables
 from sim.errors import BadParameter, UnknownName
 
@@ -27,7 +27,7 @@ def staircase_options(parser: argparse.ArgumentParser) -> None:
     """What a staircase can be told."""
     parser.add_argument("--threads", type=int, nargs="+", metavar="N", help="numbers of threads (default 1 to 32)")
     parser.add_argument("--rungs", nargs="+", metavar="VARIANT", help="only the rungs of these variants")
-    parser.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
+    add_policy(parser)
     _numbers(parser, "movers", pages=64)
 
 

@@ -27,8 +27,7 @@ from sim.engines.tape_books import Books
 from sim.engines.timed import Clockwork
 from sim.engines.timed_run import TimedRun
 from sim.errors import UnknownName, Untaped
-from sim.machine import enabled
-from sim.ops import Acquire, Op, SendIpi, TryAcquire, Until
+from sim.ops import Acquire, Op, SendIpi, TryAcquire
 from sim.variants import Variant
 from sim.variants import find as find_variant
 from sim.worlds import World
@@ -40,7 +39,6 @@ CHECKED: Final = 5
 #: Tapes that are kept.
 KEPT: Final = 64
 
-_MAY_WAIT: Final = frozenset((Acquire, Until))
 _TELLING: Final = frozenset((SendIpi, Acquire, TryAcquire))
 _REPORT: Final = 50_000
 _FAR: Final = 1 << 60
@@ -257,8 +255,8 @@ class Player(Clockwork):
 
     def _live(self, i: int) -> Generator[Any, Any, None]:
         """Thread *i*, from its start to its end, as :meth:`Clockwork._live`: yields when it goes on."""
-        queue, owed, books, me = self._clock.queue, self._interrupts.owed, self.books, self.machine.contexts[i]
-        now, clock, memory = 0, books.start(i), self.machine.memory
+        queue, owed, books = self._clock.queue, self._interrupts.owed, self.books
+        now, clock = 0, books.start(i)
         segment, place = books.segments[i], 0
         marks, last = segment.marks, segment.last
         while place < last or segment.op is not None:
@@ -278,7 +276,7 @@ class Player(Clockwork):
                         continue
                 else:
                     books.places[i], op = last, segment.op
-                    if type(op) in _MAY_WAIT and not enabled(op, memory, me):
+                    if type(op) in self.may_wait and not self.ready(i, op, clock):
                         now = clock = yield from self._wait(i, op, clock)
                     else:
                         clock = self._do(i, op, clock)
@@ -293,7 +291,7 @@ class Player(Clockwork):
         """Thread *i* does its next shared step at time *at*; when it goes on."""
         clock = at + self.books.step(i, op, at)
         for change in self.books.changes:
-            if change[0] in self._waiting:
+            if change[0] in self.waiting:
                 clock += self._serve(change[0], at)
         if type(op) in _TELLING:
             self._tell(i, op, self.books.changes, at)

@@ -25,6 +25,7 @@ from sim.engines.costs import Costs
 from sim.engines.counts import is_anon_vma_lock, pages_migrated
 from sim.engines.interrupts import Interrupts
 from sim.engines.ledger import Ledger, collector_paused
+from sim.engines.rwsems import Rwsems, is_rwsem
 from sim.engines.timed_run import EXIT_STACK, Sleep, Switches, TimedRun
 from sim.engines.waiters import GRANT, RETRY, SPIN, WAKE, Waiter
 from sim.engines.watching import WatchedLedger, Watcher
@@ -32,16 +33,18 @@ from sim.errors import UnknownName, UserError
 from sim.locks import Rwsem
 from sim.machine import Change, Machine, awaited, enabled
 from sim.ops import Acquire, Field, Op, SendIpi, TryAcquire, Until
+from sim.structs import Task
 from sim.variants import Variant
 from sim.variants import find as find_variant
 from sim.worlds import World
 from sim.worlds import find as find_world
 
 #: Who gets a mutex or a page lock that is released.  Spinlocks are tickets, first come first served; a rwsem hands
-#: itself on in memory.  Neither changes with the policy.
+#: itself on in memory.  Neither changes with the policy, but for ``spin`` (:mod:`sim.engines.rwsems`).
 POLICIES: Final[dict[str, str]] = {
     "handoff": "who has slept longest gets the lock in the very step of its release; nobody spins, nobody slips in",
     "steal": "as Linux 3.7 does it: newcomers spin while the owner runs, and may be faster than who is being woken",
+    "spin": "as steal, and rwsems as in Linux 3.16: writers spin while the owner runs, or are faster than who is woken",
     "sleep": "as Linux 3.7 does it with lock debugging: nobody spins, but newcomers may be faster than who is woken",
 }
 
@@ -63,7 +66,7 @@ class Clockwork:
         self.env = Environment() if clock is None else clock
         self.ledger, self.machine = ledger, ledger.machine
         self.costs: dict[str, int] = {row.name: ledger.costs[row.name] for row in ledger.costs}
-        self.steals, self.spins = policy != "handoff", policy == "steal"
+        self.steals, self.spins = policy != "handoff", policy in ("steal", "spin")
         self.switches = Switches(keep_sleeps)
         self._asleep: dict[int, Sleep] = {}
         self.elapsed = 0
@@ -71,12 +74,14 @@ class Clockwork:
         tasks = self.machine.tasks
         self._only = only
         self.unfinished = sum(not info.daemon and only in (None, i) for i, info in enumerate(tasks))
-        self._waiting: dict[Field, list[Waiter]] = {}  # who waits for a field, in order of arrival
-        self._awake: set[Field] = set()  # mutexes whose head of the queue has been woken and has not yet looked
-        self._owner_set: dict[Field, int] = {}  # from when on the owner field of a mutex names its owner
+        self.waiting: dict[Field, list[Waiter]] = {}  # who waits for a field, in order of arrival
+        self.awake: dict[Field, Waiter] = {}  # heads of queues that have been woken and have not yet looked
+        self.owner_set: dict[Field, int] = {}  # from when on the owner field of a lock names its owner
         self._index = {info.task: i for i, info in enumerate(tasks)}
         self._on_cpu = [True] * len(tasks)
-        self._interrupts = Interrupts(self.env, ledger, self._waiting, self._serve)
+        self._interrupts = Interrupts(self.env, ledger, self.waiting, self._serve)
+        self._rwsems = Rwsems(self) if policy == "spin" else None
+        self.may_wait = _MAY_WAIT if self._rwsems is None else _MAY_WAIT | {TryAcquire}  # before these, ask ready
 
     def run(self, progress: Callable[..., None] | None = None) -> None:
         """Let the clock run until every thread that is no daemon has ended, nothing can go on, or something broke."""
@@ -87,6 +92,8 @@ class Clockwork:
             self._turn_the_clock(progress)
         if self.error is not None:
             raise self.error
+        if self._rwsems is not None and self.unfinished and self.machine.violation is None:
+            self._rwsems.show_all(int(self.env.now))
         for sleep in self._asleep.values():  # whom nobody will wake
             self.switches.add(sleep)
         if self.unfinished:
@@ -108,8 +115,8 @@ class Clockwork:
     def _live(self, i: int) -> _Process:
         """Thread *i*, from its start to its end."""
         env, machine, ops, owed, peek = self.env, self.machine, self.machine.ops, self._interrupts.owed, self.env.peek
-        me, memory, ledger = machine.contexts[i], machine.memory, self.ledger
-        step, read_on, waiting = ledger.step, ledger.read_on, self._waiting
+        ledger, waiting, may_wait = self.ledger, self.waiting, self.may_wait
+        step, read_on = ledger.step, ledger.read_on
         now, clock, idle = 0, ledger.start(i), 0
         alone: float = 0  # until when nobody else can act; 0 if that is to be looked up
         op = ops[i]
@@ -120,7 +127,7 @@ class Clockwork:
                 if clock >= alone and clock >= (alone := min(_FAR, max(now + 1, peek()))):
                     yield env.timeout(clock - now)
                     now, alone = clock, 0
-                elif type(op) in _MAY_WAIT and not enabled(op, memory, me):
+                elif type(op) in may_wait and not self.ready(i, op, clock):
                     now = clock = yield from self._wait(i, op, clock)
                     alone = 0
                 elif type(op) is Field and (read := read_on(i, clock, alone)):
@@ -157,9 +164,15 @@ class Clockwork:
         if type(op) is SendIpi:
             self.env.process(self._interrupts.deliver(i, changes, at))
         elif self.steals and changes and isinstance(op, Acquire | TryAcquire):
-            self._owner_set[op.lock] = at + self.costs["mutex_set_owner"]
+            self.owner_set[op.lock] = at + self.costs["mutex_set_owner"]
 
     # --- waiting -----------------------------------------------------------------------------------------
+
+    def ready(self, i: int, op: Op, clock: int) -> bool:
+        """Whether thread *i* can do *op* at *clock*, or is to wait."""
+        if self._rwsems is not None:
+            return self._rwsems.ready(i, op, clock)
+        return enabled(op, self.machine.memory, self.machine.contexts[i])
 
     def _wait(self, i: int, op: Op, clock: int) -> _Process:
         """Thread *i* waits to do *op*; returns when, with the operation done or worth another look."""
@@ -167,18 +180,22 @@ class Clockwork:
         assert field is not None
         if isinstance(op, Acquire):
             self.ledger.counts["anon_vma_lock_waits"] += is_anon_vma_lock(op)
+            at: int
             if self.steals and op.lock.lock is not None and op.lock.lock.name == "mutex":
-                at: int = yield from self._mutex_lock(i, op, clock)
+                at = yield from self._mutex_lock(i, op, clock)
+                return at
+            if self._rwsems is not None and is_rwsem(op.lock):
+                at = yield from self._rwsems.wait(i, op, clock)
                 return at
         sleeps = op.sleeps if isinstance(op, Until) else field.lock is not None and field.lock.sleeps
         wakes = isinstance(self.machine.memory.get(field), Rwsem) or (sleeps and self.steals)
         waiter = Waiter(self.env, i, op, clock, WAKE if wakes else GRANT, sleeps)
-        at = yield from self._until_served(i, field, waiter, 0 if isinstance(op, Until) else None)
+        at = yield from self.until_served(i, field, waiter, 0 if isinstance(op, Until) else None)
         return at
 
-    def _until_served(self, i: int, field: Field, waiter: Waiter, place: int | None = None) -> _Process:
+    def until_served(self, i: int, field: Field, waiter: Waiter, place: int | None = None) -> _Process:
         """Thread *i* stands in the queue of *field* until somebody lets it go on; returns when that is."""
-        queue, busy = self._waiting.setdefault(field, []), self._interrupts.busy
+        queue, busy = self.waiting.setdefault(field, []), self._interrupts.busy
         queue.insert(len(queue) if place is None else place, waiter)
         busy[i] = False
         self._on_cpu[i] = not waiter.sleeps
@@ -201,8 +218,12 @@ class Clockwork:
         task = self.machine.tasks[i].task
         self._asleep[i] = Sleep(waiter.since, task.name, field, 0, self.machine.stack(task))
         for lock, _ in self.machine.memory.get(task.held, ()):
-            for spinner in [it for it in self._waiting.get(lock, ()) if it.how is SPIN]:
-                self._look(lock, spinner, waiter.since)  # its owner is off its CPU, so it will stop
+            for spinner in [it for it in self.waiting.get(lock, ()) if it.how is SPIN]:
+                self.look(lock, spinner, waiter.since)  # its owner is off its CPU, so it will stop
+
+    def runs(self, owner: Task | None) -> bool:
+        """Whether *owner* is somebody, and on its CPU."""
+        return owner is not None and self._on_cpu[self._index[owner]]
 
     def _mutex_lock(self, i: int, op: Acquire, clock: int) -> _Process:
         """Linux 3.7's mutex: spin while the owner runs, then sleep; return when the lock looks free.
@@ -215,17 +236,17 @@ class Clockwork:
         """
         lock, memory = op.lock, self.machine.memory
         owner = memory.get(lock)
-        while self.spins and owner is not None and self._on_cpu[self._index[owner]]:
-            clock = yield from self._until_served(i, lock, Waiter(self.env, i, op, clock, SPIN, False))
+        while self.spins and self.runs(owner):
+            clock = yield from self.until_served(i, lock, Waiter(self.env, i, op, clock, SPIN, False))
             seen = memory.get(lock)
-            if seen is not owner and seen is not None and clock >= self._owner_set.get(lock, 0):
+            if seen is not owner and seen is not None and clock >= self.owner_set.get(lock, 0):
                 break
             owner = seen
         place: int | None = None
         while memory.get(lock) is not None:
             waiter = Waiter(self.env, i, op, clock, RETRY, True)
-            clock = yield from self._until_served(i, lock, waiter, place)
-            self._awake.discard(lock)
+            clock = yield from self.until_served(i, lock, waiter, place)
+            self.awake.pop(lock, None)
             place = 0
         return clock
 
@@ -240,46 +261,48 @@ class Clockwork:
         memory, contexts = self.machine.memory, self.machine.contexts
         lock, value = field.lock is not None, memory.get(field, field.default)
         handed_on = isinstance(value, Rwsem)
+        if handed_on and self._rwsems is not None:
+            return self._rwsems.serve(field, clock)
         if lock and value is not None and not handed_on:
             return 0  # it was taken, which nobody waits for
-        for waiter in self._waiting[field][:]:
+        for waiter in self.waiting[field][:]:
             if not enabled(waiter.op, memory, contexts[waiter.i]):
                 continue
             if waiter.how is SPIN:
-                self._look(field, waiter, clock)
+                self.look(field, waiter, clock)
                 continue
             if waiter.how is GRANT:
-                paid += self._grant(field, waiter, clock)
+                paid += self.grant(field, waiter, clock)
             else:
-                paid += self._wake(field, waiter, clock)
+                paid += self.wake(field, waiter, clock)
             if type(waiter.op) is Acquire and waiter.how is not RETRY and not handed_on:
                 break  # one at a time; a rwsem has named in memory all those it was handed to
         return paid
 
     def _leave(self, field: Field, waiter: Waiter) -> None:
-        queue = self._waiting[field]
+        queue = self.waiting[field]
         queue.remove(waiter)
         if not queue:
-            del self._waiting[field]
+            del self.waiting[field]
 
-    def _grant(self, field: Field, waiter: Waiter, clock: int) -> int:
+    def grant(self, field: Field, waiter: Waiter, clock: int) -> int:
         """Do *waiter*'s operation now, as the next step of the run, so that nobody can slip in."""
         self._leave(field, waiter)
         ns: int = self.ledger.step(waiter.i, waiter.op, clock)
         waiter.fire(self._runs_again(waiter, clock) + ns)
         return self.costs["wake_up"] if waiter.sleeps else 0
 
-    def _wake(self, field: Field, waiter: Waiter, clock: int) -> int:
+    def wake(self, field: Field, waiter: Waiter, clock: int) -> int:
         """Let *waiter* do its operation itself when it runs again."""
         if waiter.how is RETRY:
-            if field in self._awake:
+            if field in self.awake:
                 return 0  # the head of the queue is on its way; nobody else is woken
-            self._awake.add(field)
+            self.awake[field] = waiter
         self._leave(field, waiter)
         waiter.fire(self._runs_again(waiter, clock))
         return self.costs["wake_up"]
 
-    def _look(self, lock: Field, spinner: Waiter, clock: int) -> None:
+    def look(self, lock: Field, spinner: Waiter, clock: int) -> None:
         """Let a spinner see the change when it looks next."""
         self._leave(lock, spinner)
         spinner.fire(clock + (spinner.since - clock) % max(1, self.costs["mutex_spin_poll"]))

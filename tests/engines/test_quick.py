@@ -28,7 +28,7 @@ def told(it: TimedRun) -> object:
     return it.pages_migrated, it.elapsed_ns, it.counts, sites
 
 
-@pytest.mark.parametrize("policy", sorted(POLICIES))
+@pytest.mark.parametrize("policy", sorted(POLICIES.keys() - {"spin"}))  # nobody writes a rwsem in numa02
 @pytest.mark.parametrize("variant", ["mutex_v37", "rfc_remap_unlocked", "rwsem_v38"])
 @pytest.mark.parametrize("threads", [1, 3, 8])
 def test_an_extrapolated_result_is_the_runs_to_the_nanosecond(policy: str, variant: str, threads: int) -> None:

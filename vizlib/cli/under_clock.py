@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sim.cli.base import Answer, Commands, Parser, answers, done, progress
+from sim.cli.base import Answer, Commands, Parser, add_policy, answers, done, progress
 from sim.errors import UnknownName
 from vizlib import saving
 from vizlib.charting import CHARTS
@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
     lanes.add_argument("world", metavar="WORLD", help="the world; python -m sim worlds lists them")
     lanes.add_argument("variant", metavar="VARIANT", help="the variant; python -m sim variants lists them")
     lanes.add_argument("params", metavar="NAME=NUMBER", nargs="*", default=[], help="parameters of the world")
-    lanes.add_argument("--policy", default="handoff", help="who gets a released lock: handoff, steal or sleep")
+    add_policy(lanes)
     lanes.add_argument("--seed", type=int, default=0, help="for the small differences between threads")
     lanes.add_argument("-o", "--output", metavar="FILE", help=saving.LANES_HELP)
     lanes.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
