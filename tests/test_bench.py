@@ -41,11 +41,16 @@ def test_the_table_has_a_row_for_each_measurement_with_and_without_a_browser() -
     without = table({**DATA, "player": {"why": "no Chromium"}})
     assert "not measured: no Chromium" in without
     assert "slider" not in without
-    slider = [{"variant": "v", "first": 0.0511, "seconds": 0.1234, "how": "extrapolated", "apart": -0.0321}]
-    more = table({**DATA, "player": {"why": ""}, "slider": slider, "whole": {"seconds": 21.25, "steps": 1234567}})
+    slider = [
+        {"variant": "v", "first": 0.0511, "seconds": 0.1234, "again": 0.0987, "how": "extrapolated", "apart": -0.0321}
+    ]
+    whole = {"seconds": 21.25, "steps": 1234567, "taped": 2.75, "same": True}
+    more = table({**DATA, "player": {"why": ""}, "slider": slider, "whole": whole})
     assert "first picture: theory | 51 ms | 200 ms" in more
     assert "simulated answer, extrapolated | 123 ms | theory was 3.2 % below it" in more
+    assert "with other costs | 99 ms | 200 ms" in more
     assert "21.2 s for 1,234,567 steps | 3 s" in more
+    assert "from a tape | 2.8 s, the same to the nanosecond | 3 s" in more
     found = table({**DATA, "player": {"p95_ms": 1.5, "seek_p95_ms": 2.5, "late_percent": 0.25}})
     assert "1.50 ms" in found
     assert "0.25 %" in found
@@ -59,10 +64,20 @@ def test_a_slider_is_timed_from_theory_to_the_simulated_answer(monkeypatch: pyte
     assert found["how"] == "extrapolated"
     assert found["first"] > 0
     assert found["seconds"] > 0
+    assert found["again"] > 0
     said = predict("numa02", threads=4, pages=24)
     assert said is not None
     whole = run("numa02", threads=4, pages=24)
     assert found["apart"] == pytest.approx(said.pages_per_second / whole.pages_per_second - 1)
+
+
+def test_the_whole_run_is_measured_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From start to end and by a tape: the same numbers."""
+    monkeypatch.setattr(measure, "WHOLE", {"threads": 3, "pages": 6})
+    found = measure._whole()
+    assert found["same"]
+    assert found["steps"] == run("numa02", threads=3, pages=6).steps
+    assert min(found["seconds"], found["taped"]) > 0
 
 
 # --- Spin ------------------------------------------------------------------------------------------------

@@ -97,6 +97,21 @@ def test_a_quick_run_says_whether_it_was_extrapolated(told: Callable[..., Any]) 
     assert told(*command, "--pages", "5", "--quick")["run_name"]
 
 
+def test_a_run_by_tape_says_so_and_tells_the_runs_numbers(
+    told: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same numbers and no run name; and where there can be no tape, one line that says why."""
+    asked = ("run", "numa02", "--variant", "rwsem_v38", "--threads", "2", "--nodes", "2", "--pages", "12")
+    tape, whole = told(*asked, "--tape"), told(*asked)
+    assert tape.pop("taped") == 5
+    assert tape.items() < whole.items()
+    assert set(whole) - set(tape) == {"run_name"}
+    assert command.main([*asked, "--tape"]) == 0
+    assert "replayed from a tape, which with 5 pages a thread does what the run does" in capsys.readouterr().out
+    assert command.main([*asked, "--tape", "--seed", "1"]) == 2
+    assert "cannot be replayed from a tape: with a seed no two pages cost the same" in capsys.readouterr().err
+
+
 def test_the_run_name_that_run_prints_can_be_replayed(told: Callable[..., Any]) -> None:
     """Copied from one command to the other, it gives the same run: as many walks, copies and flushes."""
     ran = told("run", "two_migrators", "--variant", "mutex_v37", "--seed", "3")

@@ -15,9 +15,9 @@ import simpy
 
 from sim.analysis.spin import missing
 from sim.bench import spin
-from sim.engines import quick, timed
+from sim.engines import quick, replay, timed
 from sim.engines.checker import check
-from sim.engines.costs import row_of
+from sim.engines.costs import DEFAULT, row_of
 from sim.machine import Change, Machine, awaited
 from sim.ops import Acquire, Field, Op, Release, Step, TryAcquire
 from sim.variants import find as find_variant
@@ -64,10 +64,13 @@ def table(data: dict[str, Any]) -> str:
         rows.append(f"| {what}, first picture: theory | {1e3 * it['first']:.0f} ms | 200 ms | |")
         apart = f"theory was {abs(100 * it['apart']):.1f} % {'above' if it['apart'] > 0 else 'below'} it"
         rows.append(f"| {what}, simulated answer, {it['how']} | {1e3 * it['seconds']:.0f} ms | {apart} | |")
+        rows.append(f"| {what}, the same with other costs | {1e3 * it['again']:.0f} ms | 200 ms | |")
     if "whole" in data:
         it = data["whole"]
         what = f"the same, {VARIANT}, run from start to end"
         rows.append(f"| {what} | {it['seconds']:.1f} s for {it['steps']:,} steps | 3 s | |")
+        same = "the same to the nanosecond" if it["same"] else "not the same"
+        rows.append(f"| {what}, replayed from a tape | {it['taped']:.1f} s, {same} | 3 s | |")
     rows += [
         f"| checker, {it['world']} under {it['variant']} | {it['states']:,} states to the verdict “{it['verdict']}” in"
         f" {it['seconds']:.2f} s | | {it['states_per_second']:,.0f} states/s |"
@@ -133,8 +136,12 @@ def _timed() -> dict[str, Any]:
 
 
 def _slider(variant: str) -> dict[str, Any]:
-    """How soon there is a first picture, of theory, and how soon the simulated answer, and how far they lie apart."""
+    """How soon there is a first picture, of theory, and how soon the simulated answer, and how far they lie apart.
+
+    Once more with other costs: for these there is a tape already.
+    """
     quick.forget()
+    replay.forget()
     turned = import_module("vizlib.controls").tune(WORLD, variant, threads=(1, WHOLE["threads"]), pages=WHOLE["pages"])
     turned.set(threads=2)  # matplotlib, too, takes its time only once
     turned.show(threads=WHOLE["threads"])
@@ -142,17 +149,24 @@ def _slider(variant: str) -> dict[str, Any]:
     first = _best(lambda: theory.append(turned.foretell()), 5)
     found: list[Any] = []
     seconds = _best(lambda: found.append(quick.quick(WORLD, variant, params=WHOLE)), 1)
+    dearer = (DEFAULT.with_("copy_page", DEFAULT["copy_page"] + more) for more in range(1, 4))
+    again = _best(lambda: quick.quick(WORLD, variant, costs=next(dearer), params=WHOLE))
     quick.forget()
     within = f" within {100 * found[0].within:.1f} %" if found[0].within else ""
     how = f"extrapolated{within}" if found[0].extrapolated else "run"
+    how += " from a tape that was made for it" if found[0].taped else ""
     apart = theory[0].pages_per_second / found[0].pages_per_second - 1
-    return {"variant": variant, "first": first, "seconds": seconds, "how": how, "apart": apart}
+    return {"variant": variant, "first": first, "seconds": seconds, "again": again, "how": how, "apart": apart}
 
 
 def _whole() -> dict[str, Any]:
+    """The whole run, and the same by a tape that is made for it and checked."""
     found: list[Any] = []
     seconds = _best(lambda: found.append(timed.run(WORLD, VARIANT, params=WHOLE)), 1)
-    return {"seconds": seconds, "steps": found[0].steps}
+    replay.forget()
+    taped = _best(lambda: found.append(replay.replay(WORLD, VARIANT, params=WHOLE)), 1)
+    run, again = ((it.elapsed_ns, it.steps, it.counts, it.sites) for it in found)
+    return {"seconds": seconds, "steps": found[0].steps, "taped": taped, "same": run == again}
 
 
 def _checker(world: str, variant: str) -> dict[str, Any]:

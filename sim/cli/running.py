@@ -20,7 +20,10 @@ def add(commands: Commands) -> None:
     run = commands.add("run", _run, "run a world under the clock: counts, throughput (simulated)")
     run_options(run)
     about = "answer from shorter runs where those lie on a line; such an answer says how closely, and has no schedule"
-    run.add_argument("--quick", action="store_true", help=about)
+    sooner = run.add_mutually_exclusive_group()
+    sooner.add_argument("--quick", action="store_true", help=about)
+    about = "replay the whole run from a tape of what each thread does, checked against a short run; no schedule"
+    sooner.add_argument("--tape", action="store_true", help=about)
     about = "who slept where: context switches as perf report shows them (simulated)"
     profile = commands.add("profile", _profile, about)
     run_options(profile)
@@ -51,8 +54,9 @@ def run_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> Answer:
     from sim.engines.quick import quick
+    from sim.engines.replay import replay
 
-    result = timed_run(options, quick if options.quick else None)
+    result = timed_run(options, quick if options.quick else replay if options.tape else None)
     data = {
         "world": result.world,
         "variant": result.variant,
@@ -63,12 +67,13 @@ def _run(options: argparse.Namespace) -> Answer:
         "pages_per_second": result.pages_per_second,
         "counts": result.counts,
         "seed": result.seed,
-        "run_name": result.run_name,
     }
     if options.quick:
         data["extrapolated"], data["within"] = result.extrapolated, result.within
-    if result.extrapolated:
-        del data["run_name"]  # it has no schedule
+    if result.taped:
+        data["taped"] = result.taped
+    if options.json and not (result.extrapolated or result.taped):  # these have no schedule
+        data["run_name"] = result.run_name
     lines = [
         f"{result.world} under {result.variant} (simulated; locks by {result.policy}, seed {result.seed})",
         f"  {result.pages_migrated:,} pages of 4 KiB moved in {result.elapsed_ns / 1e6:,.3f} ms{_how(result)}",
@@ -82,8 +87,12 @@ def _run(options: argparse.Namespace) -> Answer:
 
 
 def _how(result: Any) -> str:
+    """How it was come by, if not by the run itself."""
     how = f"within {100 * result.within:.1f} %" if result.within else "exactly"
-    return f" (extrapolated from shorter runs, which lie on a line {how})" if result.extrapolated else ""
+    parts = [f"extrapolated from shorter runs, which lie on a line {how}"] if result.extrapolated else []
+    if result.taped:
+        parts.append(f"replayed from a tape, which with {result.taped} pages a thread does what the run does")
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def timed_run(options: argparse.Namespace, run: Callable[..., Any] | None = None) -> Any:

@@ -14,33 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
-from sim import locks
-from sim.engines.costs import DEFAULT, row_of
-from sim.engines.counts import POINTS, counted, pages_migrated
-from sim.engines.ledger import Ledger
+from sim.engines.counts import pages_migrated
+from sim.engines.tape_recorder import Item, Private, Recorder, Shared
 from sim.errors import Untaped
-from sim.machine import Change, Frame, Machine, enabled
-from sim.ops import (
-    EXCLUSIVE,
-    Acquire,
-    AskFlush,
-    Choose,
-    CopyPage,
-    Field,
-    FlushTlb,
-    HandleIpi,
-    Op,
-    Release,
-    SendIpi,
-    Step,
-    TryAcquire,
-    Until,
-    UserWrite,
-    Write,
-)
-from sim.structs import AnonVma, Task
+from sim.ops import TryAcquire
 from sim.variants import Variant
 from sim.worlds import World
 
@@ -51,59 +30,12 @@ FEW, SOME = 2, 3
 _LONGEST: Final = 600
 _AHEAD: Final = 24
 
-#: Whoever else holds a lock while a trylock of it is made to fail.
-_SOMEBODY: Final = Task("somebody")
-
-_LOCKING: Final = (Acquire, TryAcquire, Release)
-_ORDERED: Final = (Choose, AskFlush, FlushTlb)
-
-#: A step that concerns its thread alone: the rows that it is charged for, and the counts that it adds to.
-Private = tuple[tuple[str, ...], tuple[str, ...]]
-
-
-class Shared(NamedTuple):
-    """A step that others may notice, or that may have to wait for them.
-
-    Attributes:
-        kind: the type of the operation.
-        what: for a lock (its name, mode, whether nested); nothing else distinguishes the operations of a kind.
-        points: the tracepoints passed after it.
-        counts: the counts that it adds to when it is done.
-        stack: where the thread stands before it, outermost first.
-        other: of a trylock, what is done instead if it fails, and how many shared steps that follow are left out.
-    """
-
-    kind: type[Op]
-    what: tuple[Any, ...] = ()
-    points: tuple[str, ...] = ()
-    counts: tuple[str, ...] = ()
-    stack: tuple[Frame, ...] = ()
-    other: tuple[tuple[Any, ...], int] = ((), 0)
-
-
-Item = Private | Shared
-
 
 class Segment(NamedTuple):
     """Private steps up to the next one that is shared; None after the last."""
 
     private: tuple[Private, ...]
     shared: Shared | None
-
-
-class Noted(NamedTuple):
-    """One recording.
-
-    Attributes:
-        machine: as it was at the end.
-        items: of each thread, by its number.
-        copied: for each thread that copies, its last copy; targets: whom it interrupts.
-    """
-
-    machine: Machine
-    items: dict[int, list[Item]]
-    copied: dict[int, CopyPage]
-    targets: dict[int, tuple[int, ...]]
 
 
 class Tape:
@@ -113,7 +45,7 @@ class Tape:
         machine: one that has run :data:`FEW` pages, for its tasks and their CPUs.
         handlers: the interrupt handler that takes the requests of a queue.
         locks: by name, the locks that several threads take, and those of anon_vmas.
-        copied, targets: as of :class:`Noted`.
+        copied, targets: as of :class:`sim.engines.tape_recorder.Noted`.
         migrated: how many pages have moved when :data:`FEW` were run.
 
     Raises:
@@ -121,7 +53,7 @@ class Tape:
     """
 
     def __init__(self, world: World, variant: Variant, values: Mapping[str, int]) -> None:
-        make = _Recorder(world, variant, values)
+        make = Recorder(world, variant, values)
         few = make.record(FEW)
         self.machine, self.copied, self.targets = few.machine, few.copied, few.targets
         self.handlers, self.locks = make.handlers, make.locks
@@ -137,107 +69,6 @@ class Tape:
             yield its, kind.parts(pages)
 
 
-class _Recorder:
-    """Runs a few pages, one thread after the other."""
-
-    def __init__(self, world: World, variant: Variant, values: Mapping[str, int]) -> None:
-        self._world, self._variant, self._values = world, variant, values
-        self.handlers: dict[Field, int] = {}
-        self.locks: dict[str, Field] = {}
-
-    def record(self, pages: int, only: int | None = None, failing: bool = False) -> Noted:
-        """A recording with *pages* pages; the first is of all threads, and says which locks are shared."""
-        machine = Machine(self._world.setup({**self._values, "pages": pages}), self._variant)
-        ledger = Ledger(machine, DEFAULT)
-        threads = [i for i, op in enumerate(machine.ops) if not isinstance(op, HandleIpi)]
-        if any(machine.tasks[i].daemon for i in threads):
-            raise Untaped("a thread of it never ends")
-        self.handlers = {info.cpu.call_single_queue: i for i, info in enumerate(machine.tasks) if i not in threads}
-        steps = {i: self._run(machine, ledger, i, failing) for i in threads if only in (None, i)}
-        if not self.locks:
-            self.locks = _shared_locks(steps)
-        noted = Noted(machine, {}, {}, {})
-        for i, its in steps.items():
-            noted.items[i] = [self._item(noted, i, *it) for it in its]
-        return noted
-
-    def _run(self, machine: Machine, ledger: Ledger, i: int, failing: bool) -> list[tuple[Any, ...]]:
-        """Let thread *i* run to its end, and each of its interrupts be answered at once."""
-        steps = []
-        while (op := machine.ops[i]) is not None:
-            if not enabled(op, machine.memory, machine.contexts[i]):
-                raise Untaped(f"{machine.tasks[i].task} waits for something that no other thread changes by itself")
-            stack = machine.stack(machine.tasks[i].task) if self.locks and isinstance(op, (*_LOCKING, Until)) else ()
-            if failing and isinstance(op, TryAcquire) and str(op.lock) in self.locks:
-                before = machine.memory.get(op.lock, op.lock.default)
-                machine.memory[op.lock] = locks.take(before, _SOMEBODY, EXCLUSIVE)
-                ledger.step(i, op, 0)
-                machine.memory[op.lock] = before
-            else:
-                ledger.step(i, op, 0)
-            rows = (row_of(cast("Step", op)), *machine.points)
-            if type(op) is UserWrite and ledger.answer:
-                rows += (ledger.memset_row(i, op),)
-            changes = tuple(ledger.changes) if type(op) is SendIpi else ()
-            steps.append((op, rows, ledger.answer, changes, stack))
-            for handler in [self.handlers[it.field] for it in changes if it.field in self.handlers]:
-                ledger.handle(handler, 0)
-            if machine.violation is not None:
-                raise Untaped(f"it ends by a violation: {machine.violation}")
-        return steps
-
-    def _item(
-        self, noted: Noted, i: int, op: Op, rows: tuple[str, ...], answer: Any, changes: Sequence[Change], stack: Any
-    ) -> Item:
-        """A step as it stands on the tape."""
-        counts = tuple(POINTS[name] for name in rows[1:] if name in POINTS)
-        name = counted(op, answer)
-        counts += (name,) if name is not None and not isinstance(op, TryAcquire) else ()
-        cpu = noted.machine.tasks[i].cpu
-        if isinstance(op, _ORDERED) or (isinstance(op, Write) and op.field is cpu.irqs_off):
-            raise Untaped(f"{op!r} depends on the order of the threads, or on the time")
-        if isinstance(op, _LOCKING):
-            if str(op.lock) not in self.locks:
-                return rows, counts
-            what: tuple[Any, ...] = (str(op.lock), op.mode, getattr(op, "nested", False))
-            return Shared(type(op), what, rows[1:], counts, stack)
-        if isinstance(op, Until):
-            if op.field is not cpu.csd_pending:
-                raise Untaped(f"a thread waits until {op.field} is {op.value}")
-            return Shared(Until, (), rows[1:], counts, stack)
-        if isinstance(op, SendIpi):
-            targets = tuple(self.handlers[it.field] for it in changes if it.field in self.handlers)
-            _the_same("interrupts other CPUs", noted.targets.setdefault(i, targets), targets)
-            return Shared(SendIpi, (), rows[1:], counts)
-        if isinstance(op, CopyPage):
-            first = noted.copied.setdefault(i, op)
-            _the_same("copies between other nodes", *(self._nodes(noted.machine, it) for it in (first, op)))
-            return Shared(CopyPage, (), rows[1:], counts)
-        return rows, counts
-
-    @staticmethod
-    def _nodes(machine: Machine, op: CopyPage) -> tuple[int, int]:
-        return machine.memory.get(op.src.node, 0), machine.memory.get(op.dst.node, 0)
-
-
-def _the_same(what: str, first: object, other: object) -> None:
-    if first != other:
-        raise Untaped(f"a thread {what} for one page than for another")
-
-
-def _shared_locks(steps: Mapping[int, Sequence[tuple[Any, ...]]]) -> dict[str, Field]:
-    """The locks that more than one thread takes, and those of anon_vmas."""
-    users: dict[Field, set[int]] = {}
-    for i, its in steps.items():
-        for op, *_ in its:
-            if isinstance(op, _LOCKING):
-                users.setdefault(op.lock, set()).add(i)
-    return {str(lock): lock for lock, its in users.items() if len(its) > 1 or isinstance(lock.ref, AnonVma)}
-
-
-# --- what comes again with each page ---------------------------------------------------------------------
-
-
 class _Again(NamedTuple):
     """*block*, which ends before item *at* of the longer recording, comes once more with each page, or once less."""
 
@@ -249,7 +80,7 @@ class _Again(NamedTuple):
 class _Kind:
     """What all threads do whose recordings with few pages are alike."""
 
-    def __init__(self, few: list[Item], make: _Recorder, i: int) -> None:
+    def __init__(self, few: list[Item], make: Recorder, i: int) -> None:
         some = make.record(SOME, i).items[i]
         other = make.record(SOME, i, failing=True).items[i]
         self._items = _with_other_ways(some, other)

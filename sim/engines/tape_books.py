@@ -10,7 +10,8 @@ from typing import Any
 from sim.engines.costs import Costs, row_of
 from sim.engines.counts import COUNTS, TIMED_COUNTS
 from sim.engines.shared import Shared as SharedThings
-from sim.engines.tape import Segment, Shared, Tape, played
+from sim.engines.tape import Segment, Tape, played
+from sim.engines.tape_recorder import Shared
 from sim.interpreter import BLOCKED, execute
 from sim.machine import Change, Frame
 from sim.ops import Acquire, CopyPage, Field, HandleIpi, Op, SendIpi, TryAcquire, Until
