@@ -72,6 +72,12 @@ def test_a_counterexample_marks_what_is_at_fault_and_tells_the_swap(open_film: O
     swap.click()
     assert page.locator(".rmw").get_attribute("data-step") == str(made["why"]["swaps"][0]["place"])
 
+    page.set_viewport_size({"width": 1280, "height": 800})  # a laptop: the smallest words are still to be read
+    small = """svg => Math.min(...[...svg.querySelectorAll('text')].filter(it => it.textContent.trim())
+        .map(it => parseFloat(getComputedStyle(it).fontSize))) * svg.getScreenCTM().a"""
+    for side in (0, 1):
+        assert page.locator(".rmw-run .rmw-machine").nth(side).evaluate(small) > 7.5
+
 
 def test_one_film_alone_marks_what_is_at_fault_too(open_film: OpenFilm) -> None:
     """In the player of the counterexample itself."""
