@@ -1,8 +1,10 @@
-"""A schedule run by the checker's tables alone, by the machine, and by the stepper is one and the same run."""
+"""The checker's tables: their masks lose nothing, and a run by them alone is refused where there is none.
+
+That it is the run of the other engines, in every world under every variant, stands in tests/test_seams.py.
+"""
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
@@ -13,42 +15,8 @@ from sim.engines.checker_tables import Tables
 from sim.engines.stepper import replay
 from sim.errors import BadSchedule
 from sim.invariants import Violation
-from sim.machine import Change, Machine, enabled, execute
+from sim.machine import Change, enabled, execute
 from sim.ops import Choose
-from sim.trace import memory_hash
-
-WORLDS = [(world, variant) for world in worlds.WORLDS for variant in variants.names()]
-
-
-def run_at_random(machine: Machine, seed: int, steps: int = 400) -> list[tuple[int, int | None]]:
-    dice = random.Random(seed)
-    schedule: list[tuple[int, int | None]] = []
-    tasks = [info.task for info in machine.tasks]
-    while len(schedule) < steps and (ready := machine.runnable()):
-        task = dice.choice(ready)
-        op = machine.pending(task)
-        choice = dice.randrange(op.options) if isinstance(op, Choose) else None
-        machine.step(task, choice or 0)
-        schedule.append((tasks.index(task), choice))
-    return schedule
-
-
-@pytest.mark.parametrize(("world", "variant"), WORLDS)
-def test_a_schedule_gives_the_same_events_and_memory_by_the_tables(world, variant) -> None:
-    """The tables were learned along other ways, and still each step does what the machine does."""
-    it = worlds.find(world)
-    setup = it.setup(it.small())
-    tables = Tables(setup, variants.find(variant))
-    Search(tables).run(limit=2_000)
-    for seed in range(3):
-        machine = Machine(setup, variants.find(variant))
-        schedule = run_at_random(machine, seed)
-        replayed = Machine(setup, variants.find(variant))
-        expected = [replayed.step(setup.tasks[task].task, choice or 0) for task, choice in schedule]
-        events, state = tables.replay(schedule)
-        assert [repr(it) for it in events] == [repr(it) for it in expected]
-        assert [(it.op, it.answer, it.changes) for it in events] == [(it.op, it.answer, it.changes) for it in expected]
-        assert memory_hash(tables.memory(state)) == memory_hash(machine.memory)
 
 
 @pytest.mark.parametrize(("world", "variant"), [("stack_grows", "rwsem_v38"), ("two_migrators", "mutex_v37")])
