@@ -45,8 +45,9 @@ def _events(lanes: Json) -> Iterator[dict[str, Any]]:
                 here = {"pid": PID, "tid": tid, "ts": start / 1000, "cat": kind}
                 if kind == "hold":
                     number += 1
-                    lock = {"name": labels[label], "id": number} | here
-                    yield lock | {"ph": "b"}
+                    # A local id: with one for all processes Perfetto shows locks far from the threads.
+                    lock = {"name": labels[label], "id2": {"local": hex(number)}} | here
+                    yield lock | {"ph": "b", "args": {"holder": lane["task"]}}
                     yield lock | {"ph": "e", "ts": end / 1000}
                 elif kind in ("wait", "copy"):
                     name = f"waits for {labels[label]}" if kind == "wait" else labels[label]
@@ -74,4 +75,4 @@ def _waiting(changes: list[tuple[int, int]]) -> Iterator[dict[str, Any]]:
     waiting = 0
     for at, change in sorted(changes):
         waiting += change
-        yield {"name": "threads that wait", "ph": "C", "pid": PID, "ts": at / 1000, "args": {"threads": waiting}}
+        yield {"name": "waiting", "ph": "C", "pid": PID, "ts": at / 1000, "args": {"threads": waiting}}
