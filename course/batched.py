@@ -145,13 +145,13 @@ MOST_INTERRUPTS, LONGEST_WAIT = 12, 25_000
 
 @exercise("L10.3")
 def size_of_a_batch(answer: Any) -> Report:
-    """A size, tried in the batch lab (64 pages, 3 writers): at most 12 interrupts, no wait beyond 25 us (simulated)."""
+    """A size, tried in the batch lab (64 pages, 3 writers): at most 12 interrupts, no wait beyond 25 µs (simulated)."""
     if isinstance(answer, bool) or not isinstance(answer, int) or not 1 <= answer <= REGION:
         return Report("L10.3", (Finding(False, f"{answer!r} is no size of a batch: a whole number, 1 to {REGION}."),))
     it = _batch(answer)
     few, soon = it.ipis <= MOST_INTERRUPTS, it.percentiles[-1] <= LONGEST_WAIT
     counted = f"flushes: {it.flushes}, interrupts: {it.ipis}"
-    waited = f"the longest wait is {it.percentiles[-1] / 1000:.1f} us (simulated)"
+    waited = f"the longest wait is {it.percentiles[-1] / 1000:.1f} µs (simulated)"
     if few:
         first = Finding(True, f"{counted}.")
     elif it.flushes <= MOST_INTERRUPTS:

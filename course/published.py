@@ -38,12 +38,12 @@ def moved(variant: str, pages: int, spinners: int, costs: Costs = DEFAULT, huge_
 
 
 def microseconds(variant: str, pages: int, costs: Costs = DEFAULT) -> float:
-    """How long one call for so many pages takes on an otherwise idle machine (us)."""
+    """How long one call for so many pages takes on an otherwise idle machine (µs)."""
     return moved(variant, pages, 0, costs).elapsed_ns / 1000
 
 
 def huge_microseconds(variant: str, costs: Costs = DEFAULT) -> float:
-    """How long one call for one huge page takes on an otherwise idle machine (us)."""
+    """How long one call for one huge page takes on an otherwise idle machine (µs)."""
     return moved(variant, 1, 0, costs, huge_pages=1).elapsed_ns / 1000
 
 
@@ -85,9 +85,9 @@ def _within(theirs: float, factor: float = 3) -> tuple[float, float]:
 
 
 NUMBERS: Final = (
-    Number("one 4 KiB page", ZI_YAN, 62.47, " us", lambda: microseconds(FOUR, 1), _within(62.47)),
-    Number("512 pages of 4 KiB", ZI_YAN, 1987.38, " us", lambda: microseconds(FOUR, 512), _within(1987.38)),
-    Number("one huge page of 2 MiB", ZI_YAN, 658.54, " us", lambda: huge_microseconds(FOUR), _within(658.54)),
+    Number("one 4 KiB page", ZI_YAN, 62.47, " µs", lambda: microseconds(FOUR, 1), _within(62.47)),
+    Number("512 pages of 4 KiB", ZI_YAN, 1987.38, " µs", lambda: microseconds(FOUR, 512), _within(1987.38)),
+    Number("one huge page of 2 MiB", ZI_YAN, 658.54, " µs", lambda: huge_microseconds(FOUR), _within(658.54)),
     Number("batches: flush interrupts, 16 CPUs", YING, -99.1, " %", lambda: fewer_ipis(15), (-100, -98)),
     Number("batches: pages a second, 8 CPUs", YING, 3.917, " times", lambda: speed_up(7), (2, 8)),
     Number("batches: pages a second, 16 CPUs", YING, 3.917, " times", lambda: speed_up(15), (2, 8)),

@@ -63,7 +63,7 @@ def batches(found: Lab, mode: Mode = "light") -> Figure:
     series: list[tuple[str, dict[str, dict[float, float]]]] = [
         ("interrupts a page", {"interrupts": {it.size: it.ipis / pages for it in found.batches}}),
         ("pages a second", {"pages/s": {it.size: it.pages_per_second for it in found.batches}}),
-        ("a faulting thread waits, us", shares),
+        ("a faulting thread waits, µs", shares),
     ]
     figure, axes = panels(mode, len(series), "What a batch is good for, and who pays (simulated)")
     for ax, (what, its) in zip(axes, series, strict=True):

@@ -173,9 +173,9 @@ def _does(op: Step | Point, moment: Moment) -> str:
         case Acquire(lock, mode):
             return _acquire(moment, lock, mode)
         case TryAcquire(lock, mode):
-            verb = "takes" if answer else "cannot take"
-            by = "" if answer else f", held by {_holders(moment, lock)}, and does not wait for it"
-            return f"{verb} {lock_name(lock, moment)}{_mode(lock, mode)}{_purpose(moment, lock) if answer else ''}{by}"
+            name = f"{lock_name(lock, moment)}{_mode(lock, mode)}"
+            fails = f"cannot take {name.rstrip(',')}, held by {_holders(moment, lock)}, and does not wait for it"
+            return f"takes {name}{_purpose(moment, lock)}".rstrip(",") if answer else fails
         case Release(lock, mode):
             return _release(moment, lock)
         case Until(field, _, _):

@@ -135,7 +135,7 @@ class Lab:
         about = ", ".join(f"{name}={value}" for name, value in self.params.items())
         lines = [
             f"# batches under {self.base} (simulated; busy_region{' with ' if about else ''}{about})",
-            "pages in a batch    pages/s   interrupts   flushes   retries   waits   50 %, us   99 %, us   100 %, us",
+            "pages in a batch    pages/s   interrupts   flushes   retries   waits   50 %, µs   99 %, µs   100 %, µs",
         ]
         for it in self.batches:
             half, most, all_ = (ns / 1000 for ns in it.percentiles)

@@ -88,17 +88,17 @@ class Convergence:
         run = self.run
         lines = [
             f"# how {run.world} under {run.variant} comes together with its memory (simulated; locks by {run.policy})",
-            f"{'until, us':>12}  {'on a right node, %':>18}  {'stores that were remote, %':>26}",
+            f"{'until, µs':>12}  {'on a right node, %':>18}  {'stores that were remote, %':>26}",
         ]
         for until, placed, remote in (it.values() for it in self.rows()):
             lines.append(f"{until / 1000:12,.1f}  {100 * placed:18.1f}  {100 * remote:26.1f}")
         settled = self.settled_ns
-        when = "some never are" if settled is None else f"all are from {settled / 1000:,.1f} us on"
+        when = "some never are" if settled is None else f"all are from {settled / 1000:,.1f} µs on"
         far = sum(remote for _, remote in self.stores)
         lines.append(f"pages on a right node: {when}, of {run.elapsed_ns / 1000:,.1f}")
         lines.append(
             f"remote stores: {far:,} of {len(self.stores):,}, which cost all threads together "
-            f"{self.remote_ns / 1000:,.1f} us more"
+            f"{self.remote_ns / 1000:,.1f} µs more"
         )
         return "\n".join(lines)
 

@@ -120,8 +120,8 @@ class LockStat:
         run = self.run
         head = " ".join(f"{what + when:>11}" for what in ("wait", "hold") for when in ("s", "-max", "-total", "-avg"))
         lines = [
-            f"# locks of {run.world} under {run.variant} (simulated; locks by {run.policy}); times in us",
-            f"# {run.elapsed_ns / 1000:,.1f} us from start to end",
+            f"# locks of {run.world} under {run.variant} (simulated; locks by {run.policy}); times in µs",
+            f"# {run.elapsed_ns / 1000:,.1f} µs from start to end",
             f"{'class':24} {head}",
             *(f"{it.name:24} {_columns(it.wait)} {_columns(it.hold)}" for it in self.classes),
         ]
@@ -137,7 +137,7 @@ def _columns(it: Tally) -> str:
 
 def _details(it: LockClass) -> Iterable[str]:
     yield (
-        f"{it.name}: somebody waited for {it.waited_ns / 1000:,.1f} us, {it.waiter_ns / 1000:,.1f} us counting each"
+        f"{it.name}: somebody waited for {it.waited_ns / 1000:,.1f} µs, {it.waiter_ns / 1000:,.1f} µs counting each"
         f" waiter; at most {it.most_waiters} at once"
     )
     for site, wait in sorted(it.wait_sites.items(), key=lambda pair: -pair[1].total):
@@ -145,7 +145,7 @@ def _details(it: LockClass) -> Iterable[str]:
     for site, hold in sorted(it.hold_sites.items(), key=lambda pair: -pair[1].total):
         yield f"    holds in {site:11} {_columns(hold)}"
     for (waits, holds), wait in sorted(it.blocked_by.items(), key=lambda pair: -pair[1].total):
-        yield f"    {waits} waits for {holds}: {wait.count:,} times, {wait.total / 1000:,.2f} us"
+        yield f"    {waits} waits for {holds}: {wait.count:,} times, {wait.total / 1000:,.2f} µs"
 
 
 def lockstat(world: str | World, variant: str | Variant = "mutex_v37", **options: Any) -> LockStat:

@@ -53,7 +53,7 @@ class Usage:
             lines.append(f"{name:24} {100 * share:6.2f} %" + ("  <- busiest" if name == self.bottleneck else ""))
         half = next((at for at, share in self.arrivals if share >= 0.5), 0)
         lines.append(
-            f"half of the pages are where they end after {half / 1000:,.1f} us of {run.elapsed_ns / 1000:,.1f}"
+            f"half of the pages are where they end after {half / 1000:,.1f} µs of {run.elapsed_ns / 1000:,.1f}"
         )
         return "\n".join(lines)
 

@@ -9,8 +9,22 @@ import pytest
 from sim import ops
 from sim.engines.stepper import Stepper
 from sim.invariants import Violation
-from sim.ops import Acquire, Bug, Choose, CmpXchg, CopyPage, Field, HandleIpi, Point, SendIpi, UserWrite, Xchg
-from sim.structs import Page, PageTable
+from sim.ops import (
+    SHARED,
+    Acquire,
+    Bug,
+    Choose,
+    CmpXchg,
+    CopyPage,
+    Field,
+    HandleIpi,
+    Point,
+    SendIpi,
+    TryAcquire,
+    UserWrite,
+    Xchg,
+)
+from sim.structs import Mm, Page, PageTable
 from sim.trace import Trace
 from tests.vizlib import runs
 from vizlib.explain import sentence
@@ -39,7 +53,7 @@ def test_every_sentence_is_english_and_names_who(name: tuple[str, str]) -> None:
         assert event is not None
         assert event.task.name in shot.sentence.split(" — ")[0]
         assert shot.sentence.endswith(".")
-        assert ".." not in shot.sentence
+        assert not re.search(r"\.\.|,[,.;]", shot.sentence), shot.sentence
         assert not re.search(r"None|True|False|[<>{}]|\bPte\(|Rwsem|TlbEntry|'\w+'", shot.sentence), shot.sentence
         assert "  " not in shot.sentence
 
@@ -128,6 +142,14 @@ def test_locks_are_named_with_their_purpose() -> None:
     assert "migrator takes the anon_vma lock of A_heap for the unmap walk." in sentences
     assert "migrator takes the anon_vma lock of A_heap for the remap walk." in sentences
     assert sentences[runs.step_of(runs.trace(), Acquire)].startswith("migrator takes mmap_sem of P to read")
+
+
+def test_a_try_is_told_without_a_comma_too_many() -> None:
+    """Of a rwsem, whether it could be had or not, with a purpose or without."""
+    tried = TryAcquire(Mm("P").mmap_sem, SHARED)
+    had, held = (with_op(tried, answer=it) for it in (True, False))
+    assert had == "worker takes mmap_sem of P to read, beside other readers."
+    assert held.startswith("worker cannot take mmap_sem of P to read, beside other readers, held by ")
 
 
 def test_who_releases_a_lock_says_who_has_been_waiting() -> None:

@@ -98,7 +98,7 @@ export class Counts {
     const states = [film.start ?? {}, ...film.steps];
     const names = new Set(states.flatMap((state) => Object.keys(state.counts ?? {})));
     this.values = new Map([...names].map((name) => [name, html("b", {}, "0")]));
-    const items = [...this.values].map(([name, value]) => html("li", {}, value, ` ${name.replaceAll("_", " ")}`));
+    const items = [...this.values].map(([name, value]) => html("li", {}, `${name.replaceAll("_", " ")} `, value));
     this.el = html("ul", { class: "rmw-counts", "aria-label": "Counts so far" }, ...items);
   }
 

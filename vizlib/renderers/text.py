@@ -83,7 +83,7 @@ def _lines(shot: Still, stage: Stage) -> Iterator[str]:
     if arrows:
         yield from _section("Arrows", arrows)
     yield ""
-    yield "Counts so far: " + ", ".join(f"{shot.counts[name]} {name}" for name in COUNTS)
+    yield "Counts so far: " + ", ".join(f"{name} {shot.counts[name]}" for name in COUNTS)
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:
