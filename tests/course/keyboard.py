@@ -1,4 +1,4 @@
-"""A lesson with the keyboard alone: answering a gate, pressing a button, choosing from a list."""
+"""A lesson with the keyboard alone: answering a gate, pressing a button, choosing from a list, writing in a cell."""
 
 from __future__ import annotations
 
@@ -29,3 +29,14 @@ def press(at: Any, name: str) -> None:
     button.focus()
     expect(button).to_be_focused()
     button.press("Enter")
+
+
+def write(nb: Any, cell: int, source: str, shows: str) -> Any:
+    """Write *source* into *cell* in place of what stands there and run it, as a reader does, until it shows that."""
+    at = nb.cell(cell)
+    at.locator(".cm-content").focus()
+    nb.page.keyboard.press("ControlOrMeta+a")
+    nb.page.keyboard.insert_text(source)
+    nb.page.keyboard.press("Shift+Enter")
+    expect(nb.cell(cell).locator(".jp-OutputArea").first).to_contain_text(shows, timeout=120_000)
+    return nb.cell(cell)

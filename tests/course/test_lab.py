@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.course.keyboard import answer
+from course.instructor import solutions_01
+from tests.course.keyboard import answer, press, write
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_click_opens_the_player(open_lesson: Callable[[str], Any]) -> None:
-    """All cells run without an answer showing; choosing and pressing the button brings the player, paused."""
+def test_lesson_1_is_gone_through_to_its_end(open_lesson: Callable[[str], Any]) -> None:
+    """A click opens the player, paused; wrong answers get their reasons, a wrong order is played; right ones end it."""
     nb = open_lesson("01_moving_a_page.ipynb")
     nb.cell(4).get_by_text("hidden until").wait_for()
     stored = nb.page.locator(".jp-NotebookPanel").inner_text()
@@ -33,6 +34,24 @@ def test_a_click_opens_the_player(open_lesson: Callable[[str], Any]) -> None:
     hidden.get_by_text("step 0 of", exact=False).wait_for()
     assert "Answer L01.a above" not in hidden.inner_text()
     assert nb.kernel_eval("gate_a.choice") == "0"
+
+    hidden.locator(".rmw").focus()
+    nb.page.keyboard.press("End")
+    hidden.get_by_text(re.compile(r"step (\d+) of \1")).wait_for()
+    expect(answer(nb, 6, 1)).to_contain_text("You saw something other than you had predicted.")
+    expect(nb.cell(7)).to_contain_text("shown: the move ends without a violation")
+    expect(answer(nb, 9, 0)).to_contain_text("clearing the PTE stops every CPU at once")
+    expect(nb.cell(10)).to_contain_text("shown: no write is lost")
+    expect(answer(nb, 12, 2)).to_contain_text("right (your answer)")
+    expect(nb.cell(13)).to_contain_text("shown: it slept from before the copy")
+
+    wrong, right = '["lock", "copy", "unmap", "flush", "remap", "unlock", "put"]', str(solutions_01.GOOD["L01.2"])
+    write(nb, 17, f'report = check("L01.2", {wrong})\nreport', "copying first and unmapping then is as good")
+    write(nb, 17, "report.play()", "").locator(".rmw").get_by_text("step 0 of", exact=False).wait_for()
+    write(nb, 17, f'check("L01.2", {right})', "L01.2: right")
+    nb.cell(21).get_by_role("textbox").last.fill("so that no write goes where nobody looks for it")
+    press(nb.cell(21), "Keep it")
+    expect(nb.cell(21)).to_contain_text("answers.json")
 
     nb.page.set_viewport_size({"width": 1366, "height": 768})  # a laptop; the stage is taller than that
     nb.cell(4).locator(".rmw").evaluate("player => player.scrollIntoView({block: 'start'})")
