@@ -25,6 +25,7 @@ from sim.analysis.demands import Prediction, predict
 from sim.analysis.kept import kept
 from sim.analysis.sweep import KEYS, Point, Row, Table
 from sim.engines.timed import POLICIES
+from sim.engines.timed_run import how_found
 from sim.errors import BadParameter, UnknownName, UserError
 from sim.variants import find as find_variant
 from sim.variants import names as variant_names
@@ -241,7 +242,8 @@ class Tuning:
         row = self._results[self._points.index(self._point())] if self._point() in self._points else self._results[-1]
         self._said.value = (
             f"<p role='status'><b>{row['pages_per_second']:,.0f} pages/s</b>, simulated: "
-            f"{escape(_called(self._point(), self._ranges))}</p>"
+            f"{escape(_called(self._point(), self._ranges))}"
+            f"{how_found(row['extrapolated'], row['within'], row['taped'])}</p>"
         )
         self._picture = self._drawn()
         self._shown.value = self._image()

@@ -86,6 +86,7 @@ def measured(point: Point) -> Row:
         "pages_per_second": run.pages_per_second,
         "extrapolated": run.extrapolated,
         "within": run.within,
+        "taped": run.taped,
         **run.counts,
         "lock_percent": seen.share,
         "rmap_walk_percent": seen.branch("rmap_walk").share,

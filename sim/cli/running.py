@@ -87,12 +87,9 @@ def _run(options: argparse.Namespace) -> Answer:
 
 
 def _how(result: Any) -> str:
-    """How it was come by, if not by the run itself."""
-    how = f"within {100 * result.within:.1f} %" if result.within else "exactly"
-    parts = [f"extrapolated from shorter runs, which lie on a line {how}"] if result.extrapolated else []
-    if result.taped:
-        parts.append(f"replayed from a tape, which with {result.taped} pages a thread does what the run does")
-    return f" ({'; '.join(parts)})" if parts else ""
+    from sim.engines.timed_run import how_found
+
+    return how_found(result.extrapolated, result.within, result.taped)
 
 
 def timed_run(options: argparse.Namespace, run: Callable[..., Any] | None = None) -> Any:

@@ -96,6 +96,15 @@ def _site(it: Sleep) -> Site:
     return Site(type(it.field.ref).__name__, it.field.base, kind, it.stack)
 
 
+def how_found(extrapolated: bool, within: float, taped: int) -> str:
+    """In brackets how a result was come by, from what it says of that; "" if by the run itself."""
+    line = f"within {100 * within:.1f} %" if within else "exactly"
+    parts = [f"extrapolated from shorter runs, which lie on a line {line}"] if extrapolated else []
+    if taped:
+        parts.append(f"replayed from a tape, which with {taped} pages a thread does what the run does")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
 @dataclass
 class TimedRun:
     """The result of a run under the clock.  Times are simulated, from a table of costs.
@@ -191,5 +200,6 @@ class TimedRun:
             "counts": self.counts,
             "extrapolated": self.extrapolated,
             "within": self.within,
+            "taped": self.taped,
             "run_name": self.run_name,
         }

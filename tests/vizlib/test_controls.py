@@ -51,6 +51,15 @@ def test_a_turned_control_measures_and_the_same_point_is_measured_once() -> None
     assert "alt='numa02: pages per second against threads" in it._shown.value
 
 
+def test_an_answer_from_shorter_runs_says_so() -> None:
+    """And one from the run itself does not."""
+    it = tune(threads=(1, 2), pages=40)
+    assert (
+        "1 threads, mutex_v37, handoff (extrapolated from shorter runs, which lie on a line exactly)" in it._said.value
+    )
+    assert "extrapolated" not in tune(**SMALL)._said.value
+
+
 def test_the_whole_curve_doubles_to_the_end() -> None:
     """And every variant and policy has a curve of its own."""
     it = tune(threads=(1, 6), pages=1).curve()
