@@ -10,6 +10,9 @@ from sim.analysis.demands import predict
 from sim.bench import measure, spin
 from sim.bench.measure import PAGES, THREADS, VARIANT, WORLD, ResourcePeer, table
 from sim.engines.timed import run
+from vizlib.moments import Run
+from vizlib.showcase import showcase
+from vizlib.stills import MOST_STEPS, Stage, stills
 
 DATA = {
     "timed": {"workload": "a", "seconds": 1.0, "peer_seconds": 2.0, "ratio": 2.0},
@@ -51,8 +54,10 @@ def test_the_table_has_a_row_for_each_measurement_with_and_without_a_browser() -
     assert "with other costs | 99 ms | 200 ms" in more
     assert "21.2 s for 1,234,567 steps | 3 s" in more
     assert "from a tape | 2.8 s, the same to the nanosecond | 3 s" in more
-    found = table({**DATA, "player": {"p95_ms": 1.5, "seek_p95_ms": 2.5, "late_percent": 0.25}})
+    player = {"steps": 9, "load_ms": 12.4, "p95_ms": 1.5, "seek_p95_ms": 2.5, "late_percent": 0.25}
+    found = table({**DATA, "player": player})
     assert "1.50 ms" in found
+    assert "a film of 9 steps opens | 12 ms | 1 s" in found
     assert "0.25 %" in found
     assert "2.00 |" in found
 
@@ -78,6 +83,20 @@ def test_the_whole_run_is_measured_both_ways(monkeypatch: pytest.MonkeyPatch) ->
     assert found["same"]
     assert found["steps"] == run("numa02", threads=3, pages=6).steps
     assert min(found["seconds"], found["taped"]) > 0
+
+
+def test_the_film_is_as_long_and_as_full_as_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2,000 steps of at least 64 marks, as README's target has it; of a shorter one the row says how short."""
+    long = showcase(measure.FILM, VARIANT)
+    assert len(long.events) == MOST_STEPS
+    run = Run(long)
+    assert len(next(stills(run, Stage(run), 0)).marks) >= 64
+    monkeypatch.setattr(measure, "FILM", "one_page")
+    found = measure._film()
+    assert found["seconds"] > 0
+    assert f"a film of {found['steps']} steps built, {found['marks']} marks" in table(
+        {**DATA, "player": {"why": ""}, "film": found}
+    )
 
 
 # --- Spin ------------------------------------------------------------------------------------------------

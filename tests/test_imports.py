@@ -42,7 +42,15 @@ ORDER = (
         "sim.template",
     ),
     *("sim", "sim.cli", "sim.__main__"),
-    *("vizlib.scene", "vizlib.theme", "vizlib.layout", "vizlib.moments", "vizlib.names", "vizlib.readings"),
+    *(
+        "vizlib.scene",
+        "vizlib.theme",
+        "vizlib.layout",
+        "vizlib.moments",
+        "vizlib.kept",
+        "vizlib.names",
+        "vizlib.readings",
+    ),
     *(
         "vizlib.explain",
         "vizlib.waiting",

@@ -7,9 +7,11 @@ whoever has only one of the two at a time, as a player that runs a world itself 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from sim.ops import CopyPage, Field
+from vizlib.kept import Kept
 from vizlib.moments import Actor, Moment, Run
 from vizlib.names import held_page, lock_name
 from vizlib.scene import Json
@@ -65,13 +67,14 @@ def strokes_of(moment: Moment) -> Strokes:
     event = moment.event
     if event is None:
         return Strokes()
-    by_cpu = {it.cpu: it.name for it in reversed(moment.run.actors) if it.kind != "handler"}
     copy, sent, taken = "", [], []
     if isinstance(event.op, CopyPage):
         page = held_page(event.op.dst, moment)
         copy = f"copy{f' {page}' if page else ''}"
-    for change in event.changes:
-        if change.field.base != "call_single_queue" or change.field.ref not in by_cpu:
+    requests = [it for it in event.changes if it.field.base == "call_single_queue"]
+    by_cpu = {it.cpu: it.name for it in reversed(moment.run.actors) if requests and it.kind != "handler"}
+    for change in requests:
+        if change.field.ref not in by_cpu:
             continue
         target = by_cpu[change.field.ref]
         sent += [(by_cpu[it.sender], target) for it in change.new[len(change.old) :] if it.sender in by_cpu]
@@ -84,11 +87,13 @@ def lanes(run: Run, most: int) -> list[Json]:
     people = [it for it in run.actors if it.kind != "handler"]
     running: dict[str, dict[tuple[str, str], Json]] = {it.name: {} for it in people}
     done: dict[str, list[Json]] = {it.name: [] for it in people}
+    bars = Kept(partial(_bars, it) for it in people)
     for moment in run.moments():
         if moment.step > most:
             break
-        for actor in people:
-            _go_on(actor, list(bars_at(actor, moment)), moment.step, running[actor.name], done[actor.name])
+        its = bars.at(moment)
+        for actor, bar in zip(people, its, strict=True) if bars.fresh else ():
+            _go_on(actor, bar, moment.step, running[actor.name], done[actor.name])
         copy = strokes_of(moment).copy
         if copy and moment.actor is not None:
             done[moment.actor.name].append(_bar(moment.actor, Bar("copy", "", copy), moment.step))
@@ -96,6 +101,10 @@ def lanes(run: Run, most: int) -> list[Json]:
         _go_on(actor, [], min(run.length, most), running[actor.name], done[actor.name])
         done[actor.name].sort(key=lambda it: (KINDS.index(it["kind"]), it["from"], it["rank"]))
     return [bar for actor in people for bar in done[actor.name]]
+
+
+def _bars(actor: Actor, moment: Moment) -> list[Bar]:
+    return list(bars_at(actor, moment))
 
 
 def _go_on(actor: Actor, bars: list[Bar], step: int, running: dict[tuple[str, str], Json], done: list[Json]) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 USER_CODE = "sim/user.py"
 #: Calls such as spin_lock, one operation each: the line that calls one says more than the one line in it.
 THIN = "sim/sync.py"
+#: Among the news of every step: the step itself.
+STEP = "step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Run:
             self._seen.setdefault(event.task, []).append(at)
         self.actors = self._actors()
         self.actor = {it.task: it for it in self.actors}
+        self._news: dict[int, frozenset[Any]] = {}
 
     def _actors(self) -> tuple[Actor, ...]:
         actors: list[Actor] = []
@@ -123,6 +126,33 @@ class Run:
         """What *task* would do next after *step*, or None if it has finished."""
         at = self.next_event(task, step)
         return self._last_ops.get(task) if at is None else self.events[at].op
+
+    def waits_for(self, actor: Actor, step: int) -> Field | None:
+        """The field that keeps *actor* from running after *step*, or None if it can run or has finished."""
+        free = actor.name in self.trace.runnable[step]
+        return None if free else _field_before(self.op_at(actor.task, step), actor)
+
+    def news(self, step: int) -> frozenset[Any]:
+        """What can be otherwise after *step* than before it: fields, objects, tasks, who waits, and :data:`STEP`."""
+        if step not in self._news:
+            self._news[step] = frozenset(self._news_at(step))
+        return self._news[step]
+
+    def _news_at(self, step: int) -> Iterator[Any]:
+        yield STEP
+        acted = self.events[max(step - 2, 0) : step]
+        for event in acted:
+            named = (*fields_of(event.op), *objects_of(event.op), *(change.field for change in event.changes))
+            yield from named
+            yield from (it.ref for it in named if isinstance(it, Field))
+        tasks = {it.task for it in acted}
+        now, before = (set(self.trace.runnable[it]) for it in (step, max(step - 1, 0)))
+        if now != before:
+            tasks.update(it.task for it in self.actors if it.name in now ^ before)
+        yield from tasks
+        for actor in map(self.actor.__getitem__, tasks):
+            if self.waits_for(actor, step) is not self.waits_for(actor, step - 1):
+                yield waiting(actor)
 
     def stack_of_event(self, at: int) -> tuple[Frame, ...]:
         """The call stack of the event with index *at*; empty if the trace holds none."""
@@ -215,6 +245,7 @@ class Moment:
         self.memory = memory
         self.pending = pending
         self.event = event
+        self.ended = step == run.length
 
     def get(self, field: Field) -> Any:
         """The value of *field* now."""
@@ -256,6 +287,18 @@ class Moment:
         """The objects whose fields the step named or changed."""
         return frozenset(it.ref if isinstance(it, Field) else it for it in self.named)
 
+    def toucher(self, thing: Any) -> Actor | None:
+        """Who made the step, if it named the field or object *thing*."""
+        return self.actor if thing in self.named or thing in self.objects else None
+
+    def changes(self, field: Field) -> bool:
+        """Whether the step changed *field*."""
+        return field in self.changed
+
+    def acts(self, actor: Actor) -> bool:
+        """Whether *actor* made the step."""
+        return self.event is not None and self.event.task is actor.task
+
     @cached_property
     def runnable(self) -> frozenset[str]:
         """The names of the tasks that can make a step now."""
@@ -282,28 +325,35 @@ class Moment:
         before = self.run.trace.runnable[max(self.run.length - 1, 0)]
         if self.pending.get(actor.task) is None:
             return bool(self.get(actor.task.held)) or (not self.run.trace.pending and actor.name in before)
-        return self.step == self.run.length and actor.name in before
+        return self.ended and actor.name in before
 
     def waits_for(self, actor: Actor) -> Field | None:
         """The field that keeps *actor* from running, or None if it can run or has finished."""
-        op = self.pending.get(actor.task)
-        if op is None or self.can_run(actor):
-            return None
-        match op:
-            case Acquire(lock, _):
-                return lock
-            case Until(field, _, _):
-                return field
-            case HandleIpi():
-                queue: Field = actor.cpu.call_single_queue
-                return queue
-        return None
+        return None if self.can_run(actor) else _field_before(self.pending.get(actor.task), actor)
 
     def stack_of(self, actor: Actor) -> tuple[Frame, ...]:
         """Who did the step: the lines that ran.  Anybody else: the lines on which it stands."""
         if self.event is not None and actor.task is self.event.task:
             return self.stack
         return self.run.stack_at(actor.task, self.step)
+
+
+def _field_before(op: Op | None, actor: Actor) -> Field | None:
+    """The field for which *actor* may have to wait before it can do *op*."""
+    match op:
+        case Acquire(lock, _):
+            return lock
+        case Until(field, _, _):
+            return field
+        case HandleIpi():
+            queue: Field = actor.cpu.call_single_queue
+            return queue
+    return None
+
+
+def waiting(actor: Actor) -> tuple[str, Any]:
+    """What stands among the news of a step if *actor* begins or ceases to wait for something."""
+    return "waits", actor.task
 
 
 def kernel_frames(stack: Sequence[Frame]) -> tuple[Frame, ...]:

@@ -27,11 +27,11 @@ from sim.worlds import find as find_world
 from vizlib.explain import sentence
 from vizlib.lanes import bars_at, strokes_of
 from vizlib.learned import Learned, Watched, learn
-from vizlib.lenses.cpu import CpuLens
+from vizlib.lenses import Part
 from vizlib.lenses.kinship import stop_json
 from vizlib.lenses.lock import lock, lock_id, lock_json, waits
 from vizlib.lenses.task import STOPPED, thread
-from vizlib.moments import Actor, Moment, Run, kernel_frames
+from vizlib.moments import Actor, Run, kernel_frames
 from vizlib.scene import Json, Mark
 from vizlib.sources import Sources
 from vizlib.stills import COUNTS, Stage, blocked_at, changes_at, count, flags_of
@@ -192,10 +192,8 @@ class _Export:
     def _shown(self) -> Iterator[Callable[[Watched], dict[str, Any]]]:
         """Functions of a state; each makes a few named things."""
         for lens in self.stage.lenses:
-            for part in lens.parts() if isinstance(lens, CpuLens) else (lens.marks,):
-                yield partial(_marks, part)
-        for node in self.stage.family.nodes:
-            yield partial(_kin, partial(self.stage.family.of, node))
+            yield from (partial(_marks, "mark", part) for part in lens.parts())
+        yield from (partial(_marks, "kin", part) for part in self.stage.family.parts())
         for field in self.stage.locks.fixed:
             yield partial(_locks, field)
             yield partial(_holders, field)
@@ -315,8 +313,8 @@ class _Export:
         return self._function("", list(range(len(self.states.slots))), samples)
 
 
-def _marks(part: Callable[[Moment], Iterator[Mark]], moment: Watched) -> dict[str, Any]:
-    return {f"mark:{it.id}": it for it in part(moment)}
+def _marks(kind: str, part: Part, moment: Watched) -> dict[str, Any]:
+    return {f"{kind}:{it.id}": it for it in part(moment)}
 
 
 def _locks(field: Field, moment: Watched) -> dict[str, Any]:
@@ -327,10 +325,6 @@ def _locks(field: Field, moment: Watched) -> dict[str, Any]:
 
 def _waits(actor: Actor, field: Field, moment: Watched) -> dict[str, Any]:
     return {f"wait:{actor.name}:{lock_id(field)}": True} if waits(actor, field, moment) else {}
-
-
-def _kin(part: Callable[[Moment], Iterator[Mark]], moment: Watched) -> dict[str, Any]:
-    return {f"kin:{it.id}": it for it in part(moment)}
 
 
 def _holders(field: Field, moment: Watched) -> dict[str, Any]:

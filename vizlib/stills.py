@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
 
-from sim.ops import Acquire, AddUnless, Choose, CopyPage, HandleIpi, Release, TryAcquire, Until
+from sim.ops import Acquire, AddUnless, Choose, CopyPage, Field, HandleIpi, Release, TryAcquire, Until
 from vizlib import layout
 from vizlib.explain import sentence
+from vizlib.kept import Kept
+from vizlib.lenses import Lens, Part
 from vizlib.lenses.cpu import CpuLens
-from vizlib.lenses.family import FamilyLens, about_family
+from vizlib.lenses.family import FamilyLens
 from vizlib.lenses.ipi import IpiLens
 from vizlib.lenses.key import KeyLens
-from vizlib.lenses.lock import Lock, LockLens
+from vizlib.lenses.lock import Lock, LockLens, lock
 from vizlib.lenses.page import PageLens
 from vizlib.lenses.pmd import PmdLens
 from vizlib.lenses.pte import PteLens
 from vizlib.lenses.reverse_map import ReverseMapLens
-from vizlib.lenses.task import Thread, threads
+from vizlib.lenses.task import Thread, thread
 from vizlib.moments import Actor, Moment, Run
 from vizlib.names import GHOSTS, PTES_PER_TABLE, field_name, value, vpn_of
 from vizlib.scene import Mark, Panel, scene
@@ -72,7 +76,7 @@ class Stage:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.places = layout.Places()
-        self.lenses = [lens(run, self.places) for lens in LENSES]
+        self.lenses: list[Lens] = [lens(run, self.places) for lens in LENSES]
         self.locks = LockLens(run)
         self.family = FamilyLens(run)
 
@@ -80,11 +84,6 @@ class Stage:
     def panels(self) -> tuple[Panel, ...]:
         """The panels of the machine, in its plane."""
         return tuple(self.places.panels.values())
-
-    def marks(self, moment: Moment) -> dict[str, Mark]:
-        """The machine after a step."""
-        found = scene(self.panels, (mark for lens in self.lenses for mark in lens.marks(moment)))
-        return dict(found.marks)
 
     def marks_of(self, culprits: Iterable[Any], memory: Mapping[Any, Any]) -> list[str]:
         """The marks that show the objects at fault: themselves, and the PTEs that name them."""
@@ -101,34 +100,70 @@ def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
     """The picture after each step, from 0 to *last*."""
     counts = dict.fromkeys(COUNTS, 0)
     before: Still | None = None
+    machine = _Drawn(part for lens in stage.lenses for part in lens.parts())
+    family = _Drawn(stage.family.parts())
+    people = Kept(partial(_person, it) for it in run.actors)
+    locks = Kept(partial(_lock, it) for it in stage.locks.locks)
+    waits = Kept([_waits])
     for moment in run.moments():
         if moment.step > last:
             return
         counts = count(moment, counts)
-        could = tuple((it.name, intent(it, moment)) for it in run.actors if moment.can_run(it))
+        its = list(zip(run.actors, people.at(moment), strict=True))
+        held = dict(locks.at(moment))
         before = Still(
             moment,
-            stage.marks(moment),
-            _family(moment, stage, before),
-            _waits(moment),
-            {actor.name: it for actor, it in threads(moment)},
-            stage.locks.locks_at(moment),
+            machine.at(moment),
+            family.at(moment),
+            waits.at(moment)[0],
+            {actor.name: it.thread for actor, it in its},
+            {name: held[it] for name, it in stage.locks.shown_at(moment.step).items()},
             sentence(moment),
             tuple(changes_at(moment, stage)),
-            could,
-            tuple(blocked_at(moment, run.actors)),
-            tuple(it.name for it in run.actors if moment.finished(it)),
+            tuple((actor.name, it.next) for actor, it in its if it.next),
+            tuple((actor.name, it.blocked) for actor, it in its if it.blocked),
+            tuple(actor.name for actor, it in its if it.done),
             counts,
             tuple(_flags(moment, before)),
         )
         yield before
 
 
-def _family(moment: Moment, stage: Stage, before: Still | None) -> Mapping[str, Mark]:
-    """The family; as it was *before*, if neither the step nor the one before was about any of it."""
-    if before is not None and not (about_family(moment) or about_family(before.moment)):
-        return before.family
-    return scene((stage.family.panel,), stage.family.marks(moment)).marks
+class _Drawn:
+    """The marks of parts of a picture; as long as none has changed they are the same object."""
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        self._kept = Kept(partial(_marks, it) for it in parts)
+        self._shown: Mapping[str, Mark] = {}
+
+    def at(self, moment: Moment) -> Mapping[str, Mark]:
+        found = self._kept.at(moment)
+        if self._kept.fresh:
+            self._shown = scene((), chain.from_iterable(found)).marks
+        return self._shown
+
+
+def _marks(part: Part, moment: Moment) -> tuple[Mark, ...]:
+    return tuple(part(moment))
+
+
+class _Person(NamedTuple):
+    """What is said of one task after a step."""
+
+    thread: Thread
+    next: str
+    blocked: str
+    done: bool
+
+
+def _person(actor: Actor, moment: Moment) -> _Person:
+    words = intent(actor, moment) if moment.can_run(actor) else ""
+    blocked = next((why for _, why in blocked_at(moment, [actor])), "")
+    return _Person(thread(actor, moment), words, blocked, moment.finished(actor))
+
+
+def _lock(field: Field, moment: Moment) -> tuple[Field, Lock]:
+    return field, lock(field, moment)
 
 
 def _waits(moment: Moment) -> Mapping[str, tuple[tuple[str, str], ...]]:

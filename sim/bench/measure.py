@@ -25,6 +25,7 @@ from sim.worlds import find as find_world
 
 WORLD, VARIANT, THREADS, PAGES = "numa02", "mutex_v37", 32, 16
 WHOLE = {"threads": 32, "pages": 512}
+FILM = "move_pages?pages=20,spinners=2"
 #: States up to which the checker is wanted to be three times as fast as Spin, most of whose time is gcc's until then.
 SPIN_WANTED = 300_000
 
@@ -47,6 +48,8 @@ def bench(progress: Callable[..., None] | None = None) -> dict[str, Any]:
     result["checker"] = [_checker("one_page", VARIANT), _checker("stack_grows", "rfc_remap_unlocked")]
     tell("the checker against Spin")
     result["spin"] = _spin()
+    tell("a film")
+    result["film"] = _film()
     tell("the player")
     result["player"] = _player()
     return result
@@ -77,8 +80,13 @@ def table(data: dict[str, Any]) -> str:
         for it in data["checker"]
     ]
     rows += _spin_rows(data.get("spin", {}))
+    if "film" in data:
+        it = data["film"]
+        what = f"a film of {it['steps']:,} steps built, {it['marks']} marks"
+        rows.append(f"| {what} | {it['seconds']:.2f} s | 1 s | |")
     player = data["player"]
     if "p95_ms" in player:
+        rows.append(f"| player, a film of {player['steps']:,} steps opens | {player['load_ms']:.0f} ms | 1 s | |")
         rows.append(f"| player, script time a frame, 95th percentile | {player['p95_ms']:.2f} ms | 4 ms | |")
         rows.append(f"| player, a jump with its layout, 95th percentile | {player['seek_p95_ms']:.2f} ms | 16.7 ms | |")
         rows.append(f"| player, frames that came late (over 33 ms) | {player['late_percent']:.2f} % | 1 % | |")
@@ -181,6 +189,15 @@ def _checker(world: str, variant: str) -> dict[str, Any]:
         "seconds": seconds,
         "states_per_second": found.states / seconds,
     }
+
+
+def _film() -> dict[str, Any]:
+    """How long it takes to make a film of a long run on a crowded stage."""
+    run = import_module("vizlib.showcase").showcase(FILM, VARIANT)
+    film = import_module("vizlib.film").film
+    made: list[Any] = []
+    seconds = _best(lambda: made.append(film(run)), 3)
+    return {"seconds": seconds, "steps": len(made[0]["steps"]), "marks": len(made[0]["first"])}
 
 
 def _player() -> dict[str, Any]:

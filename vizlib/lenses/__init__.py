@@ -1,7 +1,8 @@
 """From memory to marks: one file a struct, and the only place where vizlib meets :mod:`sim.structs`.
 
 A lens is made once a film.  It looks at the whole run, keeps a fixed place for everything that it will ever show, and
-is then asked for its marks after every step.  What does not fit is counted in a note, never dropped in silence.
+is then asked for its marks after every step, part by part: of a part that has not changed the marks are kept
+(:mod:`vizlib.kept`).  What does not fit is counted in a note, never dropped in silence.
 
 ===============  ==========================================================================================
 cpu.py           CPUs with their TLB entries; a stale entry is dashed
@@ -20,19 +21,23 @@ key.py           what the glyphs mean
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 
-from vizlib.layout import Places
-from vizlib.moments import Moment, Run
+from vizlib.moments import Moment
 from vizlib.scene import Mark
 
+Part = Callable[[Moment], Iterator[Mark]]
 
-class Lens(Protocol):
-    """What draws one part of the machine."""
 
-    def __init__(self, run: Run, places: Places) -> None:
-        """Keep places for all that the run will show."""
+class Lens(ABC):
+    """What draws one kind of thing; when it is made it keeps places for all that the run will show."""
+
+    @abstractmethod
+    def parts(self) -> Iterator[Part]:
+        """What draws them, thing by thing: what one shows does not depend on what the others do."""
 
     def marks(self, moment: Moment) -> Iterator[Mark]:
         """What to draw after a step."""
+        for part in self.parts():
+            yield from part(moment)

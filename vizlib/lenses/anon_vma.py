@@ -14,10 +14,9 @@ def mark(anon_vma: AnonVma, name: str, box: Box, moment: Moment, panel: str = "r
     """*anon_vma* with its reference count; its outline has the colour of who holds the lock."""
     held = (*holders(moment.get(anon_vma.mutex)), *holders(moment.get(anon_vma.rwsem)))
     root = moment.get(anon_vma.root)
-    actor = moment.actor
-    touched = anon_vma in moment.objects and actor is not None
+    toucher = moment.toucher(anon_vma)
     holder = moment.run.actor.get(held[0]) if held else None
-    stroke = actor.colour if touched and actor else holder.colour if holder else "muted"
+    stroke = toucher.colour if toucher else holder.colour if holder else "muted"
     short = anon_vma.name if len(anon_vma.name) < 11 else "…" + anon_vma.name[-9:]
     return Mark(
         name,
@@ -38,7 +37,7 @@ def mark(anon_vma: AnonVma, name: str, box: Box, moment: Moment, panel: str = "r
         ),
         fill="well",
         stroke=stroke,
-        bold=touched or bool(held),
+        bold=toucher is not None or bool(held),
         face="locked" if held else "free",
         tip=f"anon_vma {anon_vma}, {'root of its family' if root is anon_vma else f'of the family of {root}'}, "
         f"refcount {moment.get(anon_vma.refcount)}",

@@ -12,8 +12,7 @@ def mark(avc: AnonVmaChain, name: str, box: Box, moment: Moment, panel: str = "r
     """*avc*: solid while a walk from the root finds it, dashed while it is out of the tree."""
     anon_vma = moment.get(avc.anon_vma)
     linked = isinstance(anon_vma, AnonVma) and avc in in_tree(anon_vma, moment)
-    actor = moment.actor
-    touched = avc in moment.objects and actor is not None
+    toucher = moment.toucher(avc)
     out = Text("not in tree", box.middle, box.bottom + 10, 9, 700, anchor="middle", ink="bad")
     return Mark(
         name,
@@ -25,8 +24,8 @@ def mark(avc: AnonVmaChain, name: str, box: Box, moment: Moment, panel: str = "r
             *(() if linked else (out,)),
         ),
         fill="wash" if linked else "card",
-        stroke=actor.colour if touched and actor else "wash-edge" if linked else "bad",
-        bold=touched or not linked,
+        stroke=toucher.colour if toucher else "wash-edge" if linked else "bad",
+        bold=toucher is not None or not linked,
         dashed=not linked,
         face="linked" if linked else "out",
         tip=f"anon_vma_chain {avc} links VMA {moment.get(avc.vma)} to {anon_vma}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from sim.invariants import pte_of
-from sim.ops import FlushTlb, HandleIpi, Invlpg
+from sim.ops import FlushTlb, HandleIpi, Invlpg, Op
 from sim.structs import Cpu, TlbEntry
 from vizlib.layout import TITLE, Box, Places, rows
+from vizlib.lenses import Lens, Part
 from vizlib.moments import Actor, Moment, Run, cpu_name
 from vizlib.names import flushed_pages, listed, page_name, pages_name
 from vizlib.scene import Mark, Text
@@ -19,7 +19,7 @@ SLOT_WIDTH, SLOT_HEIGHT, SLOT_GAP = 40, 20, 4
 HEIGHT = TITLE + 66
 
 
-class CpuLens:
+class CpuLens(Lens):
     """CPUs with a thread on them, at most :data:`MOST`."""
 
     def __init__(self, run: Run, places: Places) -> None:
@@ -51,23 +51,14 @@ class CpuLens:
                 self.slots[field.ref, field.key] = Box(x, TITLE + 22, SLOT_WIDTH, SLOT_HEIGHT)
                 keys.append(field.key)
 
-    def marks(self, moment: Moment) -> Iterator[Mark]:
-        """The CPUs, their TLB entries, and what each CPU is busy with."""
-        for part in self.parts():
-            yield from part(moment)
-
-    def parts(self) -> Iterator[Callable[[Moment], Iterator[Mark]]]:
-        """The same CPU by CPU: what one shows does not depend on the others."""
+    def parts(self) -> Iterator[Part]:
+        """The CPUs and what each is busy with, the slots of its TLB, and the entries in them."""
         for cpu in self.cpus:
-            yield partial(self._marks, cpu)
+            yield partial(self._cpu, cpu)
+            yield partial(self._slots, cpu)
+            yield partial(self._entries, cpu)
 
-    def _marks(self, cpu: Cpu, moment: Moment) -> Iterator[Mark]:
-        yield self._cpu(cpu, moment)
-        for slot in range(self.room):
-            yield self._empty(cpu, slot)
-        yield from self._entries(cpu, moment)
-
-    def _cpu(self, cpu: Cpu, moment: Moment) -> Mark:
+    def _cpu(self, cpu: Cpu, moment: Moment) -> Iterator[Mark]:
         box = self.places.boxes[f"cpu:{cpu}"]
         on = self.threads[cpu][0]
         asleep = moment.finished(on) or (moment.waits_for(on) is not None and not _busy(on, moment))
@@ -79,9 +70,8 @@ class CpuLens:
         ]
         if words:
             text.append(Text(words, 10, TITLE + 58, 10, 600 if ink != "muted" else 400, ink=ink))
-        handles = moment.event is not None and isinstance(moment.event.op, HandleIpi)
-        acts = handles and moment.actor is not None and moment.actor.cpu is cpu
-        return Mark(
+        acts = isinstance(_done_by(cpu, moment), HandleIpi)
+        yield Mark(
             f"cpu:{cpu}",
             f"cpu:{cpu}",
             "rect",
@@ -92,9 +82,10 @@ class CpuLens:
             say=f"{cpu_name(cpu)}, {on.name}{', idle' if asleep else ''}{': ' + words if words else ''}",
         )
 
-    def _empty(self, cpu: Cpu, slot: int) -> Mark:
-        box = Box(36 + slot * (SLOT_WIDTH + SLOT_GAP), TITLE + 22, SLOT_WIDTH, SLOT_HEIGHT)
-        return Mark(f"tlb:{cpu}:slot{slot}", f"cpu:{cpu}", "rect", *box, fill="paper", stroke="edge", radius=4)
+    def _slots(self, cpu: Cpu, _: Moment) -> Iterator[Mark]:
+        for slot in range(self.room):
+            box = Box(36 + slot * (SLOT_WIDTH + SLOT_GAP), TITLE + 22, SLOT_WIDTH, SLOT_HEIGHT)
+            yield Mark(f"tlb:{cpu}:slot{slot}", f"cpu:{cpu}", "rect", *box, fill="paper", stroke="edge", radius=4)
 
     def _entries(self, cpu: Cpu, moment: Moment) -> Iterator[Mark]:
         shown: dict[Box, Mark] = {}
@@ -108,8 +99,8 @@ class CpuLens:
     def _entry(self, cpu: Cpu, key: Any, entry: TlbEntry, box: Box, moment: Moment) -> Mark:
         mm, vpn = key
         stale = is_stale(mm, vpn, entry, moment)
-        touched = cpu.tlb[key] in moment.named
-        ink = moment.actor.colour if touched and moment.actor else "bad" if stale else "muted"
+        toucher = moment.toucher(cpu.tlb[key])
+        ink = toucher.colour if toucher else "bad" if stale else "muted"
         state = "stale" if stale else "dirty" if entry.dirty else "clean"
         page = page_name(vpn)
         size = 9.5 if stale or len(page) > 4 else 11
@@ -125,7 +116,7 @@ class CpuLens:
             fill="card" if stale else "well",
             stroke=ink,
             dashed=stale,
-            bold=touched or stale,
+            bold=toucher is not None or stale,
             radius=4,
             face=state,
             tip=f"{cpu_name(cpu)} remembers that {page} is in frame {entry.page}"
@@ -150,8 +141,14 @@ def _busy(actor: Actor, moment: Moment) -> bool:
 
 def is_stale(mm: Any, vpn: int, entry: TlbEntry, moment: Moment) -> bool:
     """Whether *entry* says what the page table no longer says."""
-    pte = pte_of(moment.memory, mm, vpn)  # type: ignore[arg-type]  # only read
+    pte = moment.pte_of(mm, vpn)
     return pte is None or pte.kind != "present" or pte.page is not entry.page
+
+
+def _done_by(cpu: Cpu, moment: Moment) -> Op | None:
+    """The step, if somebody made it on *cpu*."""
+    here = any(it.cpu is cpu and moment.acts(it) for it in moment.run.actors)
+    return moment.event.op if here and moment.event else None
 
 
 def _status(cpu: Cpu, moment: Moment, *, narrow: bool) -> tuple[str, str]:
@@ -165,15 +162,13 @@ def _status(cpu: Cpu, moment: Moment, *, narrow: bool) -> tuple[str, str]:
         return f"waits for {waiting} answer{'s' if waiting > 1 else ''}", "wash-edge"
     if moment.get(cpu.is_lazy):
         return "lazy" if narrow else "lazy: no thread of it runs", "muted"
-    event = moment.event
-    if event is None or moment.actor is None or moment.actor.cpu is not cpu:
-        return "", "muted"
-    if isinstance(event.op, HandleIpi):
+    op = _done_by(cpu, moment)
+    if isinstance(op, HandleIpi):
         keys = [it.key for it in moment.changed if it.base == "tlb" and isinstance(it.key, tuple)]
         dropped = f"dropped {listed(page_name(it[1]) for it in keys)}, " if keys else ""
         return f"{dropped}answered", "good"
-    if isinstance(event.op, FlushTlb):
-        return "made what it lacked" if event.answer else "lacks no flush", "muted"
-    if isinstance(event.op, Invlpg):
-        return f"dropped {pages_name(event.op.vpn, event.op.end)} itself", "muted"
+    if isinstance(op, FlushTlb):
+        return "made what it lacked" if moment.event and moment.event.answer else "lacks no flush", "muted"
+    if isinstance(op, Invlpg):
+        return f"dropped {pages_name(op.vpn, op.end)} itself", "muted"
     return "", "muted"

@@ -6,11 +6,12 @@ So what a fork adds is a column and a row, and the triangle that it leaves shows
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from sim.structs import AnonVma, AnonVmaChain, Mm, Struct, Vma
 from vizlib.layout import PLANE, Box
-from vizlib.lenses import anon_vma, avc, vma
-from vizlib.lenses.kinship import descent, ever_above, ever_below, is_there, pointers
+from vizlib.lenses import Lens, Part, anon_vma, avc, vma
+from vizlib.lenses.kinship import descent, ever_above, ever_below, is_there, pointers, points_anew
 from vizlib.moments import Moment, Run
 from vizlib.names import origin
 from vizlib.scene import Mark, Panel, Text
@@ -23,7 +24,7 @@ ROW, COLUMN = 88.0, 118.0
 _TOP, _EDGE, _INDENT, _ARC = 30.0, 10.0, 14.0, 30.0
 
 
-class FamilyLens:
+class FamilyLens(Lens):
     """Every anon_vma that a VMA is ever linked to, from the roots down.
 
     Attributes:
@@ -66,13 +67,12 @@ class FamilyLens:
     def _put(self, node: Struct, box: Box) -> None:
         self.boxes[f"kin:{node}"] = box
 
-    def marks(self, moment: Moment) -> Iterator[Mark]:
-        """The objects that exist now, and the pointers between them."""
+    def parts(self) -> Iterator[Part]:
+        """The objects that exist now, each with the arrows that leave it; a tree with the arrows within it."""
         for node in self.nodes:
-            yield from self.of(node, moment)
+            yield partial(self._of, node)
 
-    def of(self, node: Struct, moment: Moment) -> Iterator[Mark]:
-        """What is drawn of *node*: itself, and the arrows that leave it; for a tree the arrows within it."""
+    def _of(self, node: Struct, moment: Moment) -> Iterator[Mark]:
         if not is_there(node, moment):
             return
         name = f"kin:{node}"
@@ -101,7 +101,7 @@ class FamilyLens:
 
     def _arrow(self, start: Struct, end: Struct, moment: Moment) -> Mark:
         one, other = self.boxes[f"kin:{start}"], self.boxes[f"kin:{end}"]
-        fresh = any(it.ref is start and moment.get(it) is end for it in moment.changed)
+        fresh = points_anew(start, end, moment)
         points: tuple[tuple[float, float], ...] = ((one.middle, one.bottom), (other.middle, other.y))
         if isinstance(end, AnonVmaChain):  # within a tree: over what lies between
             points = ((one.middle, one.y), ((one.middle + other.middle) / 2, one.y - _ARC), (other.middle, other.y))
@@ -111,12 +111,7 @@ class FamilyLens:
             "family",
             "arrow",
             points=points,
-            stroke=moment.actor.colour if fresh and moment.actor else "ink" if word else "muted",
-            bold=fresh,
+            stroke=fresh.colour if fresh else "ink" if word else "muted",
+            bold=fresh is not None,
             say=f"{start} → {end}{word}",
         )
-
-
-def about_family(moment: Moment) -> bool:
-    """Whether the step of *moment* was about any part of a family; at the start, always."""
-    return moment.event is None or any(isinstance(it, (AnonVma, AnonVmaChain, Vma)) for it in moment.objects)

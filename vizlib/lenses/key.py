@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vizlib.layout import PANEL_GAP, PLANE, Places
+from vizlib.lenses import Lens, Part
 from vizlib.moments import Moment, Run
 from vizlib.scene import Mark, Panel, Text
 
@@ -22,7 +23,7 @@ GLYPHS = (
 RIGHTS = "w writable, r read-only, d dirty"
 
 
-class KeyLens:
+class KeyLens(Lens):
     """Beside the reverse map; the same in every scene."""
 
     def __init__(self, run: Run, places: Places) -> None:
@@ -39,8 +40,11 @@ class KeyLens:
         self.pitch = (PLANE - x - 20) / self.across if self.across > 2 else 92
         places.panel(Panel("key", "Key", x, y, PLANE - x, height, inside="machine", note="", frame=True))
 
-    def marks(self, moment: Moment) -> Iterator[Mark]:
+    def parts(self) -> Iterator[Part]:
         """One glyph and its words a line."""
+        yield self._glyphs
+
+    def _glyphs(self, _: Moment) -> Iterator[Mark]:
         below = 24 + 19 * -(-len(self.glyphs) // self.across) + 10
         rights = (Text("wd", 13, below, 9, ink="muted", mono=True), Text(RIGHTS, 34, below, 8.5, ink="muted"))
         yield Mark("key:rights", "key", "text", text=rights)

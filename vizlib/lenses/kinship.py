@@ -15,7 +15,7 @@ from sim.ops import Field
 from sim.structs import AnonVma, AnonVmaChain, Struct, Vma
 from vizlib.layout import generations
 from vizlib.lenses import avc
-from vizlib.moments import Moment, Run
+from vizlib.moments import Actor, Moment, Run
 
 #: The call that begins a walk, and the file of those that find the next AVC.
 _FIRST, _TREE = "anon_vma_interval_tree_iter_first", "sim/kernel/interval_tree.py"
@@ -75,6 +75,14 @@ def pointers(nodes: Iterable[Struct], moment: Moment) -> Iterator[tuple[Struct, 
             yield from ((above, link) for link, above in avc.in_tree(node, moment).items())
         elif isinstance(node, AnonVmaChain) and moment.get(node.vma) is not None:
             yield node, moment.get(node.vma)
+
+
+def points_anew(start: Struct, end: Struct, moment: Moment) -> Actor | None:
+    """Who made the step, if since then *start* points to *end*."""
+    toucher = moment.toucher(start)
+    if toucher is None or not any(it.ref is start and moment.get(it) is end for it in moment.changed):
+        return None
+    return toucher
 
 
 # --- walks -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sim.locks import Rwsem, holders
-from sim.ops import SHARED, Acquire, Field, Until
+from sim.ops import SHARED, Field
 from sim.structs import AnonVma, Mm, Page, PageTable
 from vizlib.moments import Actor, Moment, Run
 from vizlib.scene import Json
@@ -56,6 +56,10 @@ class LockLens:
         for field, start, end in sorted(_holds(run), key=lambda it: (it[1], natural(it[0]))):
             if field not in self.fixed:
                 _first_free(self.shared.setdefault(_group(field), []), start).append((field, start, end))
+        rows = {lock_id(field): [(field, 0, run.length)] for field in self.fixed}
+        for group, its in self.shared.items():
+            rows |= {f"lock:{group}:{number}": row for number, row in enumerate(its)}
+        self._rows = sorted(rows.items(), key=lambda it: _rank(it[1][0][0]))
 
     def rows(self) -> int:
         """How many rows a still keeps for them."""
@@ -63,12 +67,13 @@ class LockLens:
 
     def locks_at(self, moment: Moment) -> dict[str, Lock]:
         """The locks to show now, by id, outermost first."""
-        found = {lock_id(field): lock(field, moment) for field in self.fixed}
-        for group, rows in self.shared.items():
-            for number, row in enumerate(rows):
-                field = next((it for it, start, _ in reversed(row) if start <= moment.step), row[0][0])
-                found[f"lock:{group}:{number}"] = lock(field, moment)
-        return dict(sorted(found.items(), key=lambda it: it[1].rank))
+        return {name: lock(field, moment) for name, field in self.shown_at(moment.step).items()}
+
+    def shown_at(self, step: int) -> dict[str, Field]:
+        """Which locks these are after *step*."""
+        return {
+            name: next((it for it, start, _ in reversed(row) if start <= step), row[0][0]) for name, row in self._rows
+        }
 
     def id_of(self, field: Field, step: int) -> str:
         """The row that shows *field* after *step*, or "" if none does."""
@@ -134,9 +139,7 @@ def _waiters(field: Field, value: object, moment: Moment) -> list[Hold]:
 
 def waits(actor: Actor, field: Field, moment: Moment) -> bool:
     """Whether *actor* cannot go on because of the lock *field*, which is held."""
-    op = moment.pending.get(actor.task)
-    wants = (isinstance(op, Acquire) and op.lock is field) or (isinstance(op, Until) and op.field is field)
-    return wants and not moment.can_run(actor) and moment.get(field) is not None
+    return moment.waits_for(actor) is field and moment.get(field) is not None
 
 
 def _title(field: Field) -> str:
@@ -156,7 +159,11 @@ def _title(field: Field) -> str:
 
 def in_order(fields: Iterable[Field]) -> list[Field]:
     """Locks in lock order, outermost first."""
-    return sorted(fields, key=lambda it: (it.lock.rank if it.lock else 0, natural(it)))
+    return sorted(fields, key=lambda it: (_rank(it), natural(it)))
+
+
+def _rank(field: Field) -> int:
+    return field.lock.rank if field.lock else 0
 
 
 def natural(field: Field) -> tuple[int, str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from sim.ops import Alloc, CopyPage, Field
 from sim.structs import PTRS_PER_PTE, Mm, Page, PageTable, Pte
 from vizlib.layout import TITLE, Box, Places, grid, rows
+from vizlib.lenses import Lens, Part
 from vizlib.lenses.pmd import huge_slots
 from vizlib.lenses.pte import pages_in_play, ptes
 from vizlib.moments import Moment, Run, cpu_name
@@ -20,7 +22,7 @@ HEIGHT, GAP = 60, 6
 TOKEN_HEIGHT = 21
 
 
-class PageLens:
+class PageLens(Lens):
     """Frames in slots of their node.  A new frame takes the first free slot, and keeps it until it is freed."""
 
     def __init__(self, run: Run, places: Places) -> None:
@@ -71,20 +73,43 @@ class PageLens:
             page for page in self.ptes if any(it is not None and it.page in shown for it in run.ever[self.ptes[page]])
         ]
         self.in_play = set(pages_in_play(run)[:3])
+        self.ever_with = _ever_with(run)
+        self.lodgers = self._lodgers()
 
-    def marks(self, moment: Moment) -> Iterator[Mark]:
-        """Slots, frames, the pages in them, and the copy from one to the other."""
+    def parts(self) -> Iterator[Part]:
+        """Slots, frames, and the pages in them, each with its copy to another."""
+        yield self._slots
+        for frame in self.frames:
+            yield partial(self._frame, frame)
+        for page in self.tokens:
+            yield partial(self._page, *page)
+
+    def _slots(self, _: Moment) -> Iterator[Mark]:
         for name, panel in self.empty:
             yield Mark(name, panel, "rect", *self.places.boxes[name], fill="paper", stroke="edge", radius=6)
-        where = {page: self._where(*page, moment) for page in self.tokens}
-        for page in self.frames:
-            if exists(page, moment):
-                yield self._frame(page, where, moment)
-        for (mm, vpn), frame in where.items():
-            if frame is not None and f"page:{frame}" in self.places.boxes:
-                yield self._token(mm, vpn, frame, moment)
-                if (mm, vpn) in self.in_play:
-                    yield from self._copy(mm, vpn, frame, moment)
+
+    def _page(self, mm: Mm, vpn: int, moment: Moment) -> Iterator[Mark]:
+        frame = self._where(mm, vpn, moment)
+        if frame is not None and f"page:{frame}" in self.places.boxes:
+            yield self._token(mm, vpn, frame, moment)
+            if (mm, vpn) in self.in_play:
+                yield from self._copy(mm, vpn, frame, moment)
+
+    def _lodgers(self) -> dict[Page, list[tuple[Mm, int]]]:
+        """The pages that are ever in a frame, by frame: those that it has the data of, or whose PTE leads to it."""
+        found: dict[Page, list[tuple[Mm, int]]] = {}
+        for mm, vpn in self.tokens:
+            its: set[Page] = set(self.ever_with.get(vpn, ()))
+            for pte in filter(None, self.run.ever[self.ptes[mm, vpn]]):
+                its.update(self.run.ever.get(pte.page.page_tree, ()) if pte.kind == "swap" else (pte.page,))
+            for frame in its:
+                found.setdefault(frame, []).append((mm, vpn))
+        return found
+
+    def _lives_in(self, frame: Page | None, moment: Moment) -> list[int]:
+        """The pages that are in *frame* now."""
+        lodgers = () if frame is None else self.lodgers.get(frame, ())
+        return [vpn for mm, vpn in lodgers if self._where(mm, vpn, moment) is frame]
 
     def _where(self, mm: Mm, vpn: int, moment: Moment) -> Page | None:
         """The frame in which the page is now: what the PTE says, and while it migrates the newest copy."""
@@ -95,7 +120,8 @@ class PageLens:
         if pte is not None and pte.kind in {"present", "prot_none"}:
             mapped: Page = pte.page
             return mapped
-        copies = [it for it in self.run.frames if exists(it, moment) and (moment.get(it.data) or (None,))[0] == vpn]
+        its = self.ever_with.get(vpn, ())
+        copies = [it for it in its if exists(it, moment) and (moment.get(it.data) or (None,))[0] == vpn]
         if copies:
             newest: Page = copies[-1]
             return newest
@@ -104,18 +130,18 @@ class PageLens:
         old: Page = pte.page  # never written: no frame says whose it is
         return old
 
-    def _frame(self, page: Page, where: dict[Any, Page | None], moment: Moment) -> Mark:
+    def _frame(self, page: Page, moment: Moment) -> Iterator[Mark]:
+        if not exists(page, moment):
+            return
         name = f"page:{page}"
         box = self.places.boxes[name]
         data = moment.get(page.data)
         holder = moment.get(page.PG_locked)
-        lives_here = [key for key, frame in where.items() if frame is page]
-        head = moment.get(page.first_page)
-        part = data is not None and not lives_here and head is not None and head in where.values()
+        lives_here = self._lives_in(page, moment)
+        part = data is not None and not lives_here and bool(self._lives_in(moment.get(page.first_page), moment))
         copied_away = data is not None and not lives_here and not part
         empty = data is None and not lives_here
-        actor = moment.actor
-        touched = page in moment.objects and actor is not None
+        toucher = moment.toucher(page)
         locker = moment.run.actor.get(holder)
         text = [Text(short_frame(page), box.x + 5, box.y + 12, 9.5, ink="muted", mono=True)]
         if copied_away:
@@ -132,7 +158,7 @@ class PageLens:
             ink = locker.colour if locker else "ink"
             text.append(Text("locked", box.middle, box.y + 56, 9, 700, anchor="middle", ink=ink))
         contents = (
-            page_name(lives_here[0][1])
+            page_name(lives_here[0])
             if lives_here
             else f"{page_name(data[0])}, in a huge page"
             if part
@@ -140,15 +166,15 @@ class PageLens:
             if data
             else "empty"
         )
-        return Mark(
+        yield Mark(
             name,
             self.places.panel_of[name],
             "rect",
             *box,
             text=tuple(text),
             fill="well",
-            stroke=actor.colour if touched and actor else locker.colour if locker else "muted",
-            bold=touched or holder is not None,
+            stroke=toucher.colour if toucher else locker.colour if locker else "muted",
+            bold=toucher is not None or holder is not None,
             dotted=empty,
             dashed=copied_away,
             radius=6,
@@ -195,15 +221,19 @@ class PageLens:
 
     def _copy(self, mm: Mm, vpn: int, frame: Page, moment: Moment) -> Iterator[Mark]:
         """Where the page will be copied to, from the moment it is unmapped; the copy itself is drawn solid."""
-        coming = next(((at, dst, src) for at, dst, src in self._copies(vpn, moment) if at >= moment.step), None)
+        pte: Pte | None = moment.get(self.ptes[mm, vpn])
+        mapped = pte is not None and pte.kind in {"present", "prot_none"}
+        if mapped and moment.toucher(frame) is None:
+            return
+        its = (it for it in self._copies(vpn, moment) if frame in it[1:])  # and not those of another's page
+        coming = next((it for it in its if it[0] >= moment.step), None)
         if coming is None:
             return
         at, dst, src = coming
-        pte: Pte | None = moment.get(self.ptes[mm, vpn])
         now = at == moment.step and not moment.run.any_order
         if not now and (moment.get(dst.data) or (None,))[0] == vpn:
             return  # it is there already
-        if not now and (not exists(dst, moment) or (pte is not None and pte.kind in {"present", "prot_none"})):
+        if not now and (mapped or not exists(dst, moment)):
             return
         ends = (f"page:{src}", f"page:{dst}")
         start, end = (self.places.on_plane(it) for it in ends)
@@ -236,6 +266,15 @@ def exists(page: Page, moment: Moment) -> bool:
     """Whether *page* is in use: allocated, and not freed.  The tail of a huge page is counted in its head."""
     head = moment.get(page.first_page)
     return not moment.get(page.life) and moment.get((head or page)._count) > 0
+
+
+def _ever_with(run: Run) -> dict[int, list[Page]]:
+    """For each virtual page the frames that ever have its data."""
+    found: dict[int, list[Page]] = {}
+    for frame in run.frames:
+        for vpn in dict.fromkeys(it[0] for it in run.ever.get(frame.data, ()) if it is not None):
+            found.setdefault(vpn, []).append(frame)
+    return found
 
 
 def whole_huge_pages(run: Run) -> dict[tuple[Mm, int], Field]:

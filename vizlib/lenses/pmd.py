@@ -7,11 +7,13 @@ shows what is in them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from sim.ops import Field
 from sim.structs import PTRS_PER_PTE, Mm, Pmd
 from vizlib.layout import TITLE, Box, Places, columns
+from vizlib.lenses import Lens, Part
 from vizlib.lenses.pte import arrow_to_frame
 from vizlib.moments import Moment, Run
 from vizlib.names import page_name, pmd_value, short_frame
@@ -34,7 +36,7 @@ FACES: dict[str, tuple[str, str, str]] = {
 }
 
 
-class PmdLens:
+class PmdLens(Lens):
     """The entries that map a huge page at some time, at most :data:`MOST` of each address space."""
 
     def __init__(self, run: Run, places: Places) -> None:
@@ -58,20 +60,23 @@ class PmdLens:
         if by_mm:
             places.bottom += 8
 
-    def marks(self, moment: Moment) -> Iterator[Mark]:
+    def parts(self) -> Iterator[Part]:
         """The entries and their arrows."""
-        for mm, number, field in self.slots:
-            value = moment.get(field)
-            yield self._entry(mm, number, field, value, moment)
-            if isinstance(value, Pmd):
-                yield from self._arrow(mm, number, field, value, moment)
+        for slot in self.slots:
+            yield partial(self._slot, *slot)
+
+    def _slot(self, mm: Mm, number: int, field: Field, moment: Moment) -> Iterator[Mark]:
+        value = moment.get(field)
+        yield self._entry(mm, number, field, value, moment)
+        if isinstance(value, Pmd):
+            yield from self._arrow(mm, number, field, value, moment)
 
     def _entry(self, mm: Mm, number: int, field: Field, value: Any, moment: Moment) -> Mark:
         name = f"pmd:{mm}:{number}"
         box = self.places.boxes[name]
         face = _face(value)
         edge, first, second = FACES[face]
-        actor = moment.actor if field in moment.named else None
+        toucher = moment.toucher(field)
         frame = short_frame(value.page) if isinstance(value, Pmd) else str(value)
         lines = [it for it in (first, second.format(frame=frame)) if it]
         pages = f"{page_name(number * PTRS_PER_PTE)} to {page_name((number + 1) * PTRS_PER_PTE - 1)}"
@@ -88,10 +93,10 @@ class PmdLens:
             *box,
             text=tuple(text),
             fill={"migration": "task3-soft", "prot_none": "task4-soft"}.get(face, "card"),
-            stroke=actor.colour if actor else edge,
+            stroke=toucher.colour if toucher else edge,
             dashed=face == "migration",
             dotted=face == "prot_none",
-            bold=field in moment.changed or face in {"splitting", "not_present"},
+            bold=moment.changes(field) or face in {"splitting", "not_present"},
             radius=6,
             face=face,
             tip=_tip(pages, value, face, frame),
@@ -102,7 +107,7 @@ class PmdLens:
     def _arrow(self, mm: Mm, number: int, field: Field, value: Pmd, moment: Moment) -> Iterator[Mark]:
         say = f"the huge page {'is migrating from' if value.kind == 'migration' else 'begins with'} frame {value.page}"
         name, start = f"map:{mm}:huge:{number}", f"pmd:{mm}:{number}"
-        yield from arrow_to_frame(self.places, name, start, value, field in moment.changed, say)
+        yield from arrow_to_frame(self.places, name, start, value, moment.changes(field), say)
 
 
 def huge_slots(run: Run) -> list[Field]:

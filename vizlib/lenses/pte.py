@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from sim.ops import Field
 from sim.structs import PTRS_PER_PTE, Mm, PageTable, Pmd, Pte
 from vizlib.layout import TITLE, Box, Places, columns
+from vizlib.lenses import Lens, Part
 from vizlib.moments import Moment, Run
 from vizlib.names import origin, page_name, pte_value, short_frame
 from vizlib.scene import Mark, Text
@@ -19,7 +21,7 @@ ACROSS = 4
 HEIGHT = 46
 
 
-class PteLens:
+class PteLens(Lens):
     """The PTEs of each address space, at most :data:`MOST`: those in play first, then their neighbours."""
 
     def __init__(self, run: Run, places: Places) -> None:
@@ -52,23 +54,24 @@ class PteLens:
                         self.slots.append((mm, vpn, _field(mm, vpn, slots, run)))
         places.bottom += 8
 
-    def marks(self, moment: Moment) -> Iterator[Mark]:
+    def parts(self) -> Iterator[Part]:
         """The PTEs and their arrows."""
-        for mm, vpn, field in self.slots:
-            yield self._pte(mm, vpn, field, moment)
-            if (mm, vpn) in self.arrows:
-                yield from self._arrow(mm, vpn, field, moment)
+        for slot in self.slots:
+            yield partial(self._slot, *slot)
+
+    def _slot(self, mm: Mm, vpn: int, field: Field, moment: Moment) -> Iterator[Mark]:
+        yield self._pte(mm, vpn, field, moment)
+        if (mm, vpn) in self.arrows:
+            yield from self._arrow(mm, vpn, field, moment)
 
     def _pte(self, mm: Mm, vpn: int, field: Field, moment: Moment) -> Mark:
         name = f"pte:{mm}:{vpn}"
         box = self.places.boxes[name]
         pte: Pte | None = moment.get(field)
         face, lines = _face(mm, vpn, pte, moment, was=field in moment.memory)
-        touched = field in moment.named
-        changed = field in moment.changed
-        actor = moment.actor
+        toucher = moment.toucher(field)
         inks = {"migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "edge"}
-        stroke = actor.colour if touched and actor else inks.get(face, "muted")
+        stroke = toucher.colour if toucher else inks.get(face, "muted")
         ink = {"migration": "task3", "prot_none": "task4", "cleared": "bad", "none": "muted", "huge": "muted"}.get(
             face, "ink"
         )
@@ -93,7 +96,7 @@ class PteLens:
             stroke=stroke,
             dashed=face == "migration",
             dotted=face == "prot_none",
-            bold=changed or face == "cleared",
+            bold=moment.changes(field) or face == "cleared",
             radius=6,
             face=face,
             tip=_tip(vpn, pte, face),
@@ -106,7 +109,7 @@ class PteLens:
         if pte is None:
             return
         say = f"{page_name(vpn)} {'is migrating from' if pte.kind == 'migration' else 'is in'} frame {pte.page}"
-        yield from arrow_to_frame(self.places, f"map:{mm}:{vpn}", f"pte:{mm}:{vpn}", pte, field in moment.changed, say)
+        yield from arrow_to_frame(self.places, f"map:{mm}:{vpn}", f"pte:{mm}:{vpn}", pte, moment.changes(field), say)
 
 
 def arrow_to_frame(places: Places, name: str, start: str, entry: Pte | Pmd, bold: bool, say: str) -> Iterator[Mark]:

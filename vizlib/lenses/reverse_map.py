@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from sim.structs import AnonVma, AnonVmaChain, Page, Struct, Vma
 from vizlib.layout import PLANE, TITLE, Box, Places
-from vizlib.lenses import anon_vma, avc, vma
-from vizlib.lenses.kinship import descent, ever_above, is_there, pointers
+from vizlib.lenses import Lens, Part, anon_vma, avc, vma
+from vizlib.lenses.kinship import descent, ever_above, is_there, pointers, points_anew
 from vizlib.lenses.page import exists, lifetimes, slots_of
 from vizlib.lenses.pte import pages_in_play, ptes
 from vizlib.moments import Moment, Run
@@ -29,7 +30,7 @@ FAMILY, INDENT = (8.0, 104.0, 270.0, 400.0), 18.0
 WIDE_VMA = 150.0
 
 
-class ReverseMapLens:
+class ReverseMapLens(Lens):
     """The graph of the pages in play: frames, anon_vmas, AVCs and VMAs, a column each.
 
     In a family of anon_vmas (a fork makes one) each stands below and right of the one that it descends from; its
@@ -68,38 +69,44 @@ class ReverseMapLens:
                 w = WIDE_VMA if self.wide and isinstance(node, Vma) else w
                 places.put(f"rm:{_id(node)}", "rmap", Box(x + indent, TITLE + pitch * (row + 0.5) - h / 2, w, h))
 
-    def marks(self, moment: Moment) -> Iterator[Mark]:
+    def parts(self) -> Iterator[Part]:
         """The objects that exist now, and the pointers between them."""
-        shown: list[Struct] = [it for it in self.nodes if self._exists(it, moment)]
-        for node in shown:
-            name = f"rm:{_id(node)}"
-            box = self.places.boxes[name]
-            match node:
-                case Page():
-                    yield self._page(node, name, box, moment)
-                case AnonVma():
-                    yield anon_vma.mark(node, name, box, moment)
-                case AnonVmaChain():
-                    yield avc.mark(node, name, box, moment)
-                case Vma():
-                    yield vma.mark(node, name, box, moment)
-        for start, end in self._pointers(shown, moment):
-            if start in shown and end in shown:
+        for node in self.nodes:
+            yield partial(self._node, node)
+        for node in self.nodes:
+            yield partial(self._arrows, node)
+
+    def _shows(self, node: Struct, moment: Moment) -> bool:
+        if isinstance(node, Page):
+            return node in self.nodes and exists(node, moment)
+        return node in self.nodes and is_there(node, moment)
+
+    def _node(self, node: Struct, moment: Moment) -> Iterator[Mark]:
+        if not self._shows(node, moment):
+            return
+        name = f"rm:{_id(node)}"
+        box = self.places.boxes[name]
+        match node:
+            case Page():
+                yield self._page(node, name, box, moment)
+            case AnonVma():
+                yield anon_vma.mark(node, name, box, moment)
+            case AnonVmaChain():
+                yield avc.mark(node, name, box, moment)
+            case Vma():
+                yield vma.mark(node, name, box, moment)
+
+    def _arrows(self, node: Struct, moment: Moment) -> Iterator[Mark]:
+        """The pointers that leave *node*; for an anon_vma those within its tree."""
+        if not self._shows(node, moment):
+            return
+        to = moment.get(node.mapping) if isinstance(node, Page) else None
+        for start, end in ((node, to),) if to is not None else pointers((node,), moment):
+            if self._shows(start, moment) and self._shows(end, moment):
                 yield self._arrow(start, end, moment)
 
-    def _exists(self, node: Struct, moment: Moment) -> bool:
-        if isinstance(node, Page):
-            return exists(node, moment)
-        return is_there(node, moment)
-
-    def _pointers(self, shown: list[Struct], moment: Moment) -> Iterator[tuple[Struct, Struct]]:
-        frames = (it for it in shown if isinstance(it, Page))
-        yield from ((it, moment.get(it.mapping)) for it in frames if moment.get(it.mapping) is not None)
-        yield from pointers(shown, moment)
-
     def _page(self, page: Page, name: str, box: Box, moment: Moment) -> Mark:
-        actor = moment.actor
-        touched = page in moment.objects and actor is not None
+        toucher = moment.toucher(page)
         held = held_page(page, moment)
         count = moment.get(page._mapcount) + 1
         entries = moment.get(page.migration_ptes)
@@ -123,8 +130,8 @@ class ReverseMapLens:
                 Text(words, box.x + 6, box.y + 39, 9, ink="muted"),
             ),
             fill="page" if held else "well",
-            stroke=actor.colour if touched and actor else "page-edge" if held else "muted",
-            bold=touched,
+            stroke=toucher.colour if toucher else "page-edge" if held else "muted",
+            bold=toucher is not None,
             radius=5,
             tip=f"frame {page}: mapcount {count}, {moment.get(page._count)} references, index {moment.get(page.index)}",
             say=f"frame {page}{f' with {held}' if held else ''}: {words}, references: {moment.get(page._count)}",
@@ -139,14 +146,14 @@ class ReverseMapLens:
             points = ((one.middle, one.bottom), (other.middle, other.y))
         else:  # the left child of an AVC that stands above it
             points = ((one.middle, one.y), (other.middle, other.bottom))
-        fresh = any(it.ref is start and moment.get(it) is end for it in moment.changed)
+        fresh = points_anew(start, end, moment)
         return Mark(
             f"rm:{_id(start)}>{_id(end)}",
             "rmap",
             "arrow",
             points=points,
-            stroke=moment.actor.colour if fresh and moment.actor else "ink",
-            bold=fresh,
+            stroke=fresh.colour if fresh else "ink",
+            bold=fresh is not None,
             layer=3,
             say=f"{start} → {end}" + (" in the interval tree" if isinstance(end, AnonVmaChain) else ""),
         )

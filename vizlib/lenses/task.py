@@ -5,7 +5,6 @@ A player writes these as text, so the lens gives data and no marks; :mod:`vizlib
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from sim.machine import Frame
@@ -45,12 +44,6 @@ class Thread(NamedTuple):
     user: str = ""
 
 
-def threads(moment: Moment) -> Iterator[tuple[Actor, Thread]]:
-    """Every task, the interrupt handlers included."""
-    for actor in moment.run.actors:
-        yield actor, thread(actor, moment)
-
-
 def thread(actor: Actor, moment: Moment) -> Thread:
     """*actor* at *moment*."""
     stack = moment.stack_of(actor)
@@ -58,7 +51,7 @@ def thread(actor: Actor, moment: Moment) -> Thread:
     user = intent(actor, moment) if in_user_code and not moment.finished(actor) else ""
     if actor.kind == "spinner":
         return Thread("user", "computes, and touches no page that moves", stack, "spin")
-    if moment.event is not None and actor.task is moment.event.task:  # also the one that the violation stopped
+    if moment.acts(actor):  # also the one that the violation stopped
         return Thread("running", _next(actor, moment), stack, user)
     if moment.finished(actor):
         return Thread("done", "", ())

@@ -17,8 +17,7 @@ def mark(vma: Vma, name: str, box: Box, moment: Moment, panel: str = "rmap") -> 
     """
     start, end, pgoff = moment.get(vma.vm_start), moment.get(vma.vm_end), moment.get(vma.vm_pgoff)
     torn = is_torn(vma, moment)
-    actor = moment.actor
-    touched = vma in moment.objects and actor is not None
+    toucher = moment.toucher(vma)
     extent = page_name(start) if end == start + 1 else f"{page_name(start)} to {page_name(end - 1)}"
     size = 9.5 if len(extent) < 15 else 8.5
     return Mark(
@@ -39,8 +38,8 @@ def mark(vma: Vma, name: str, box: Box, moment: Moment, panel: str = "rmap") -> 
             ),
         ),
         fill="well",
-        stroke=actor.colour if touched and actor else "bad" if torn else "muted",
-        bold=touched or torn,
+        stroke=toucher.colour if toucher else "bad" if torn else "muted",
+        bold=toucher is not None or torn,
         dashed=torn,
         radius=5,
         face="torn" if torn else "whole",

@@ -85,9 +85,10 @@ def measure(page: Page, film: Mapping[str, Any], jumps: int) -> dict[str, float]
     """Play *film* on *page*, then jump about in it.
 
     Returns:
-        ``frames``; ``p50_ms`` and ``p95_ms``, the processor's time for the script of a frame, whatever else the machine
-        does; ``seek_p95_ms``, the same for a jump with its layout; ``late_percent`` of the frames that came more than
-        33 ms after the one before, by the clock on the wall; ``load_ms`` until the first picture stood; ``film_bytes``.
+        ``steps`` of the film; ``frames``; ``p50_ms`` and ``p95_ms``, the processor's time for the script of a frame,
+        whatever else the machine does; ``seek_p95_ms``, the same for a jump with its layout; ``late_percent`` of the
+        frames that came more than 33 ms after the one before, by the clock on the wall; ``load_ms`` until the first
+        picture stood; ``film_bytes``.
     """
     browser = page.context.browser
     assert browser is not None
@@ -102,6 +103,7 @@ def measure(page: Page, film: Mapping[str, Any], jumps: int) -> dict[str, float]
     times = [it.get("tdur", it["dur"]) / 1000 for it in events]
     frames, seeks = times[: len(times) - jumps], times[len(times) - jumps :]
     return {
+        "steps": len(film["steps"]),
         "frames": len(frames),
         "p50_ms": _percentile(frames, 50),
         "p95_ms": _percentile(frames, 95),
@@ -119,7 +121,7 @@ def _percentile(values: list[float], percent: int) -> float:
 PAGES = 16
 
 
-def made_up_film(steps: int = 600) -> Film:
+def made_up_film(steps: int = 2000) -> Film:
     """A film of *steps* steps and 64 marks: 16 PTEs, 16 frames and 16 pages on them, 16 TLB slots."""
     panels = [
         _panel(name, column * 286, row * 130, height)
