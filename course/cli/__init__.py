@@ -4,9 +4,11 @@
     python -m course slides 06                a lesson as slides, in one file
     python -m course site OUT                 the course as pages in which runs play, offline
     python -m course lite OUT                 the first lessons to be run in a browser alone
+    python -m course two-nodes -o mine.txt    what a real kernel does, recorded in an emulated machine
 
 One file a group of commands, as in :mod:`sim.cli`:
 
+    emulating.py   two-nodes: a recording for lesson 12
     lab.py         lab: a copy of the course for its reader, opened in JupyterLab
     presenting.py  slides
     publishing.py  site, lite: the course for those who install nothing

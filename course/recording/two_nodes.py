@@ -1,7 +1,7 @@
 """An emulated machine with two NUMA nodes, in which Debian's kernel moves pages and is recorded.
 
-    python -m course.recording.two_nodes -o mine.txt
-    python -m course.recording.two_nodes --kernel k/boot/vmlinuz-6.12.117+deb12-amd64 --only s4idle -o mine.txt
+    rmapwalk two-nodes -o mine.txt
+    rmapwalk two-nodes --kernel k/boot/vmlinuz-6.12.117+deb12-amd64 --only s4idle -o mine.txt
 
 Needs no root, and no second node: qemu emulates all of it (Debian: qemu-system-x86, busybox-static, gcc, libc6-dev and
 some linux-image; a kernel that is not installed is unpacked with ``apt-get download`` and ``dpkg-deb -x``).  A boot
@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, TextIO
 
+from sim.cli.base import Answer, write_text
 from sim.errors import UserError
 
 HERE: Final = Path(__file__).parent
@@ -181,38 +182,31 @@ def _recording(console: Iterator[str], told: TextIO | None) -> str:
     raise UserError(f"the machine stopped before the recording was out; its last words: {' / '.join(last) or 'none'}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Boot, record, write; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m course.recording.two_nodes",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def options(parser: argparse.ArgumentParser) -> None:
+    """What the recording is told."""
     parser.add_argument("-o", "--output", default="recording.txt", metavar="FILE", help="where to (recording.txt)")
     parser.add_argument("--kernel", type=Path, metavar="FILE", help="a vmlinuz (the newest in /boot)")
     parser.add_argument("--only", action="append", choices=SECTIONS, help="this section only; may be said again")
     parser.add_argument("--with", dest="tool", default="tracefs", choices=("tracefs", "graph"), help="which tracer")
     parser.add_argument("--seconds", type=float, default=900, help="how long it may take (900)")
-    options = parser.parse_args(argv)
-    try:
-        if lacks := missing(options.kernel):
-            raise UserError(f"this machine lacks {', '.join(lacks)}")
-        kernel: Path | None = options.kernel or newest_kernel()
-        if kernel is None or not os.access(kernel, os.R_OK):
-            raise UserError(f"{kernel} cannot be read")
-        sections = {name: SECTIONS[name] for name in options.only or SECTIONS}
-        print(f"booting {kernel} in an emulated machine: a minute or more", file=sys.stderr)
-        text = boot(kernel, sections, tool=options.tool, seconds=options.seconds, told=sys.stderr)
-    except UserError as error:
-        print(f"two_nodes: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("two_nodes: stopped", file=sys.stderr)
-        return 130
-    Path(options.output).write_text(text, "utf-8")
-    print(f"{options.output} is written: {text.count(chr(10)):,} lines. Now: python -m sim recorded {options.output}")
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def record(options: argparse.Namespace) -> Answer:
+    """Boot, record, write; what the machine says meanwhile goes to stderr.
+
+    Raises:
+        UserError: if something is missing, or the machine does not come to the end of it, or FILE cannot be written.
+    """
+    if lacks := missing(options.kernel):
+        raise UserError(f"this machine lacks {', '.join(lacks)}")
+    kernel: Path | None = options.kernel or newest_kernel()
+    if kernel is None or not os.access(kernel, os.R_OK):
+        raise UserError(f"{kernel} cannot be read")
+    sections = {name: SECTIONS[name] for name in options.only or SECTIONS}
+    print(f"booting {kernel} in an emulated machine: a minute or more", file=sys.stderr)
+    text = boot(kernel, sections, tool=options.tool, seconds=options.seconds, told=sys.stderr)
+    write_text(text, options.output)
+    lines = text.count("\n")
+    data = {"file": options.output, "lines": lines, "kernel": str(kernel), "sections": [*sections]}
+    next_ = f"python -m sim recorded {options.output}"
+    return Answer(data, f"{options.output} is written: {lines:,} lines. Now: {next_}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from course.cli import main
 from course.progress import COURSE
 from course.recording import two_nodes
 from sim.analysis.recorded import CALLS, differences, modelled, sections
@@ -142,8 +143,8 @@ def test_what_a_machine_says_is_told_and_its_recording_kept() -> None:
 def test_without_a_kernel_the_remedy_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Or without qemu; nothing is written then."""
     target = tmp_path / "out.txt"
-    assert two_nodes.main(["--kernel", str(tmp_path / "none"), "-o", str(target)]) == 2
-    assert re.match(r"two_nodes: (this machine lacks .*apt-get install|.*none cannot be read)", capsys.readouterr().err)
+    assert main(["two-nodes", "--kernel", str(tmp_path / "none"), "-o", str(target)]) == 2
+    assert re.match(r"course: (this machine lacks .*apt-get install|.*none cannot be read)", capsys.readouterr().err)
     assert not target.exists()
 
 
