@@ -49,7 +49,8 @@ class Interrupts:
     def deliver(self, i: int, changes: Sequence[Change], clock: int) -> Generator[Any, Any, None]:
         """The requests that task *i* has queued at *clock* reach the CPUs in turn, and each CPU answers its own."""
         env, peek, machine, handled = self._env, self._env.peek, self._machine, self._handled
-        handle, memory, busy, waiting = self._ledger.handle, machine.memory, self.busy, self._waiting
+        handle, irqs_off, memory = self._ledger.handle, self._irqs_off, machine.memory
+        busy, owed, threads, waiting = self.busy, self.owed, self._thread, self._waiting
         arrivals = self._arrivals(i, changes, clock)
         now = int(env.now)
         alone: float = 0  # nobody else can act before *alone*
@@ -60,7 +61,7 @@ class Interrupts:
                 now, alone = at, 0
             if at < handled[handler]:  # it is still at work on somebody else's
                 heappush(arrivals, (handled[handler], handler))
-            elif memory.get(self._irqs_off[handler]):  # its CPU takes no interrupts for now
+            elif memory.get(irqs_off[handler]):  # its CPU takes no interrupts for now
                 heappush(arrivals, (at + _AGAIN, handler))
             else:  # it answers one request, and takes the CPU from the thread there for as long
                 ns, pending, left = handle(handler, at)
@@ -68,9 +69,9 @@ class Interrupts:
                 if not left and pending in waiting:  # the sender spins until the last CPU has answered
                     self._serve(pending, at)
                     alone = 0
-                thread = self._thread[handler]
+                thread = threads[handler]
                 if busy[thread]:
-                    self.owed[thread] += ns
+                    owed[thread] += ns
                 else:
                     self.serving[thread] = at + ns
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 
 from sim.engines.costs import Costs, row_of
 from sim.engines.counts import COUNTS, TIMED_COUNTS
 from sim.engines.shared import Shared as SharedThings
 from sim.engines.tape import Segment, Tape, played
-from sim.engines.tape_recorder import Shared
+from sim.engines.tape_recorder import Private, Shared
 from sim.interpreter import BLOCKED, execute
 from sim.machine import Change, Frame
 from sim.ops import Acquire, CopyPage, Field, HandleIpi, Op, SendIpi, TryAcquire, Until
 from sim.structs import AnonVma, Task
+
+#: Shared steps that are each thread's own: its interrupts, whom it waits for, and the nodes between which it copies.
+_OWN: Final = (SendIpi, Until, CopyPage)
 
 
 class Deck:
@@ -98,7 +101,9 @@ class Books:
         self._marks: dict[int, tuple[list[int], Counter[str]]] = {}
         self._handler_ns, self._target = costs["ipi_handler"], costs["ipi_target"]
         self._queues: dict[int, deque[Field]] = {it: deque() for it in tape.handlers.values()}
+        self._queue_of = {handler: queue for queue, handler in tape.handlers.items()}
         self._all: list[_Segment] = []
+        self._common: dict[int, _Segment] = {}
         self._answers = 0
         tasks = self.machine.tasks
         self.places = [0] * len(tasks)
@@ -114,19 +119,29 @@ class Books:
                 self._begin(i, next(self._next[i]))
 
     def _segment(self, i: int, it: Segment) -> _Segment:
-        """*it* as thread *i* does it."""
-        found = self._marks.get(id(it.private))
-        if found is None:
-            marks = [0, *accumulate(self._rows(rows) for rows, _ in it.private)]
-            found = self._marks[id(it.private)] = marks, Counter(name for _, its in it.private for name in its)
-        counts = found[1].copy()
+        """*it* as thread *i* does it; all threads of a kind share those in which nothing is their own."""
         shared = it.shared
-        segment = _Segment(found[0], None if shared is None else self._op(i, shared), counts, shared)
-        if shared is not None:
-            counts.update(shared.counts)
-            self._charge(i, segment, shared)
-        self._all.append(segment)
+        own = shared is not None and _is_own(shared)
+        segment = None if own else self._common.get(id(it))
+        if segment is None:
+            marks, counts = self._private(it.private)
+            if shared is not None and shared.counts:
+                counts = counts + Counter(shared.counts)
+            segment = _Segment(marks, None if shared is None else self._op(i, shared), counts, shared)
+            if shared is not None:
+                self._charge(i, segment, shared)
+            self._all.append(segment)
+            if not own:
+                self._common[id(it)] = segment
         return segment
+
+    def _private(self, steps: tuple[Private, ...]) -> tuple[list[int], Counter[str]]:
+        """When each of *steps* begins and the last has ended, and what they add to the counts."""
+        found = self._marks.get(id(steps))
+        if found is None:
+            marks = [0, *accumulate(self._rows(rows) for rows, _ in steps)]
+            found = self._marks[id(steps)] = marks, Counter(name for _, its in steps for name in its)
+        return found
 
     def _rows(self, rows: tuple[str, ...]) -> int:
         """What a step costs that is charged for *rows*: the first is the operation's, the others were passed."""
@@ -153,9 +168,8 @@ class Books:
         segment.ns = self.costs[row_of(segment.op)]  # type: ignore[arg-type]
         segment.after = sum(self.costs.point(name) for name in it.points)
         if it.kind is SendIpi:
-            queues = {handler: queue for queue, handler in self._tape.handlers.items()}
             targets = self._tape.targets[i]
-            segment.changes = [Change(queues[handler], None, handler) for handler in targets]
+            segment.changes = [Change(self._queue_of[handler], None, handler) for handler in targets]
             segment.ns += len(targets) * self._target
         elif it.kind is CopyPage:
             copy = self._tape.copied[i]
@@ -249,3 +263,8 @@ class Books:
         for segment in self._all:
             for name, number in segment.counts.items():
                 self.counts[name] += number * segment.times
+
+
+def _is_own(it: Shared) -> bool:
+    """Whether threads of one kind do *it* each in its own way, or what they do if it fails."""
+    return it.kind in _OWN or any(part.shared is not None and _is_own(part.shared) for part in it.other[0])
