@@ -54,9 +54,9 @@ def test_a_replay_is_the_run_to_the_nanosecond(row: str, factor: float, **ask: A
 
 
 def test_with_many_threads_it_is_the_run_too() -> None:
-    """Twelve threads come to the lock at the same nanosecond again and again."""
+    """Ten threads come to the lock at the same nanosecond again and again."""
     for variant in ("mutex_v37", "rwsem_v38"):
-        ask = {"threads": 12, "pages": 12}
+        ask = {"threads": 10, "pages": 9}
         assert told(replay("numa02", variant, params=ask)) == told(run("numa02", variant, params=ask))
 
 
@@ -118,10 +118,10 @@ def test_what_cannot_be_replayed_is_refused_with_the_reason(world: str, why: str
 
 
 def test_a_replay_takes_little_memory_however_long_it_lasts() -> None:
-    """Five times as many pages; a list with an entry for each step would take eight bytes a step."""
+    """A hundred pages more; a list with an entry for each step would take eight bytes a step."""
     replay("numa02", threads=2, pages=40)
     few, short = most_memory(lambda: replay("numa02", threads=2, pages=40))
-    many, long = most_memory(lambda: replay("numa02", threads=2, pages=200))
+    many, long = most_memory(lambda: replay("numa02", threads=2, pages=140))
     assert many - few < 4 * (long - short)
 
 
