@@ -161,10 +161,12 @@ class Tuning:
         if said is None:
             self._said.value = f"<p role='status'>measuring {called} …</p>"
             return None
+        held_up = f"held up by {escape(said.limit)}" if said.limit else ""
+        within = "" if said.range_only else f"{said.at_least:,.0f} to {said.at_most:,.0f}"
+        more = ", ".join(filter(None, (within, held_up)))
         self._said.value = (
-            f"<p role='status'><b>about {said.pages_per_second:,.0f} pages/s</b> says theory ({said.at_least:,.0f} to"
-            f" {said.at_most:,.0f}{f', held up by {escape(said.limit)}' if said.limit else ''}); the simulation"
-            f" follows: {called}</p>"
+            f"<p role='status'><b>{'' if said.range_only else 'about '}{said} pages/s</b> says theory"
+            f"{f' ({more})' if more else ''}; the simulation follows: {called}</p>"
         )
         if self._picture is not None:
             self._shown.value = self._image(foretold(self._picture, point[self._across], said))

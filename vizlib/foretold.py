@@ -49,7 +49,7 @@ class Picture:
 
 
 def foretold(picture: Picture, x: float, said: Prediction) -> str:
-    """An SVG to lie over *picture*: a bar between the two bounds at *x*, and a hollow mark for what is likely.
+    """An SVG to lie over *picture*: a bar between the bounds at *x*, and a hollow mark for what is likely, if told.
 
     Where that is beyond the axes it stands at their edge, with an arrow that says so.
     """
@@ -62,18 +62,18 @@ def foretold(picture: Picture, x: float, said: Prediction) -> str:
     across = min(max(across, picture.left), picture.right)
     middle, low, high = (min(max(it, picture.top), picture.bottom) for it in (middle, low, high))
     colour, paper = theme.colour("ink", "light"), theme.colour("paper", "light")
-    words = f"theory: {said.pages_per_second:,.0f} {beyond}".strip()
+    words = f"theory: {said} {beyond}".strip()
     toward, anchor = (-10, "end") if across > picture.width / 2 else (10, "start")
     down = 20 if middle < picture.top + 20 else -10
     text = (
         f"x='{across + toward:.1f}' y='{middle + down:.1f}' text-anchor='{anchor}' font-size='13' font-weight='bold'"
         f" font-family='sans-serif' fill='{colour}' stroke='{paper}' stroke-width='4' paint-order='stroke'"
     )
+    likely = f"<circle cx='{across:.1f}' cy='{middle:.1f}' r='5' fill='{paper}' stroke='{colour}' stroke-width='2'/>"
     return (
         f"<svg role='img' aria-label='{escape(words)} pages per second' viewBox='0 0 {picture.width:g}"
         f" {picture.height:g}' style='position: absolute; inset: 0; width: 100%; height: 100%'>"
         f"<path d='M{across:.1f} {low:.1f}V{high:.1f}M{across - 5:.1f} {low:.1f}h10M{across - 5:.1f} {high:.1f}h10'"
         f" stroke='{colour}' stroke-width='1.5' stroke-dasharray='3 2' fill='none'/>"
-        f"<circle cx='{across:.1f}' cy='{middle:.1f}' r='5' fill='{paper}' stroke='{colour}' stroke-width='2'/>"
-        f"<text {text}>{words}</text></svg>"
+        f"{'' if said.range_only else likely}<text {text}>{words}</text></svg>"
     )

@@ -44,13 +44,15 @@ class Prediction:
     """What theory says of a run.
 
     Attributes:
-        pages_per_second: exact mean value analysis: if times were exponential with these means.
+        pages_per_second: exact mean value analysis: if times were exponential with these means.  Only where locks are
+            handed on: elsewhere it is in the middle of a range, and chance decides who is woken and who comes first.
         at_most, at_least: the asymptotic bounds: the slowest resource is always busy, and nobody waits for another; or
             whoever needs one always finds all others there before.  They bound what theory knows of: a simulation has
             more in it, and may come to lie a little outside.
         limit: the resource that is always busy, or "" if threads are held up by their own work alone.
         demands: for each resource how long a thread needs it (ns), with what handing it on costs.
         alone_ns: how long a thread is under way, with what the interrupts of the others take of it.
+        range_only: whether it is a range that theory gives, from at_least to at_most, and no number.
     """
 
     pages_per_second: float
@@ -59,6 +61,11 @@ class Prediction:
     limit: str
     demands: dict[str, float]
     alone_ns: float
+    range_only: bool = False
+
+    def __str__(self) -> str:
+        """Pages a second, or between what they are."""
+        return f"{self.at_least:,.0f} to {self.at_most:,.0f}" if self.range_only else f"{self.pages_per_second:,.0f}"
 
 
 def predict(
@@ -147,6 +154,7 @@ def _predicted(threads: int, needs: Mapping[str, float], once: float, woken: flo
         limit if once + threads * demands[limit] > alone else "",
         demands,
         alone,
+        woken < 1,
     )
 
 

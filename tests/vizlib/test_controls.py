@@ -190,6 +190,20 @@ def test_theory_stands_in_the_picture_where_the_simulation_will_and_at_its_edge_
     assert ">theory: 50 \N{UPWARDS ARROW}\N{RIGHTWARDS ARROW}</text>" in beyond
 
 
+def test_where_chance_decides_who_gets_a_lock_theory_says_a_range_only() -> None:
+    """Under stealing and under sleeping: no number stands beside the controls, and no mark in the picture."""
+    for policy, number in (("handoff", True), ("steal", False), ("sleep", False)):
+        it = tune(threads=(1, 4), pages=2, policy=policy)
+        said = it.foretell()
+        assert said is not None
+        between = f"{said.at_least:,.0f} to {said.at_most:,.0f}"
+        assert (f"<b>{between} pages/s</b> says theory" in it._said.value) is not number
+        assert (f"<b>about {said.pages_per_second:,.0f} pages/s</b> says theory ({between}" in it._said.value) is number
+        drawn = foretold(Picture(b"", 200, 120, 10, 10, 190, 110, lambda x, y: (10 * x, 110 - y)), 5, said)
+        assert ("<circle" in drawn) is number
+        assert (f">theory: {between}" in drawn) is not number
+
+
 def test_where_theory_says_nothing_the_sentence_says_what_is_measured() -> None:
     """As before."""
     it = tune("move_pages", pages=(1, 4))
