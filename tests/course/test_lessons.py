@@ -11,6 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from course.glossary import WORDS
 from course.instructor import solutions_01
 from course.kit import EXERCISES, QUESTIONS
 from course.refresh import COURSE, LESSONS, transcript, transcript_path
@@ -23,6 +24,7 @@ SECTIONS = (
 )  # fmt: skip
 ALLOWED = ("sim", "vizlib", "course", "matplotlib.pyplot", "ipywidgets", "networkx")
 MARK = re.compile(r"\[(?:source: [^\]]+|assumed: illustrative)\]")
+CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 BANNED = re.compile(r"\b(?:simply|just|obviously|proved?|proven)\b", re.IGNORECASE)
 PICTURES = ("play", "why", "beside", "beside_nearest", "over_time", "curves", "bars", "still",
             "picture", "level")  # fmt: skip
@@ -114,6 +116,20 @@ def test_every_gate_is_answered_for(path: Path) -> None:
     assert asked == {name for name in QUESTIONS if name.startswith(f"L{number}")}
     checked = set(re.findall(r'check\("(L[\w.]+)"', source))
     assert checked == {name for name in EXERCISES if name.startswith(f"L{number}")}
+
+
+@lessons
+def test_a_word_of_art_is_defined_where_it_is_first_used(path: Path) -> None:
+    """In the lesson's own glossary, in its text where it stands in italics, or in the glossary of an earlier lesson."""
+    defined = {word for it in LESSONS if it <= path for word in _defined("\n".join(code(it)))}
+    prose = CODE.sub(" ", "\n".join(cell.source for cell in cells(path) if cell.cell_type == "markdown"))
+    used = {word for word in WORDS if re.search(rf"\b{re.escape(word)}s?\b", prose)}
+    assert sorted(it for it in used - defined if f"*{it}*" not in prose) == []
+
+
+def _defined(source: str) -> list[str]:
+    """The words that a lesson's glossaries print."""
+    return [word for words in re.findall(r"glossary\(([^)]*)\)", source) for word in re.findall(r'"([^"]+)"', words)]
 
 
 @lessons
