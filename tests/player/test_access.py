@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from vizlib.film import film as film_of
+from vizlib.showcase import showcase
+
 pytestmark = pytest.mark.browser
 
 OpenFilm = Callable[..., Page]
@@ -260,6 +263,29 @@ def test_a_narrow_page_stacks_and_keeps_the_controls_in_view(open_film: OpenFilm
         page.evaluate("y => window.scrollTo(0, y)", where)
         expect(page.locator(".rmw-sentence")).to_be_in_viewport(ratio=1)
         expect(page.get_by_role("button", name="play")).to_be_in_viewport(ratio=1)
+
+
+def test_on_a_phone_a_long_sentence_is_folded_and_read_whole(open_film: OpenFilm) -> None:
+    """Four lines of a deadlock and a button that has the rest; the words are all there for who listens."""
+    film = film_of(showcase("batch_deadlock~B7", "batch_2mb"))
+    page = open_film(film, f"step={len(film['steps'])}")
+    text, more = page.get_by_role("status"), page.locator(".rmw-more")
+    expect(more).to_be_hidden()
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.wait_for_selector(".rmw[data-layout=narrow]")
+    expect(more).to_be_visible()
+    expect(text).to_contain_text(film["violation"]["sentence"])
+    folded = page.evaluate("() => document.querySelector('.rmw-sentence-text').clientHeight")
+    assert (page.locator(".rmw-sentence").bounding_box() or {})["height"] < 640 / 4
+    more.focus()
+    page.keyboard.press("Enter")
+    expect(more).to_have_attribute("aria-expanded", "true")
+    whole = page.evaluate("() => document.querySelector('.rmw-sentence-text').clientHeight")
+    assert whole > folded
+    page.keyboard.press("Enter")
+    assert page.evaluate("() => document.querySelector('.rmw-sentence-text').clientHeight") == folded
+    page.keyboard.press("Home")
+    expect(more).to_be_hidden()
 
 
 def test_on_a_phone_no_mark_leaves_the_picture(open_film: OpenFilm, move: Film) -> None:

@@ -52,6 +52,22 @@ def test_it_plays_and_scrubs_by_its_lanes(open_film: OpenFilm, pair: dict[str, A
     assert abs(step - len(pair["steps"]) / 2) <= 1
 
 
+def test_the_graphs_of_both_stand_beside_each_other(open_film: OpenFilm) -> None:
+    """After the same step the one is stuck in a ring and the other is not; with the machines back, neither is shown."""
+    made = compare(showcase("batch_deadlock~B7", "batch_2mb"), showcase("batch_deadlock~B7", "batch_v63"))
+    page = open_film(made, f"step={len(made['compare'][0]['steps'])}")
+    page.keyboard.press("g")
+    waits = [page.get_by_role("region", name=f"Who waits for whom, {it['label']}") for it in made["compare"]]
+    expect(waits[0]).to_contain_text("Deadlock: mover waits for the page lock of f1, held by writeback")
+    expect(waits[1]).to_contain_text("Nobody waits.")
+    for it in made["compare"]:
+        expect(page.get_by_role("region", name=f"Family, {it['label']}")).to_be_visible()
+    expect(page.locator(".rmw-run > .rmw-stage").first).to_be_hidden()
+    page.keyboard.press("g")
+    expect(waits[0]).to_be_hidden()
+    expect(page.locator(".rmw-run > .rmw-stage").first).to_be_visible()
+
+
 def test_the_next_difference_is_where_they_part(open_film: OpenFilm) -> None:
     """Two schedules of one world that differ from the fourth step on."""
     made = compare(replay("one_page mutex_v37 a3b2"), replay("one_page mutex_v37 a4b1"))

@@ -5,6 +5,7 @@ import { outcome } from "./branches.js";
 import { Controls } from "./controls.js";
 import { html, setAttribute } from "./dom.js";
 import { Timeline } from "./film.js";
+import { Graphs } from "./graphs.js";
 import { Help } from "./help.js";
 import { Lanes } from "./lanes.js";
 import { Stage } from "./stage.js";
@@ -33,18 +34,27 @@ export class Compare extends Transport {
     this.controls.showSpeed(this.clock.speed);
     this.transcript = new Transcript(this.timeline, this.actions.seek);
     this.help = new Help();
-    [this.transcriptButton, this.darkButton, this.helpButton] = [button("transcript", "in words", "T"), button("dark", "dark", "D"), button("help", "help", "?")];
+    [this.graphsButton, this.transcriptButton, this.darkButton, this.helpButton] = [button("graphs", "graphs", "G"), button("transcript", "in words", "T"), button("dark", "dark", "D"), button("help", "help", "?")];
     Object.assign(this.actions, {
       transcript: () => this.toggle(this.transcript, this.transcriptButton),
       help: () => this.toggle(this.help, this.helpButton),
+      graphs: () => this.#toggleGraphs(),
       decision: () => this.stop("differ"),
       decisionBack: () => this.stop("differ", true),
     });
     this.el = html("div", { class: "rmapwalk rmw rmw-compare", tabindex: "0", role: "group", "aria-label": `Two runs: ${film.title}`, "data-steps": this.timeline.length, "data-playing": "false" },
       html("div", { class: "rmw-head" }, html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, film.note ?? "")),
-        html("div", { class: "rmw-tools" }, this.transcriptButton, this.darkButton, this.helpButton)),
+        html("div", { class: "rmw-tools" }, this.graphsButton, this.transcriptButton, this.darkButton, this.helpButton)),
       this.help.el, film.why ? this.#why(film.why) : null,
       html("div", { class: "rmw-pair" }, ...this.runs.map((run) => run.el)), html("div", { class: "rmw-dock" }, this.controls.el), this.transcript.el);
+  }
+
+  /** The graphs of both, or the machines. */
+  #toggleGraphs() {
+    const open = !this.runs[0].graphs.open;
+    for (const run of this.runs) run.toggleGraphs(open);
+    setAttribute(this.graphsButton, "aria-expanded", String(open));
+    this.stages = this.runs.flatMap((run) => [run.stage, ...(open ? run.graphs.stages : [])]);
   }
 
   /** Why the one fails and the other does not. */
@@ -77,6 +87,7 @@ class Run {
     this.film = film;
     this.timeline = new Timeline(film);
     this.stage = new Stage(film, () => {});
+    this.graphs = new Graphs(this.timeline, film.label);
     this.sentence = new Sentence(film);
     const first = film.steps.map((_, step) => axis.places.findIndex((places) => places[side] > step));
     const whereOf = (place) => (place <= 0 ? 0 : first[Math.ceil(place) - 1] ?? axis.places.length - 1);
@@ -87,7 +98,7 @@ class Run {
     this.lanes.el.setAttribute("aria-label", `Lanes of ${film.label}`);
     const word = outcome(film);
     this.el = html("section", { class: "rmw-run", "aria-label": film.label, "data-ends": word === "open" || word === "finished" ? word : "bug" },
-      html("h3", {}, film.label), html("p", { class: "rmw-none" }, film.run_name), this.stage.el, html("div", {}, this.sentence.el), this.lanes.el);
+      html("h3", {}, film.label), html("p", { class: "rmw-none" }, film.run_name), this.stage.el, this.graphs.el, html("div", {}, this.sentence.el), this.lanes.el);
   }
 
   show(place, duration, playing) {
@@ -97,12 +108,20 @@ class Run {
     const { step } = timeline;
     const by = this.film.tasks.find((task) => task.id === step.task)?.colour ?? "muted";
     setAttribute(this.el, "data-place", place);
-    this.stage.show(timeline.marks, { duration: near ? duration : 0, changed: new Set(step.changed.map((it) => it.mark).filter(Boolean)), by });
+    const changed = new Set(step.changed.map((it) => it.mark).filter(Boolean));
+    this.stage.show(timeline.marks, { duration: near ? duration : 0, changed, by });
+    this.graphs.show(near ? duration : 0, changed, by);
     const { violation } = this.film;
     this.stage.accuse(violation && place >= violation.step ? violation.marks ?? [] : []);
     this.stage.label(`${this.film.label}: the machine after step ${place}.`);
     this.sentence.show(timeline, playing);
     this.lanes.show(place);
+  }
+
+  toggleGraphs(open) {
+    this.graphs.toggle(open);
+    this.stage.el.hidden = open;
+    for (const stage of this.graphs.stages) stage.finish();
   }
 
   fit(narrow) {

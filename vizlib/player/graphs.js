@@ -8,8 +8,9 @@ import { graphAt, layoutOf, waitMarks, waitsTold } from "./waitfor.js";
 /** @typedef {import("./film.js").Timeline} Timeline */
 
 export class Graphs {
-  /** @param {Timeline} timeline */
-  constructor(timeline) {
+  /** @param {Timeline} timeline @param {string} whose graphs they are, where there are others beside them */
+  constructor(timeline, whose = "") {
+    this.whose = whose;
     this.el = html("div", { class: "rmw-graphs", hidden: true });
     this.timeline = timeline;
     /** What moves here. @type {Stage[]} */
@@ -43,9 +44,9 @@ export class Graphs {
     const { film } = this.timeline;
     this.layout = layoutOf(this.timeline);
     this.walks = walksOf(this.timeline);
-    this.waits = new Graph({ id: "waits", title: "Who waits for whom", note: "dashed: waits for · solid: is held by", x: 0, y: 0, w: this.layout.w, h: this.layout.h });
+    this.waits = new Graph({ id: "waits", title: "Who waits for whom", note: "dashed: waits for · solid: is held by", x: 0, y: 0, w: this.layout.w, h: this.layout.h }, this.whose);
     const panel = film.family?.panel ?? { id: "family", title: "Family", x: 0, y: 0, w: 380, h: 60 };
-    this.family = new Graph({ ...panel, note: "a row an anon_vma, a column a VMA" });
+    this.family = new Graph({ ...panel, note: "a row an anon_vma, a column a VMA" }, this.whose);
     this.stages.push(this.waits.stage, this.family.stage);
     this.el.replaceChildren(this.waits.el, this.family.el);
   }
@@ -69,12 +70,12 @@ export class Graphs {
 
 /** One graph: a sentence, a picture, and the same in words. */
 class Graph {
-  constructor(panel) {
-    this.title = panel.title;
+  constructor(panel, whose) {
+    this.title = whose ? `${panel.title}, ${whose}` : panel.title;
     this.stage = new Stage({ panels: [{ ...panel, in: "machine", frame: true }], stage: { w: panel.w, h: panel.h }, first: {} }, () => {});
     this.verdict = html("p", { class: "rmw-verdict" });
     this.words = html("ul", {});
-    this.el = html("section", { class: "rmw-graph", "aria-label": panel.title, "data-graph": panel.id }, this.verdict, this.stage.el,
+    this.el = html("section", { class: "rmw-graph", "aria-label": this.title, "data-graph": panel.id }, this.verdict, this.stage.el,
       html("details", {}, html("summary", {}, "in words"), this.words));
   }
 

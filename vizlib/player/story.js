@@ -14,8 +14,22 @@ export class Sentence {
     this.number = html("span", { class: "rmw-number" });
     this.badge = html("span", { class: "rmw-badge" });
     this.text = html("p", { class: "rmw-sentence-text", role: "status", "aria-live": "polite" });
-    this.el = html("div", { class: "rmw-sentence" }, this.number, this.badge, this.text);
+    this.more = html("button", { type: "button", class: "rmw-more", "aria-label": "more of the sentence", "aria-expanded": "false", hidden: true, onclick: () => this.#open(!this.open) }, "more");
+    this.el = html("div", { class: "rmw-sentence" }, this.number, this.badge, html("div", { class: "rmw-said" }, this.text, this.more));
     this.setFilm(film);
+  }
+
+  /** Whether a sentence that is too long for a narrow page is shown whole: it stays so until the reader folds it. */
+  get open() {
+    return this.el.dataset.open === "true";
+  }
+
+  #open(open) {
+    setAttribute(this.el, "data-open", open);
+    setAttribute(this.more, "aria-expanded", String(open));
+    setText(this.more, open ? "less" : "more");
+    setAttribute(this.more, "aria-label", `${open ? "less" : "more"} of the sentence`);
+    this.fit();
   }
 
   setFilm(film) {
@@ -30,17 +44,26 @@ export class Sentence {
   /** Keep room for the longest sentence at this width, so that nothing below it moves. */
   fit() {
     const twin = this.el.cloneNode(true);
-    const text = twin.lastChild;
+    const [text, more] = twin.lastChild.children;
     twin.children[1].hidden = !this.violation;
+    setAttribute(twin, "data-bug", Boolean(this.violation));
     for (const name of ["role", "aria-live"]) text.removeAttribute(name);
     twin.style.cssText = `position: absolute; visibility: hidden; width: ${this.el.offsetWidth}px`;
     this.el.parentNode.append(twin);
     const heights = this.longest.map((sentence) => {
       text.textContent = sentence;
+      more.hidden = !this.open && !isCut(text);
       return twin.offsetHeight;
     });
+    this.folds = getComputedStyle(text).webkitLineClamp !== "none" || this.open;
     twin.remove();
     this.el.style.minHeight = `${Math.max(...heights)}px`;
+    this.#fold();
+  }
+
+  /** Offer the rest of a sentence that has no room; what is read aloud is always whole. */
+  #fold() {
+    this.more.hidden = !this.folds || (!this.open && !isCut(this.text));
   }
 
   /** @param {Timeline} timeline @param {boolean} playing while it plays the words are not read out: they would pile up */
@@ -53,6 +76,7 @@ export class Sentence {
     setText(this.number, String(timeline.place));
     this.badge.hidden = !bug;
     setText(this.text, this.#told(sentence, timeline.place));
+    this.#fold();
   }
 
   /** A question in its place, until the next step is shown. */
@@ -61,6 +85,7 @@ export class Sentence {
     this.el.style.setProperty("--task", `var(--rw-${this.tasks.get(task)?.colour ?? "muted"})`);
     setText(this.number, "?");
     setText(this.text, question);
+    this.#fold();
   }
 
   /** The step's sentence; at the violation with what is violated, unless it says so itself. */
@@ -68,6 +93,11 @@ export class Sentence {
     const verdict = place === this.violation?.step ? this.violation.sentence : "";
     return verdict && !sentence.includes(verdict) ? `${sentence} ${verdict}` : sentence;
   }
+}
+
+/** Whether some lines of a text are not shown. */
+function isCut(text) {
+  return text.scrollHeight > text.clientHeight + 1;
 }
 
 /** What the step changed: field, value before, value after. */

@@ -103,11 +103,12 @@ export function graphAt(timeline) {
   return { edges, circles: circlesOf(edges, timeline.film.tasks.map((it) => `task:${it.id}`)) };
 }
 
-/** What a node is called. */
+/** What a node is called in a sentence. */
 function named(film, id) {
   const task = film.tasks.find((it) => `task:${it.id}` === id);
   if (task?.kind === "handler") return `CPU ${task.cpu}`;
-  return task?.id ?? film.waited_for?.[id]?.title ?? id.replace(/^\w+:/, "");
+  const { said, title } = film.waited_for?.[id] ?? {};
+  return task?.id ?? said ?? title ?? id.replace(/^\w+:/, "");
 }
 
 /** The marks of the graph. @param {Timeline} timeline @param {Layout} layout @param {WaitGraph} graph @returns {Map<string, import("./film.js").Mark>} */
