@@ -1,6 +1,7 @@
 """``python -m vizlib chart``: series of runs under the clock as a picture, with the numbers as text beside it.
 
     python -m vizlib chart staircase -o staircase.svg
+    python -m vizlib chart scaling numa02 --variant mutex_v37 --pages 16 -o theory.svg
     python -m vizlib chart batches --variant batch_v63 -o batches.png
     python -m vizlib chart convergence numa01_thread_alloc --variant rwsem_v38 --rounds 40 --scan 64 -o pages.svg
 
@@ -14,13 +15,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sim.cli.running import run_options, timed_run
-from sim.cli.staircases import batches_options, made_batches, made_staircase, staircase_options
+from sim.cli.staircases import (
+    batches_options,
+    made_batches,
+    made_scaling,
+    made_staircase,
+    scaling_options,
+    staircase_options,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sim.analysis.batches import Lab
     from sim.analysis.convergence import Convergence
+    from sim.analysis.scaling import Scaling
     from sim.analysis.staircase import Staircase
     from vizlib.theme import Mode
 
@@ -89,6 +98,16 @@ def convergence(found: Convergence, mode: Mode = "light") -> Figure:
     return steps(series, y="%", title=f"{found.run.world} under {found.run.variant}", mode=mode)
 
 
+def scaling(found: Scaling, mode: Mode = "light") -> Figure:
+    """Threads to pages a second: what was simulated, on what theory says."""
+    from vizlib.charts import throughput
+
+    knee = found.knee if found.knee <= max(found.simulated) else None
+    title = f"{found.world} under {found.variant}"
+    simulated = {float(number): speed for number, speed in found.simulated.items()}
+    return throughput({"simulated": simulated}, found.theory, bounds=found.bounds, knee=knee, title=title, mode=mode)
+
+
 def _convergence(options: argparse.Namespace) -> Convergence:
     from sim.analysis.convergence import convergence as measure
 
@@ -102,5 +121,11 @@ CHARTS: Final = {
         "pages a second against threads, kernel after kernel", staircase_options, made_staircase, staircase
     ),
     "batches": Chart("what a batch is good for, and who pays", batches_options, made_batches, batches),
+    "scaling": Chart(
+        "one kernel against threads, beside queueing theory and the scalability law",
+        scaling_options,
+        made_scaling,
+        scaling,
+    ),
     "convergence": Chart("pages come to where they are used", run_options, _convergence, convergence),
 }

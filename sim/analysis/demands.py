@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Any, Final
 
-from sim.analysis.theory import mva
+from sim.analysis.theory import knee, mva
 from sim.engines import timed
 from sim.engines.costs import Costs
 from sim.engines.timed_run import Tally
@@ -62,6 +62,11 @@ class Prediction:
     demands: dict[str, float]
     alone_ns: float
     range_only: bool = False
+
+    @property
+    def knee(self) -> float:
+        """How many threads keep the slowest resource always busy, each of them being under way alone for so long."""
+        return knee([*self.demands.values()], max(0.0, self.alone_ns - fsum(self.demands.values())))
 
     def __str__(self) -> str:
         """Pages a second, or between what they are."""

@@ -17,7 +17,7 @@ is found by itself:
     measuring.py   bench
     recording.py   recorded, compare
     running.py     run, profile, lockstat, usage, convergence
-    staircases.py  staircase, batches
+    staircases.py  staircase, scaling, batches
     sweeping.py    sweep, splits
     tables.py      matrix
     tabular.py     --csv and --arrow: what a command found, as a table in a file

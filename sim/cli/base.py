@@ -7,7 +7,7 @@ import json
 import pkgutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NoReturn
@@ -136,9 +136,9 @@ def param_names() -> list[str]:
     return sorted({name for world in WORLDS.values() for name in world.params})
 
 
-def add_params(parser: argparse.ArgumentParser) -> None:
-    """An option for each parameter of a world."""
-    for name in param_names():
+def add_params(parser: argparse.ArgumentParser, but: Container[str] = ()) -> None:
+    """An option for each parameter of a world *but* some."""
+    for name in (it for it in param_names() if it not in but):
         its = [f"{it.name} {it.params[name].low}-{it.params[name].high}" for it in WORLDS.values() if name in it.params]
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help="; ".join(its))
 
@@ -156,7 +156,7 @@ def given_params(options: argparse.Namespace, world: World) -> dict[str, int]:
     Raises:
         UnknownName, BadParameter: if *world* does not have one, or not with this value.
     """
-    given = {name: value for name in param_names() if (value := getattr(options, name)) is not None}
+    given = {name: value for name in param_names() if (value := getattr(options, name, None)) is not None}
     world.values(given)
     return given
 

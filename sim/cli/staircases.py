@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, Final
 
 from sim import variants, worlds
-from sim.cli.base import Answer, Commands, add_policy, done, runs_bar
+from sim.cli.base import Answer, Commands, add_params, add_policy, done, given_params, runs_bar
 from sim.cli.tabular import flat, table_options, write_tables
 from sim.errors import BadParameter, UnknownName
+
+_KEEP: Final = "add results to FILE as JSON Lines, and go on from those that it has"
 
 
 def add(commands: Commands) -> None:
@@ -21,6 +23,10 @@ def add(commands: Commands) -> None:
     batches = commands.add("batches", _batches, about)
     batches_options(batches)
     table_options(batches, "a line a size")
+    about = "pages a second against threads, beside what queueing theory and the scalability law say (simulated)"
+    scaling = commands.add("scaling", _scaling, about)
+    scaling_options(scaling)
+    table_options(scaling, "a line a number of threads")
 
 
 def staircase_options(parser: argparse.ArgumentParser) -> None:
@@ -38,14 +44,24 @@ def batches_options(parser: argparse.ArgumentParser) -> None:
     _numbers(parser, "busy_region")
 
 
+def scaling_options(parser: argparse.ArgumentParser) -> None:
+    """What a run against threads can be told."""
+    parser.add_argument("world", help="the world, one that has threads, such as numa02 or movers")
+    parser.add_argument("--variant", default="mutex_v37", help="the variant (default mutex_v37)")
+    about = "numbers of threads (default 1 to 16)"
+    parser.add_argument("--threads", dest="numbers", type=int, nargs="+", metavar="N", help=about)
+    add_policy(parser)
+    parser.add_argument("--keep", metavar="FILE", help=_KEEP)
+    add_params(parser, but=("threads",))
+
+
 def _numbers(parser: argparse.ArgumentParser, world: str, **defaults: int) -> None:
     parser.set_defaults(params=(world, defaults))
     for name, it in worlds.find(world).params.items():
         if name not in ("threads", "passes"):
             usual = defaults.get(name, it.default)
             parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{it.text} (default {usual})")
-    about = "add results to FILE as JSON Lines, and go on from those that it has"
-    parser.add_argument("--keep", metavar="FILE", help=about)
+    parser.add_argument("--keep", metavar="FILE", help=_KEEP)
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
@@ -102,6 +118,38 @@ def made_batches(options: argparse.Namespace) -> Any:
         return batches(sizes, options.variant, path=options.keep, progress=told, **params)
     finally:
         done(told)
+
+
+def made_scaling(options: argparse.Namespace) -> Any:
+    """The runs against threads that *options* ask for.
+
+    Raises:
+        UserError: for anything that no run takes.
+    """
+    from sim.analysis.scaling import THREADS, scaling
+    from sim.engines.timed import POLICIES
+
+    world = worlds.find(options.world)
+    if options.policy not in POLICIES:
+        raise UnknownName("policy", options.policy, POLICIES)
+    if "threads" not in world.params:
+        raise BadParameter(f"{world.name} has no threads to add: numa02 and movers have")
+    params: dict[str, Any] = given_params(options, world)
+    threads = options.numbers or [it for it in THREADS if it <= world.params["threads"].high]
+    for number in threads:
+        world.values({**params, "threads": number})
+    variant, told = variants.find(options.variant).name, runs_bar(options, "scaling")
+    try:
+        return scaling(world.name, variant, threads, policy=options.policy, path=options.keep, progress=told, **params)
+    finally:
+        done(told)
+
+
+def _scaling(options: argparse.Namespace) -> Answer:
+    found = made_scaling(options)
+    data = found.to_json()
+    write_tables(options, data["rows"])
+    return Answer(data, str(found))
 
 
 def _staircase(options: argparse.Namespace) -> Answer:

@@ -172,6 +172,7 @@ def test_what_it_says_holds_with_each_cost_at_a_third_and_three_times() -> None:
     ("kind", "words"),
     [
         ("staircase", ["--threads", "1", "2", "--pages", "2", "--rungs", "mutex_v37"]),
+        ("scaling", ["numa02", "--threads", "1", "2", "3", "--pages", "2", "--nodes", "2"]),
         ("batches", ["--sizes", "1", "4", "--pages", "8", "--writers", "1"]),
         ("convergence", ["numa02", "--variant", "rwsem_v38", "--threads=2", "--pages=4", "--rounds=6", "--scan=4"]),
     ],
@@ -197,6 +198,8 @@ def test_a_chart_says_what_the_command_says(
         ("staircase --threads 0", "threads=0 is not allowed in movers"),
         ("staircase --pages 513", "pages=513 is not allowed in movers"),
         ("staircase --policy luck", "no policy is called 'luck'"),
+        ("scaling numa02 --threads 2 129", "threads=129 is not allowed in numa02"),
+        ("scaling stack_grows", "stack_grows has no threads to add: numa02 and movers have"),
         ("batches --sizes 0", "--sizes 0 is not allowed: 1 page or more"),
         ("batches --variant batch", "no variant is called 'batch'"),
     ],

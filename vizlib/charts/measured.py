@@ -27,6 +27,7 @@ def throughput(
     theory: Mapping[str, Points],
     *,
     bounds: Mapping[float, tuple[float, float]] | None = None,
+    knee: float | None = None,
     title: str = "",
     y: str = "pages per second, simulated",
     mode: theme.Mode = "light",
@@ -34,7 +35,8 @@ def throughput(
 ) -> Figure:
     """Measured points on the curves that theory gives: threads to throughput.
 
-    *bounds* is for each number of threads the least and the most that any order of service can reach.
+    *bounds* is for each number of threads the least and the most that any order of service can reach; *knee* is the
+    number of threads from which on the slowest resource is always busy.
     """
     figure, axes = canvas(mode, 8, 4.4, title, ax)
     if bounds:
@@ -52,6 +54,8 @@ def throughput(
             xs, [points[it] for it in xs], color=colour, linestyle="none", marker=MARKERS[number % 8], markersize=7,
             label=name,
         )  # fmt: skip
+    if knee is not None:
+        axes.axvline(knee, color=theme.colour("muted", mode), linewidth=1, linestyle=":", label=f"knee: {knee:.1f}")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("threads")
     axes.set_ylabel(y)
