@@ -8,16 +8,13 @@ from sim.locks import holders
 from sim.ops import CopyPage, HandleIpi, SendIpi, Xchg
 from sim.structs import Page
 from tests.vizlib import runs
-from vizlib.kept import Kept
 from vizlib.lenses.lock import LockLens
 from vizlib.lenses.page import slots_of
-from vizlib.lenses.task import thread
-from vizlib.moments import Moment, Run
+from vizlib.moments import Run
 from vizlib.renderers.text import render
 from vizlib.scene import Mark
 from vizlib.showcase import showcase
-from vizlib.stills import Stage, Still, blocked_at, stills
-from vizlib.waitfor import edges_at
+from vizlib.stills import Stage, Still, stills
 
 
 def shot_at(step: int, world: str = "one_page", variant: str = "mutex_v37") -> Still:
@@ -286,43 +283,6 @@ def test_a_copy_is_drawn_for_the_page_that_is_copied() -> None:
     ]
     assert copies
     assert all(len(its) == 1 for its in copies), copies
-
-
-# --- what is kept -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", runs.NAMES)
-def test_what_is_kept_is_what_would_be_said_anew(name: tuple[str, str]) -> None:
-    """At every step the marks, threads, locks and waits are those of lenses that are asked for all of them."""
-    run = Run(runs.trace(*name))
-    stage = Stage(run)
-    for moment, shot in zip(run.moments(), stills(run, stage), strict=True):
-        assert list(shot.marks.values()) == [it for lens in stage.lenses for it in lens.marks(moment)], moment.step
-        assert list(shot.family.values()) == list(stage.family.marks(moment)), moment.step
-        assert shot.threads == {it.name: thread(it, moment) for it in run.actors}, moment.step
-        assert shot.locks == stage.locks.locks_at(moment), moment.step
-        assert [(source, *it) for source, its in shot.waits.items() for it in its] == sorted(
-            edges_at(moment), key=lambda it: list(shot.waits).index(it.source)
-        ), moment.step
-        assert dict(shot.blocked) == dict(blocked_at(moment, run.actors)), moment.step
-
-
-def test_what_no_step_touches_is_asked_for_twice() -> None:
-    """At the beginning and at the end; who asks for the step itself is asked at every step."""
-    run = Run(runs.trace("move_pages"))
-    asked = [0, 0]
-
-    def still(moment: Moment) -> object:
-        asked[0] += 1
-        return moment.get(Page("nobody's").data)
-
-    def step(moment: Moment) -> object:
-        asked[1] += 1
-        return moment.step
-
-    kept = Kept([still, step])
-    assert [list(kept.at(it)) for it in run.moments()] == [[None, it] for it in range(run.length + 1)]
-    assert asked == [2, run.length + 1]
 
 
 # --- much does not fit -----------------------------------------------------------------------------------
