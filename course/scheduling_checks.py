@@ -130,13 +130,13 @@ LINES: Final[Mapping[str, str]] = {
 
 
 def by_lines(lines: Sequence[str]) -> Callable[..., Kernel]:
-    """``isolate_lru_page`` that does *lines* in their order."""
+    """``isolate_lru_page`` that does *lines* in their order; what is taken before it was looked at is taken unseen."""
     todo = tuple(lines)
 
     def isolate(k: Context, page: Page) -> Kernel:
         shared = k.mm.page_table_lock
         mine = Mm(f"{k.current}'s own").page_table_lock
-        rest, on_the_list = todo, False
+        rest, on_the_list, taken = todo, True, False
         while rest:
             line, rest = rest[0], rest[1:]
             if line == "look":
@@ -144,11 +144,12 @@ def by_lines(lines: Sequence[str]) -> Callable[..., Kernel]:
             elif line == "take" and on_the_list:
                 yield page.PG_lru.set(False)
                 yield from get_page(k, page)
+                taken = True
             elif line.startswith("lock"):
                 yield from spin_lock(shared if line == "lock" else mine)
             elif line.startswith("unlock"):
                 yield from spin_unlock(shared if line == "unlock" else mine)
-        return 0 if on_the_list else -EBUSY
+        return 0 if taken else -EBUSY
 
     return isolate
 
@@ -160,12 +161,12 @@ def place_the_lock(answer: Sequence[str]) -> Report:
     if foreign or list(answer).count("look") != 1 or list(answer).count("take") != 1:
         faults = foreign or ["'look' and 'take' stand in it once each."]
         return Report("L03.4", tuple(Finding(False, it) for it in faults))
-    if list(answer).index("take") < list(answer).index("look"):
-        told = "look comes before take: who takes a page unseen takes it from somebody else."
-        return Report("L03.4", (Finding(False, told),))
     verdict = judge(isolating("my_lines", by_lines(answer), ours=True), WORLD, **PARAMS)
     if verdict.violation is None:
         return Report("L03.4", (Finding(True, f"{verdict.sentence}."),))
+    if list(answer).index("take") < list(answer).index("look"):
+        told = "look comes before take: who takes a page unseen takes it from somebody else."
+        return Report("L03.4", (Finding(False, told), _bad(verdict.sentence, "")), verdict.trace)
     if kept := [it for it in ("lock", "lock mine") if list(answer).count(it) > list(answer).count(f"un{it}")]:
         told = f"'{kept[0]}' is never given back: the function ends and holds it, and what comes then goes wrong."
         return Report("L03.4", (Finding(False, told), _bad(verdict.sentence, "")), verdict.trace)

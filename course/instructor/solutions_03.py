@@ -124,6 +124,7 @@ BAD: list[tuple[str, Any, tuple[str, ...]]] = [
     ("L03.4", ["lock", "look", "unlock", "lock", "take", "unlock"], ("M4",)),
     ("L03.4", ["lock mine", "look", "take", "unlock mine"], ("M5",)),
     ("L03.4", ["lock", "look", "take"], ()),
+    ("L03.4", ["lock", "take", "look", "unlock"], ()),
     ("L03.4", ["lock", "unlock"], ()),
     ("L03.4", ["lock", "look", "take", "unlock", "sleep"], ()),
     ("L03.5", {"PTE": "page lock"}, ("M4",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -140,7 +141,7 @@ def test_a_function_that_cannot_run_is_told_where() -> None:
 
 @pytest.mark.parametrize("lines", [["lock", "take", "look", "unlock"], ["take", "look"]])
 def test_taking_before_looking_is_told(lines: list[str]) -> None:
-    """Nobody is hurt by it, because nothing is taken: so it is no repair either."""
+    """It is taken unseen, whoever may have it: that is said first, and then what comes of it."""
     report = check("L03.4", lines)
     assert not report.ok
     assert "look comes before take" in repr(report)
@@ -160,3 +161,11 @@ def test_a_slip_is_told_as_what_it_is(name: str, answer: Any, said: str) -> None
     report = check(name, answer)
     assert said in report.findings[0].text
     assert report.tags == ()
+
+
+def test_every_order_of_the_lines_but_one_goes_wrong_and_can_be_played() -> None:
+    """Also those that take a page before they have looked at it, or give back a lock that they have not taken."""
+    orders = [list(it) for it in permutations(("lock", "look", "take", "unlock"))]
+    reports = [check("L03.4", it) for it in orders]
+    assert [order for order, it in zip(orders, reports, strict=True) if it.ok] == [["lock", "look", "take", "unlock"]]
+    assert all(it.trace is not None and it.trace.violation is not None for it in reports if not it.ok)
