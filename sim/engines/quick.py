@@ -25,7 +25,7 @@ from sim.engines import replay, timed
 from sim.engines.costs import Costs
 from sim.engines.identity import identity
 from sim.engines.timed_run import Tally, TimedRun
-from sim.errors import Untaped
+from sim.errors import BadParameter, Untaped
 from sim.variants import Variant
 from sim.variants import find as find_variant
 from sim.worlds import World
@@ -140,7 +140,10 @@ def _along(axis: str, low: int, values: Mapping[str, int], run: Callable[[int], 
     for trial in TRIALS:
         if trial[-1] * 2 > whole or trial[0] < low:
             continue
-        runs = [run(it) for it in trial]
+        try:
+            runs = [run(it) for it in trial]
+        except BadParameter:  # the world allows none so short
+            continue
         if any(it.violation is not None for it in runs):
             return None
         lines = [_numbers(it) for it in runs]

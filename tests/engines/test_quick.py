@@ -12,6 +12,7 @@ from sim.engines.costs import DEFAULT
 from sim.engines.quick import curve, quick
 from sim.engines.timed import POLICIES, run
 from sim.engines.timed_run import TimedRun
+from sim.errors import BadParameter
 from sim.ops import Kernel
 
 
@@ -46,6 +47,14 @@ def test_under_hand_off_it_is_extrapolated_and_says_so() -> None:
     assert found.pages_migrated == 4 * 512
     assert found.counts["anon_vma_locks"] == 4 * 1024
     assert not run("numa02", threads=2, pages=4).extrapolated
+
+
+def test_shorter_runs_that_the_world_refuses_are_left_out() -> None:
+    """A huge page has at least two small ones: nobody asked for the run with one."""
+    ask = {"threads": 2, "nodes": 2, "ranges": 2, "pages": 16, "huge": 1}
+    assert told(quick("numa02", "rwsem_v38", params=ask)) == told(run("numa02", "rwsem_v38", params=ask))
+    with pytest.raises(BadParameter, match="pages=1 is not allowed"):
+        quick("numa02", "rwsem_v38", params={**ask, "pages": 1})
 
 
 def test_what_does_not_settle_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
