@@ -66,7 +66,9 @@ def test_other_costs_and_more_pages_are_replayed_from_the_same_tape(monkeypatch:
     monkeypatch.setattr(module, "Tape", lambda *its, tape=module.Tape: made.append("tape") or tape(*its))
     monkeypatch.setattr(module.timed, "run", lambda *its, **more: made.append("run") or run(*its, **more))
     replay("numa02", threads=2, pages=6)
-    replay("numa02", threads=2, pages=9, costs=DEFAULT.scaled(2))
+    ask = {"threads": 2, "pages": 9}
+    for costs in (DEFAULT.scaled(2), DEFAULT.with_("acquire", 5000), DEFAULT.with_("wake_latency", 0)):
+        assert told(replay("numa02", params=ask, costs=costs)) == told(run("numa02", params=ask, costs=costs))
     assert made == ["tape", "run"]
     replay("numa02", threads=2, pages=6, policy="steal")
     assert made == ["tape", "run", "run"]
