@@ -2,6 +2,7 @@
 
     python -m vizlib chart staircase -o staircase.svg
     python -m vizlib chart scaling numa02 --variant mutex_v37 --pages 16 -o theory.svg
+    python -m vizlib chart lockstat numa02 --variant mutex_v37 --threads 8 --pages 16 -o waiters.svg
     python -m vizlib chart batches --variant batch_v63 -o batches.png
     python -m vizlib chart convergence numa01_thread_alloc --variant rwsem_v38 --rounds 40 --scan 64 -o pages.svg
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from sim.analysis.batches import Lab
     from sim.analysis.convergence import Convergence
+    from sim.analysis.lockstat import LockStat
     from sim.analysis.scaling import Scaling
     from sim.analysis.staircase import Staircase
     from vizlib.theme import Mode
@@ -108,6 +110,24 @@ def scaling(found: Scaling, mode: Mode = "light") -> Figure:
     return throughput({"simulated": simulated}, found.theory, bounds=found.bounds, knee=knee, title=title, mode=mode)
 
 
+def waiters(found: LockStat, mode: Mode = "light") -> Figure:
+    """How many wait for each class of locks that anybody waits for, over time."""
+    from vizlib.charts import staircase as steps
+
+    series = {
+        it.name: [(float(at), float(number)) for at, number in it.timeline] for it in found.classes if it.timeline
+    }
+    title = f"{found.run.world} under {found.run.variant}, locks by {found.run.policy}"
+    return steps(series or {"nobody waits": [(0.0, 0.0)]}, y="threads that wait", title=title, mode=mode)
+
+
+def _lockstat(options: argparse.Namespace) -> LockStat:
+    from sim.analysis.lockstat import lockstat as measure
+
+    found: LockStat = timed_run(options, measure)
+    return found
+
+
 def _convergence(options: argparse.Namespace) -> Convergence:
     from sim.analysis.convergence import convergence as measure
 
@@ -127,5 +147,6 @@ CHARTS: Final = {
         made_scaling,
         scaling,
     ),
+    "lockstat": Chart("how many threads wait for each class of locks, over time", run_options, _lockstat, waiters),
     "convergence": Chart("pages come to where they are used", run_options, _convergence, convergence),
 }

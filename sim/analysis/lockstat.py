@@ -83,10 +83,14 @@ class LockClass:
             "most_waiters": self.most_waiters,
             "hold_sites": {site: _tally_json(it) for site, it in self.hold_sites.items()},
             "wait_sites": {site: _tally_json(it) for site, it in self.wait_sites.items()},
-            "blocked_by": [
-                {"waits": waits, "holds": holds, **_tally_json(it)} for (waits, holds), it in self.blocked_by.items()
-            ],
+            "blocked_by": _pairs_json(self.blocked_by),
+            "threads": _pairs_json(self.threads),
+            "waiters": [list(it) for it in self.timeline],
         }
+
+
+def _pairs_json(its: dict[tuple[str, str], Tally]) -> list[dict[str, Any]]:
+    return [{"waits": waits, "holds": holds, **_tally_json(it)} for (waits, holds), it in its.items()]
 
 
 def _tally_json(it: Tally) -> dict[str, Any]:

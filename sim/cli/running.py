@@ -148,8 +148,8 @@ def _lockstat(options: argparse.Namespace) -> Answer:
 
 
 def _class_row(it: Any) -> dict[str, Any]:
-    """A class of locks as a line of a table, without its call sites."""
-    sites = ("hold_sites", "wait_sites", "blocked_by")
+    """A class of locks as a line of a table, without its call sites, threads and times."""
+    sites = ("hold_sites", "wait_sites", "blocked_by", "threads", "waiters")
     return flat({name: value for name, value in it.to_json().items() if name not in sites})
 
 

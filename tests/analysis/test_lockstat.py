@@ -10,6 +10,7 @@ import pytest
 from sim.__main__ import main
 from sim.analysis.lockstat import LockClass, LockStat, lockstat
 from sim.engines.timed import POLICIES, run
+from vizlib.charting import CHARTS
 
 POLICY = pytest.mark.parametrize("policy", sorted(POLICIES))
 VARIANT = pytest.mark.parametrize("variant", ["mutex_v37", "rfc_remap_unlocked", "rwsem_v38"])
@@ -67,6 +68,18 @@ def test_waiting_as_wall_time_and_as_waiter_seconds(policy: str) -> None:
     assert lock.waited_ns <= lock.waiter_ns <= lock.most_waiters * lock.waited_ns
     assert all(before[0] < after[0] for before, after in pairwise(lock.timeline))
     assert lock.timeline[-1][1] == 0
+
+
+def test_waiters_over_time_are_told_and_drawn() -> None:
+    """Every step of the time line is in the numbers and in the chart; who never waited for has no line."""
+    found = stat()
+    lock = anon_vma(found)
+    told = next(it for it in found.to_json()["classes"] if it["class"] == lock.name)
+    assert told["waiters"] == [list(it) for it in lock.timeline]
+    assert sum(it["count"] for it in told["threads"]) == lock.wait.count
+    lines = {it.get_label(): it for it in CHARTS["lockstat"].draw(found, "light").axes[0].lines}
+    assert list(zip(*lines[lock.name].get_data(), strict=True)) == lock.timeline
+    assert set(lines) == {it.name for it in found.classes if it.wait.count}
 
 
 def test_who_blocked_whom_adds_up() -> None:
