@@ -26,7 +26,7 @@ from sim.engines.tape import SOME as SOME
 from sim.engines.tape_books import Books
 from sim.engines.timed import Clockwork
 from sim.engines.timed_run import TimedRun
-from sim.errors import UnknownName, Untaped
+from sim.errors import BadParameter, UnknownName, Untaped
 from sim.ops import Acquire, Op, SendIpi, TryAcquire
 from sim.variants import Variant
 from sim.variants import find as find_variant
@@ -151,8 +151,8 @@ def _tape(world: World, variant: Variant, values: Mapping[str, int]) -> _Kept:
     if key not in _tapes:
         try:
             _tapes[key] = _Kept(Tape(world, variant, values))
-        except Untaped as fault:
-            _tapes[key] = fault
+        except (Untaped, BadParameter) as fault:  # the latter if the world allows no run so short
+            _tapes[key] = Untaped(str(fault))
     _tapes.move_to_end(key)
     while len(_tapes) > KEPT:
         _tapes.popitem(last=False)

@@ -110,7 +110,8 @@ def test_many_pages_of_many_threads_are_answered_from_a_tape(monkeypatch: pytest
         ("numa02", "no two pages cost the same", {"threads": 2, "pages": 8, "seed": 1}),
         ("numa02", "pages=2 is not from 3 to 512", {"threads": 2, "pages": 2}),
         ("numa02", "not every page is as the one before", {"threads": 2, "pages": 8, "rounds": 3, "scan": 4}),
-        ("numa01", "", {"threads": 4, "pages": 8}),
+        ("numa01", "copies between other nodes", {"threads": 4, "pages": 8}),
+        ("movers", "not every page is as the one before", {"threads": 2, "pages": 8, "huge": 1}),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_with_the_reason(world: str, why: str, ask: dict[str, int]) -> None:
