@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from sim import __main__ as command
 from sim import trace, variants
 from sim.engines.checker import check
+from sim.engines.costs import ROWS
 from sim.engines.counts import COUNTS, TIMED_COUNTS
 from sim.engines.stepper import replay
 from sim.engines.timed import POLICIES
@@ -217,6 +219,18 @@ def test_without_json_the_text_is_for_people(capsys: pytest.CaptureFixture[str])
     assert f'python -m sim replay "{found.run_name}"' in said
     with pytest.raises(json.JSONDecodeError):
         json.loads(said)
+
+
+def test_every_cost_is_listed_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line a row of the table, and in JSON everything that the row says."""
+    assert command.main(["costs"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert command.main(["costs", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    for row, line, it in zip(ROWS, lines, told, strict=True):
+        assert line.startswith(f"{row.name} ")
+        assert line.endswith(f"  {row.confidence}  {row.what}  ({row.source})")
+        assert it == asdict(row)
 
 
 def test_each_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:

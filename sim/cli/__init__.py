@@ -9,7 +9,7 @@ is found by itself:
     base.py        how commands are found, what one is told and what it answers; progress on a terminal
     door.py        rmapwalk: these commands, those of vizlib and those of the course
     aids.py        what check says beside its verdict
-    about.py       worlds, variants, where
+    about.py       worlds, variants, costs, where
     checking.py    check, luck, replay
     exchanging.py  promela, spin
     locking.py     lockset
