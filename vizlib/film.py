@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sim.engines.ledger import collector_paused
 from sim.worlds import WORLDS
 from vizlib import layout
 from vizlib.lanes import arrows, lanes
@@ -36,6 +37,7 @@ FORMAT, VERSION = "rmapwalk-film", 1
 FEW_LOCKS = 8
 
 
+@collector_paused()
 def film(
     trace: Trace, title: str = "", open_at: int | None = None, *, hands: bool = False, stage: Stage | None = None
 ) -> Json:
