@@ -51,9 +51,9 @@ class Rwsems:
             return True
         if not isinstance(op, Acquire) or not is_rwsem(op.lock):
             return enabled(op, self._memory, self._contexts[i])
-        me = self._contexts[i].current
-        if self._owner(op.lock) is me and (op.lock, EXCLUSIVE) not in self._memory.get(me.held, ()):
-            return True  # it was handed to it in memory; one that it had before it waits for in vain
+        owner = self._owner(op.lock)
+        if owner is not None and owner is self._contexts[i].current:  # either it was handed to it in memory
+            return (op.lock, EXCLUSIVE) not in self._memory.get(owner.held, ())  # or it has it, and waits in vain
         return can_take(self._value(op.lock), op.mode) and (op.mode == EXCLUSIVE or self._head(op.lock) is None)
 
     def wait(self, i: int, op: Acquire, clock: int) -> Generator[Any, Any, int]:
