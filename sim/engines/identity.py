@@ -1,11 +1,27 @@
-"""What tells one world or variant from another, where answers are remembered by what was asked."""
+"""Answers that are remembered by what was asked, and what tells one world or variant from another there."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sim.variants import Variant
 from sim.worlds import WORLDS, World
+
+_Answer = TypeVar("_Answer")
+
+
+def remembered(
+    answers: OrderedDict[tuple[Any, ...], _Answer], key: tuple[Any, ...], most: int, make: Callable[[], _Answer]
+) -> _Answer:
+    """The answer to *key*, made now or before; of *answers* the *most* are kept that were asked for last."""
+    if key not in answers:
+        answers[key] = make()
+    answers.move_to_end(key)
+    while len(answers) > most:
+        answers.popitem(last=False)
+    return answers[key]
 
 
 def identity(it: World | Variant) -> Any:

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from sim.engines import replay, timed
 from sim.engines.costs import Costs
-from sim.engines.identity import identity
+from sim.engines.identity import identity, remembered
 from sim.engines.timed_run import Tally, TimedRun
 from sim.errors import BadParameter, Untaped
 from sim.variants import Variant
@@ -87,24 +87,15 @@ def quick(
 
     def run(its: Mapping[str, int]) -> TimedRun:
         key = (identity(it), identity(how), tuple(its.items()), costs, policy, seed)
-        return _remembered(key, lambda: made(its))
+        return remembered(_results, key, REMEMBERED, lambda: made(its))
 
     key = (identity(it), identity(how), tuple(values.items()), costs, policy, seed, "quick")
     least = replay.SOME if taped else 0
-    return _remembered(key, lambda: run(values) if seed else _answer(it, values, run, least))
+    return remembered(_results, key, REMEMBERED, lambda: run(values) if seed else _answer(it, values, run, least))
 
 
 def _worth_a_tape(values: Mapping[str, int]) -> bool:
     return values.get("ranges", 1) == 1 and values.get("threads", 0) * values.get("pages", 0) >= TAPED
-
-
-def _remembered(key: tuple[Any, ...], make: Callable[[], TimedRun]) -> TimedRun:
-    if key not in _results:
-        _results[key] = make()
-    _results.move_to_end(key)
-    while len(_results) > REMEMBERED:
-        _results.popitem(last=False)
-    return _results[key]
 
 
 def forget() -> None:

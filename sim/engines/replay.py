@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from sim.engines import timed
 from sim.engines.costs import Costs
-from sim.engines.identity import identity
+from sim.engines.identity import identity, remembered
 from sim.engines.ledger import collector_paused
 from sim.engines.tape import FEW, Tape
 from sim.engines.tape import SOME as SOME
@@ -148,18 +148,18 @@ def _checked(
 def _tape(world: World, variant: Variant, values: Mapping[str, int]) -> _Kept:
     """The tape, made now or before."""
     key = (identity(world), identity(variant), tuple(it for it in values.items() if it[0] != "pages"))
-    if key not in _tapes:
-        try:
-            _tapes[key] = _Kept(Tape(world, variant, values))
-        except (Untaped, BadParameter) as fault:  # the latter if the world allows no run so short
-            _tapes[key] = Untaped(str(fault))
-    _tapes.move_to_end(key)
-    while len(_tapes) > KEPT:
-        _tapes.popitem(last=False)
-    found = _tapes[key]
+    found = remembered(_tapes, key, KEPT, lambda: _made(world, variant, values))
     if isinstance(found, Untaped):
         raise found
     return found
+
+
+def _made(world: World, variant: Variant, values: Mapping[str, int]) -> _Kept | Untaped:
+    """The tape, or why there is none."""
+    try:
+        return _Kept(Tape(world, variant, values))
+    except (Untaped, BadParameter) as fault:  # the latter if the world allows no run so short
+        return Untaped(str(fault))
 
 
 def _compared(
