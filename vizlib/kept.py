@@ -113,8 +113,18 @@ class Noted(Moment):
         return self._moment.stack_of(actor)
 
 
-class _Memory(Mapping[Any, Any]):
+class Unlisted(Mapping[Any, Any]):
     """What can be asked, and not listed: that would depend on everything."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("a picture that lists the memory depends on all of it")
+
+    def __len__(self) -> int:
+        raise TypeError("a picture that counts the memory depends on all of it")
+
+
+class _Memory(Unlisted):
+    """What a moment holds; it notes what it is asked for."""
 
     def __init__(self, its: Mapping[Any, Any], seen: set[Any]) -> None:
         self._its = its
@@ -127,9 +137,3 @@ class _Memory(Mapping[Any, Any]):
     def __getitem__(self, key: Any) -> Any:
         self._seen.add(key)
         return self._its[key]
-
-    def __iter__(self) -> Iterator[Any]:
-        raise TypeError("a picture that lists the memory depends on all of it")
-
-    def __len__(self) -> int:
-        raise TypeError("a picture that counts the memory depends on all of it")

@@ -14,6 +14,7 @@ from typing import Any
 from sim.engines.checker_tables import Slot, Tables
 from sim.engines.narrowing import Row, States
 from sim.ops import Field, Op
+from vizlib.kept import Unlisted
 from vizlib.moments import Actor, Moment, Run
 
 
@@ -57,8 +58,8 @@ class Watched(Moment):
         return self._tables.stack(self._number[actor.task], self.local(actor.task))
 
 
-class _Memory(Mapping[Field, Any]):
-    """The memory of a state.  It can be asked, and not listed: that would depend on everything."""
+class _Memory(Unlisted):
+    """The memory of a state; it notes the slots that it is asked for."""
 
     def __init__(self, tables: Tables, state: int, seen: set[Slot]) -> None:
         self._tables = tables
@@ -73,12 +74,6 @@ class _Memory(Mapping[Field, Any]):
 
     def __getitem__(self, field: Field) -> Any:
         return self.get(field)
-
-    def __iter__(self) -> Iterator[Field]:
-        raise TypeError("a picture that lists the memory depends on all of it")
-
-    def __len__(self) -> int:
-        raise TypeError("a picture that counts the memory depends on all of it")
 
 
 class _Pending(Mapping[Any, "Op | None"]):

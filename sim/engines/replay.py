@@ -24,10 +24,10 @@ from sim.engines.ledger import collector_paused
 from sim.engines.tape import FEW, Tape
 from sim.engines.tape import SOME as SOME
 from sim.engines.tape_books import Books
-from sim.engines.timed import Clockwork
+from sim.engines.timed import FAR, REPORT, TELLING, Clockwork
 from sim.engines.timed_run import TimedRun
 from sim.errors import BadParameter, UnknownName, Untaped
-from sim.ops import Acquire, Op, SendIpi, TryAcquire
+from sim.ops import Op
 from sim.variants import Variant
 from sim.variants import find as find_variant
 from sim.worlds import World
@@ -38,10 +38,6 @@ CHECKED: Final = 5
 
 #: Tapes that are kept.
 KEPT: Final = 64
-
-_TELLING: Final = frozenset((SendIpi, Acquire, TryAcquire))
-_REPORT: Final = 50_000
-_FAR: Final = 1 << 60
 
 
 class _Kept:
@@ -208,7 +204,7 @@ class Clock:
 
     def peek(self) -> int:
         """When the next event is due."""
-        return self.queue[0][0] if self.queue else _FAR
+        return self.queue[0][0] if self.queue else FAR
 
     def timeout(self, delay: int) -> int:
         """When a process goes on that yields this: so much later."""
@@ -220,7 +216,7 @@ class Clock:
 
     def process(self, who: Any) -> None:
         """*who* begins now."""
-        heappush(self.queue, (self.now, self.number() - _FAR, who))
+        heappush(self.queue, (self.now, self.number() - FAR, who))
 
 
 class Player(Clockwork):
@@ -236,7 +232,7 @@ class Player(Clockwork):
         self._clock.process(life)
 
     def _turn_the_clock(self, progress: Callable[..., None] | None) -> None:
-        clock, queue, number, report = self._clock, self._clock.queue, self._clock.number, _REPORT
+        clock, queue, number, report = self._clock, self._clock.queue, self._clock.number, REPORT
         event = heappop(queue)
         while True:
             clock.now, _, who = event
@@ -251,7 +247,7 @@ class Player(Clockwork):
             event = heappop(queue)
             if progress is not None and self.books.steps >= report:
                 progress(f"{self.books.steps:,} shared steps", f"{clock.now / 1e6:.2f} ms simulated")
-                report = self.books.steps + _REPORT
+                report = self.books.steps + REPORT
 
     def _live(self, i: int) -> Generator[Any, Any, None]:
         """Thread *i*, from its start to its end, as :meth:`Clockwork._live`: yields when it goes on."""
@@ -262,7 +258,7 @@ class Player(Clockwork):
         while place < last or segment.op is not None:
             if owed[i]:
                 clock, owed[i] = clock + owed[i], 0
-            alone = queue[0][0] if queue else _FAR  # until then nobody else can act
+            alone = queue[0][0] if queue else FAR  # until then nobody else can act
             if alone <= now:
                 alone = now + 1
             if clock < alone:
@@ -293,7 +289,7 @@ class Player(Clockwork):
         for change in self.books.changes:
             if change[0] in self.waiting:
                 clock += self._serve(change[0], at)
-        if type(op) in _TELLING:
+        if type(op) in TELLING:
             self._tell(i, op, self.books.changes, at)
         return clock
 

@@ -52,9 +52,12 @@ POLICIES: Final[dict[str, str]] = {
 COSTS: Final = cost_table.DEFAULT
 
 _MAY_WAIT: Final = frozenset((Acquire, Until))
-_TELLING: Final = frozenset((SendIpi, Acquire, TryAcquire))
-_REPORT: Final = 50_000
-_FAR: Final = 1 << 60
+#: Operations after which others must be told more than what changed.
+TELLING: Final = frozenset((SendIpi, Acquire, TryAcquire))
+#: Steps between two reports of progress.
+REPORT: Final = 50_000
+#: A time (ns) that never comes.
+FAR: Final = 1 << 60
 
 _Process = Generator[Event, Any, Any]
 
@@ -103,12 +106,12 @@ class Clockwork:
         self.env.process(self._live(i))
 
     def _turn_the_clock(self, progress: Callable[..., None] | None) -> None:
-        report = _REPORT
+        report = REPORT
         while self.unfinished and self.machine.violation is None and self.error is None:
             self.env.step()
             if progress is not None and self.machine.steps >= report:
                 progress(f"{self.machine.steps:,} steps", f"{self.env.now / 1e6:.2f} ms simulated")
-                report = self.machine.steps + _REPORT
+                report = self.machine.steps + REPORT
 
     # --- a thread's life ---------------------------------------------------------------------------------
 
@@ -124,7 +127,7 @@ class Clockwork:
             while op is not None and machine.violation is None:
                 if owed[i]:
                     clock, owed[i] = clock + owed[i], 0
-                if clock >= alone and clock >= (alone := min(_FAR, max(now + 1, peek()))):
+                if clock >= alone and clock >= (alone := min(FAR, max(now + 1, peek()))):
                     yield env.timeout(clock - now)
                     now, alone = clock, 0
                 elif type(op) in may_wait and not self.ready(i, op, clock):
@@ -140,7 +143,7 @@ class Clockwork:
                     for change in changes:
                         if change[0] in waiting:
                             clock, alone = clock + self._serve(change[0], at), 0
-                    if type(op) in _TELLING:
+                    if type(op) in TELLING:
                         self._tell(i, op, changes, at)
                         alone = 0
                 if idle >= guard.MAX_IDLE:
