@@ -55,6 +55,7 @@ _PLAY = """async ([source, css, film, jumps]) => {
         }));
     }
     player.destroy();
+    await new Promise(done => setTimeout(done)); // so that the trace has the end of the last frame as well
     return {played, load, gaps};
 }"""
 
