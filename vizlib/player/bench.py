@@ -100,8 +100,9 @@ def measure(page: Page, film: Mapping[str, Any], jumps: int) -> dict[str, float]
         trace = json.loads(browser.stop_tracing())
     if found["played"] != len(film["steps"]):
         raise RuntimeError(f"the film stopped at step {found['played']} of {len(film['steps'])}")
-    events = sorted((it for it in trace["traceEvents"] if it["name"] == "FireAnimationFrame"), key=lambda it: it["ts"])
-    times = [it.get("tdur", it["dur"]) / 1000 for it in events]
+    # Chromium leaves a frame that began or ended outside the trace without its duration.
+    whole = (it for it in trace["traceEvents"] if it["name"] == "FireAnimationFrame" and "dur" in it)
+    times = [it.get("tdur", it["dur"]) / 1000 for it in sorted(whole, key=lambda it: it["ts"])]
     frames, seeks = times[: len(times) - jumps], times[len(times) - jumps :]
     return {
         "steps": len(film["steps"]),
