@@ -45,7 +45,7 @@ def test_a_count_and_a_choice_are_read_as_documented() -> None:
 
 
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
-@STEADY
+@settings(STEADY, max_examples=20)  # of each world
 @given(data=st.data(), turns=TURNS)
 def test_a_run_name_that_was_written_reads_the_same(world: World, data: st.DataObject, turns: list[Turn]) -> None:
     """World, parameters, variant and turns all come back."""

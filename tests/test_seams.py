@@ -34,7 +34,7 @@ SEARCHED = [
     *((world, variants.names()[number % len(variants.names())]) for number, world in enumerate(WORLDS)),
     *(("stack_grows", it) for it in variants.names()),
 ]
-STEADY = settings(derandomize=True, deadline=None, max_examples=4)
+STEADY = settings(derandomize=True, deadline=None, max_examples=3)
 
 #: A way through a run: who goes next (a number into those who can), for how many steps, and what it chooses.
 WAYS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 60), st.integers(0, 3)), max_size=25)
@@ -122,8 +122,8 @@ def compare_a_way(world: str, variant: str, run: Stepper) -> None:
     assert replay(run.run_name).final_memory_hash == stepped[1]
 
 
-@EACH_WORLD
 @pytest.mark.parametrize("policy", [it for it in timed.POLICIES if it != "steal"])  # as spin, or as sleep, does it
+@EACH_WORLD  # the outer loop, so that each world's tables are learned once
 @settings(derandomize=True, deadline=None, max_examples=2)
 @given(seed=st.integers(0, 10_000))
 def test_a_timed_run_is_the_same_run_in_the_other_engines(world: str, policy: str, seed: int) -> None:

@@ -17,6 +17,7 @@ from sim.ops import Field, Kernel
 from sim.setup import INIT_MM, Builder
 from sim.structs import PTRS_PER_PTE, AnonVma, AnonVmaChain, Cpu, Page, PageTable, Struct, Task, Vma
 from sim.user import user_write
+from sim.variants import Variant
 from sim.worlds import WORLDS, World
 
 Memory = dict[Field, Any]
@@ -134,18 +135,23 @@ def test_a_world_is_the_same_every_time(world: World) -> None:
     assert dict(run.setup.memory) == before  # a run changes a copy
 
 
-@EACH
+def _safe_there(world: World) -> list[Variant]:
+    """The variants under which *world* goes well; none if a rule was taken from it."""
+    return [it for it in map(variants.find, variants.names()) if it.verdicts[world.name] == "safe"]
+
+
+@pytest.mark.parametrize("world", [pytest.param(it, id=it.name) for it in WORLDS.values() if _safe_there(it)])
 def test_a_world_runs_to_its_end_in_turn(world: World) -> None:
-    """Under each variant that claims no fault, whoever can run runs on: all finish, and nothing is wrong."""
-    for variant in map(variants.find, variants.names()):
-        if variant.verdicts.get(world.name) == "unsafe":
-            continue
-        machine = Machine(world.setup(world.small()), variant)
-        while not machine.done and (ready := machine.runnable()):
-            while not machine.done and machine.enabled(ready[0]):
-                machine.step(ready[0])
-        assert machine.done
-        assert machine.verdict() is None
+    """Whoever can run runs on: all finish, and nothing is wrong.
+
+    Under the first variant that is safe there; that it is so in any order, under each, is what the checker confirms.
+    """
+    machine = Machine(world.setup(world.small()), _safe_there(world)[0])
+    while not machine.done and (ready := machine.runnable()):
+        while not machine.done and machine.enabled(ready[0]):
+            machine.step(ready[0])
+    assert machine.done
+    assert machine.verdict() is None
 
 
 @EACH

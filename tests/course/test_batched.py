@@ -41,7 +41,7 @@ def test_the_lessons_solution_is_the_kernels() -> None:
 
 def test_the_sizes_that_are_right_lie_between_two_that_are_not() -> None:
     """Smaller interrupts too often, larger lets somebody wait too long; what the lesson shows is none of the right."""
-    right = [it for it in range(1, 65) if check("L10.3", it).ok]
+    right = [it for it in (*range(1, 33), 48, 64) if check("L10.3", it).ok]
     assert min(right) > 4
     assert max(right) < 32
     assert right[0] <= solutions_10.GOOD["L10.3"] <= right[-1]
