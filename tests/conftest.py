@@ -38,6 +38,8 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from sim.analysis import spin
 
 os.environ["RMAPWALK_CACHE"] = ""  # nothing is kept from one test to the next (sim/analysis/kept.py)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs behind it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 1000  # playwright counts in milliseconds
