@@ -11,7 +11,7 @@ from course.kit import Finding, Report, exercise
 from course.misconceptions import named
 from sim import Stepper
 from sim.engines.checker import Search, Tables
-from sim.invariants import Memory, get, nodes_of
+from sim.invariants import Memory, get, nodes_of, slots_in
 from sim.locks import holders
 from sim.structs import AnonVma, Mm, Page, PageTable, Vma
 from sim.trace import Trace
@@ -76,12 +76,13 @@ class Watch:
     def entries(self, memory: Memory) -> dict[tuple[Mm, int], str]:
         """The PTEs of the page, wherever they stand: of its old frame, or of one that has taken over."""
         found = {}
+        slots = slots_in(memory)
         for field, table in memory.items():
             if isinstance(field.ref, Mm) and field.base == "pmd" and isinstance(table, PageTable):
-                for number, pte in table.pte.items():
-                    value = get(memory, pte)
+                for pte in slots.get((table, "pte"), ()):
+                    value = memory[pte]
                     if value is not None and self._is_of(memory, value.page):
-                        place = (field.ref, field.key * 512 + number)  # type: ignore[operator]  # keys are numbers
+                        place = (field.ref, field.key * 512 + pte.key)  # type: ignore[operator]  # keys are numbers
                         found[place] = "migration entry" if value.kind == "migration" else "present"
         return found
 

@@ -7,7 +7,7 @@ costs a lookup or two.  :func:`at_end` is asked when every task that is no daemo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from sim.locks import holders
 from sim.ops import EXCLUSIVE, Field, Free, Op, Release
@@ -33,6 +33,8 @@ from sim.structs import (
 )
 
 Memory = dict[Field, Any]
+#: For each table of an object its slots.
+Tables = dict[tuple[Struct, str], list[Field]]
 
 
 class Violation(Exception):
@@ -93,6 +95,17 @@ def get(memory: Memory, field: Field) -> Any:
     return memory.get(field, field.default)
 
 
+def slots_in(memory: Memory) -> Tables:
+    """The slots that *memory* holds.  (A table itself has those of every run there was in the process.)"""
+    found: Tables = {}
+    for field in memory:
+        if field.key is not None:
+            found.setdefault((field.ref, field.base), []).append(field)
+    for slots in found.values():
+        slots.sort(key=lambda it: str(it.key))
+    return found
+
+
 def no_stale_migration_entry(memory: Memory, page: Page) -> str | None:
     """While a migration entry exists, its old page is locked (include/linux/swapops.h:129, v3.7)."""
     left = get(memory, page.migration_ptes)
@@ -138,16 +151,17 @@ def at_end(memory: Memory) -> Violation | None:
 def _faults(memory: Memory) -> Iterator[tuple[str, str, Struct]]:
     refs = sorted({field.ref for field in memory}, key=lambda it: (type(it).__name__, it.name))
     live = [ref for ref in refs if not get(memory, ref.life)]
+    slots = slots_in(memory)
     for field in sorted(memory, key=repr):
         if field.lock is not None and holders(memory[field]):
             yield "held at exit", f"{field} is still held by {holders(memory[field])[0]}", field.ref
     for ref in live:
         if isinstance(ref, Mm):
-            yield from _lost_writes(memory, ref)
+            yield from _lost_writes(memory, ref, slots)
     for ref in refs:
-        yield from _own_faults(memory, ref, live)
+        yield from _own_faults(memory, ref, live, slots)
     yield from _lost_chains(memory, live)
-    yield from _unreachable(memory, live)
+    yield from _unreachable(memory, live, slots)
     for ref in live:
         if isinstance(ref, Mm) and (sentence := no_gained_permission(memory, ref)):
             yield "gained permission", sentence, ref
@@ -155,11 +169,11 @@ def _faults(memory: Memory) -> Iterator[tuple[str, str, Struct]]:
         yield from _stale_entry(memory, field)
 
 
-def _own_faults(memory: Memory, ref: Struct, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:
+def _own_faults(memory: Memory, ref: Struct, live: list[Struct], slots: Tables) -> Iterator[tuple[str, str, Struct]]:
     """What is wrong with one object by itself, or with its counts."""
     if get(memory, ref.life):
         if isinstance(ref, PageTable):
-            yield from _forgotten_ptes(memory, ref)
+            yield from _forgotten_ptes(memory, ref, slots)
     elif isinstance(ref, Page):
         yield from _page_counts(memory, ref)
     elif isinstance(ref, SwapSlot):
@@ -168,7 +182,7 @@ def _own_faults(memory: Memory, ref: Struct, live: list[Struct]) -> Iterator[tup
         yield from _anon_vma_counts(memory, ref, live)
         yield from _broken_tree(memory, ref, live)
     elif isinstance(ref, Mm):
-        yield from _mappings(memory, ref)
+        yield from _mappings(memory, ref, slots)
         if not get(memory, ref.mm_users):
             yield "leak", f"{ref} has no user left and was not freed", ref
 
@@ -182,13 +196,13 @@ def pte_of(memory: Memory, mm: Mm, vpn: int) -> Any:
     return get(memory, table.pte[vpn % 512]) if isinstance(table, PageTable) else None
 
 
-def _lost_writes(memory: Memory, mm: Mm) -> Iterator[tuple[str, str, Struct]]:
+def _lost_writes(memory: Memory, mm: Mm, slots: Tables) -> Iterator[tuple[str, str, Struct]]:
     """Every page that was written is mapped, and its frame has the last write."""
-    for vpn, field in sorted(mm.shadow.items(), key=lambda it: str(it[0])):
-        last = memory.get(field)
+    for field in slots.get((mm, "shadow"), ()):
+        last, vpn = memory[field], cast("int", field.key)
         if last is None:
             continue
-        pte = pte_of(memory, mm, vpn)  # type: ignore[arg-type]  # the keys of shadow are page numbers
+        pte = pte_of(memory, mm, vpn)
         if pte is None:
             yield "lost write", f"page {vpn} of {mm} was written and is mapped no longer", mm
         elif pte.kind == "migration":
@@ -226,10 +240,10 @@ def will_look_first(memory: Memory, cpu: Any, mm: Mm) -> bool:
     return bool(away and get(memory, cpu.tlb_gen) < get(memory, mm.tlb_gen).number)
 
 
-def _mappings(memory: Memory, mm: Mm) -> Iterator[tuple[str, str, Struct]]:
+def _mappings(memory: Memory, mm: Mm, slots: Tables) -> Iterator[tuple[str, str, Struct]]:
     """Each PTE lies in a VMA and is found by a walk from its page; it is writable only if the page has no other."""
     huge = 0
-    for vpn, pte in _entries(memory, mm):
+    for vpn, pte in _entries(memory, mm, slots):
         huge += isinstance(pte, Pmd)
         if pte.kind not in {"present", "prot_none"}:
             continue
@@ -241,14 +255,17 @@ def _mappings(memory: Memory, mm: Mm) -> Iterator[tuple[str, str, Struct]]:
         yield "leak", f"{mm} has put by {_times(spare, 'page table')} for {_times(huge, 'huge page')}", mm
 
 
-def _entries(memory: Memory, mm: Mm) -> Iterator[tuple[int, Pte | Pmd]]:
+def _entries(memory: Memory, mm: Mm, slots: Tables) -> Iterator[tuple[int, Pte | Pmd]]:
     """Each entry of the page tables of *mm* with its page; a huge page has one, in the page directory."""
-    for first, place in sorted(mm.pmd.items(), key=lambda it: str(it[0])):
-        table: Any = get(memory, place)
-        slots = {0: place} if isinstance(table, Pmd) else table.pte if table is not None else {}
-        for number, field in sorted(slots.items(), key=lambda it: str(it[0])):
-            if (entry := get(memory, field)) is not None:
-                yield first * 512 + number, entry  # type: ignore[operator]  # keys are numbers
+    for place in slots.get((mm, "pmd"), ()):
+        table: Any = memory[place]
+        first = cast("int", place.key) * 512
+        if isinstance(table, Pmd):
+            yield first, table
+            continue
+        for field in slots.get((table, "pte"), ()):
+            if (entry := memory[field]) is not None:
+                yield first + cast("int", field.key), entry
 
 
 def _leads_to(memory: Memory, page: Page, vma: Vma, vpn: int) -> bool:
@@ -259,10 +276,10 @@ def _leads_to(memory: Memory, page: Page, vma: Vma, vpn: int) -> bool:
     return inside and get(memory, page.mapping) in linked
 
 
-def _forgotten_ptes(memory: Memory, table: PageTable) -> Iterator[tuple[str, str, Struct]]:
+def _forgotten_ptes(memory: Memory, table: PageTable, slots: Tables) -> Iterator[tuple[str, str, Struct]]:
     """A page table is freed when no PTE is left in it."""
-    for field in sorted(table.pte.values(), key=repr):
-        if (pte := get(memory, field)) is not None:
+    for field in slots.get((table, "pte"), ()):
+        if (pte := memory[field]) is not None:
             yield "leak", f"{table} was freed with a PTE of {pte.page} in it", table
 
 
@@ -302,10 +319,11 @@ def _lost_chains(memory: Memory, live: list[Struct]) -> Iterator[tuple[str, str,
             yield "leak", f"{ref} belongs to no VMA", ref
 
 
-def _unreachable(memory: Memory, live: list[Struct]) -> Iterator[tuple[str, str, Struct]]:
+def _unreachable(memory: Memory, live: list[Struct], slots: Tables) -> Iterator[tuple[str, str, Struct]]:
     """A VMA is in the list of its address space, a page table in the page directory of one, both of live ones."""
     mms = [ref for ref in live if isinstance(ref, Mm)]
-    tables = {it for mm in mms for it in (*(get(memory, at) for at in mm.pmd.values()), *get(memory, mm.pmd_huge_pte))}
+    tables = {it for mm in mms for it in get(memory, mm.pmd_huge_pte)}
+    tables |= {memory[at] for mm in mms for at in slots.get((mm, "pmd"), ())}
     for ref in live:
         if isinstance(ref, Vma) and not any(ref in get(memory, mm.mmap) for mm in mms):
             yield "leak", f"{ref} is in no address space", ref

@@ -258,14 +258,13 @@ def _exchange(moment: Moment, field: Field, new: Any, old: Any) -> str:
 
 def _remember(moment: Moment, mm: Any, vpn: int | None, end: int = 0) -> list[Any]:
     """The CPUs whose TLB holds a page of *mm* from *vpn* to before *end* (see :class:`sim.ops.SendIpi`)."""
-    found: dict[Any, None] = {}
-    for cpu in dict.fromkeys(it.cpu for it in moment.run.actors):
-        keys: list[Any] = [key for key, slot in cpu.tlb.items() if moment.get(slot) is not None]
-        if any(
-            of is mm and (end == TLB_FLUSH_ALL or page in range(vpn or 0, end or (vpn or 0) + 1)) for of, page in keys
-        ):
-            found[cpu] = None
-    return list(found)
+    found: set[Any] = set()
+    for slot in moment.run.remembered:
+        of, page = cast("tuple[Any, int]", slot.key)
+        reached = of is mm and (end == TLB_FLUSH_ALL or page in range(vpn or 0, end or (vpn or 0) + 1))
+        if reached and moment.get(slot) is not None:
+            found.add(slot.ref)
+    return [cpu for cpu in dict.fromkeys(it.cpu for it in moment.run.actors) if cpu in found]
 
 
 def _others(still: list[Any]) -> str:

@@ -200,6 +200,11 @@ class Run:
         return tuple(found)
 
     @cached_property
+    def remembered(self) -> tuple[Field, ...]:
+        """The places in TLBs that the run fills.  (A CPU's table has those of every run there was in the process.)"""
+        return tuple(it for it in self.ever if it.base == "tlb")
+
+    @cached_property
     def locked(self) -> frozenset[Field]:
         """The locks that the run takes, tries, or waits for."""
         ops = [it.op for it in self.events] + [it for it in self._last_ops.values() if it is not None]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from sim.structs import Page
+from sim.engines.checker import check
+from sim.structs import Page, Slots
 from tests.vizlib import runs
+from vizlib.film import film
 from vizlib.kept import Kept
 from vizlib.lenses.task import thread
 from vizlib.moments import Moment, Run
@@ -45,3 +49,16 @@ def test_what_no_step_touches_is_asked_for_twice() -> None:
     kept = Kept([still, step])
     assert [list(kept.at(it)) for it in run.moments()] == [[None, it] for it in range(run.length + 1)]
     assert asked == [2, run.length + 1]
+
+
+def test_no_film_and_no_verdict_goes_through_what_other_runs_have_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table has the slots of every run there was in the process: after a large one to list it takes long."""
+    trace = runs.trace("move_pages")
+
+    def refuse(slots: Slots, *_: Any) -> Any:
+        raise AssertionError(f"a table is listed, of {len(slots)} slots")
+
+    for name in ("__iter__", "items", "keys", "values"):
+        monkeypatch.setattr(Slots, name, refuse)
+    assert film(trace)["steps"]
+    assert check("exec_stack", "mutex_v37").verdict == "safe"
