@@ -9,10 +9,23 @@ from typing import NamedTuple
 
 from course.kit.checks import EXERCISES
 from course.kit.kept import kept
+from sim.errors import BadParameter
 
 COURSE = Path(__file__).parent
 INDEX = COURSE / "00_start_here.ipynb"
 LESSONS = sorted(path for path in COURSE.glob("[0-9][0-9]_*.ipynb") if path != INDEX)
+
+
+def lesson_path(number: str) -> Path:
+    """The lesson with that number, such as ``6`` or ``06``.
+
+    Raises:
+        BadParameter: naming those that there are.
+    """
+    numbers = [it.stem[:2] for it in LESSONS]
+    if number.zfill(2) not in numbers:
+        raise BadParameter(f"there is no lesson '{number}'; there are {', '.join(numbers)}")
+    return LESSONS[numbers.index(number.zfill(2))]
 
 
 def transcript_path(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""``python -m course.refresh``: run every lesson and store its outputs, its transcript and the guide's tables.
+"""``python -m course.refresh``: run the lessons and store their outputs, transcripts and the guide's tables.
 
 Run it after a change of the model that changes a number.  What is stored holds no widget state, and no times, so that
 the tests can compare all of it.
@@ -6,6 +6,9 @@ the tests can compare all of it.
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ from nbclient import NotebookClient
 
 from course import hazards, ledger, published
 from course.instructor import demos, prepost
-from course.progress import COURSE, INDEX, LESSONS, transcript_path
+from course.progress import COURSE, INDEX, LESSONS, lesson_path, transcript_path
 from course.running import values_of
+from sim.cli.base import Answer, Parser, answer, answers
 
 
 def transcript(path: Path) -> str:
@@ -48,16 +52,39 @@ def execute(path: Path) -> None:
     nbformat.write(lesson, path)  # type: ignore[no-untyped-call]
 
 
-if __name__ == "__main__":
+def refresh(options: argparse.Namespace) -> Answer:
+    """Write the pages that come from the model, then run the lessons asked for, and after them the index.
+
+    Raises:
+        UserError: for a lesson that is none.
+    """
+    asked = [lesson_path(it) for it in options.lessons] or LESSONS
     hazards.PAGE.write_text(hazards.page(hazards.PAGE.read_text("utf-8")), "utf-8")
     published.PAGE.write_text(published.page(published.PAGE.read_text("utf-8")), "utf-8")
     for at, made in prepost.PAGES.items():
         at.write_text(made(), "utf-8")
-    for at in LESSONS:
-        print(at.name)
+    for done, at in enumerate(asked):
+        print(f"{at.name}  ({done + 1} of {len(asked)})", file=sys.stderr)
         execute(at)
         transcript_path(at).write_text(transcript(at), "utf-8")
     demos.PAGE.write_text(demos.page(), "utf-8")
     ledger.PAGE.write_text(ledger.page(), "utf-8")
-    print(INDEX.name)
     execute(INDEX)
+    names = [it.name for it in asked]
+    return Answer(
+        {"lessons": names}, f"stored anew: {len(names)} lessons, the index, and the pages made from the model"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Refresh what is stored; return the exit code."""
+    parser = Parser(
+        prog="python -m course.refresh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    answers(parser, refresh)
+    parser.add_argument("lessons", nargs="*", metavar="LESSON", help="its number, such as 06; all if none is given")
+    return answer(parser, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

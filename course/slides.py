@@ -17,10 +17,9 @@ from typing import Any
 
 from course.kit import Claim, Drawing, Report
 from course.kit.gates import Choice, Later, Look, Recall, verdict_on
-from course.progress import LESSONS, title
+from course.progress import LESSONS, lesson_path, title
 from course.running import values_of
 from sim.cli.base import Answer, Parser, answer, answers, write_text
-from sim.errors import BadParameter
 from vizlib.player.widget import Player
 
 _PAGE = """<!doctype html>
@@ -163,13 +162,9 @@ def _picture(figure: Any) -> str:
 
 def options(parser: argparse.ArgumentParser) -> None:
     """What ``slides`` is told."""
-    parser.add_argument("lesson", help=f"its number: {', '.join(_numbers())}")
+    parser.add_argument("lesson", help=f"its number: {', '.join(it.stem[:2] for it in LESSONS)}")
     about = "where to write; lesson-06.html, beside you, if not given"
     parser.add_argument("-o", "--output", metavar="FILE", help=about)
-
-
-def _numbers() -> list[str]:
-    return [it.stem[:2] for it in LESSONS]
 
 
 def write_slides(options: argparse.Namespace) -> Answer:
@@ -178,11 +173,9 @@ def write_slides(options: argparse.Namespace) -> Answer:
     Raises:
         UserError: for a lesson that is none, or a file that cannot be written.
     """
-    numbers, number = _numbers(), options.lesson.zfill(2)
-    if number not in numbers:
-        raise BadParameter(f"there is no lesson '{options.lesson}'; there are {', '.join(numbers)}")
-    output = options.output or f"lesson-{number}.html"
-    text = slides(LESSONS[numbers.index(number)])
+    path = lesson_path(options.lesson)
+    output = options.output or f"lesson-{path.stem[:2]}.html"
+    text = slides(path)
     write_text(text, output)
     data = {"file": output, "slides": text.count("<section>"), "bytes": len(text.encode())}
     return Answer(data, f"{output}: {data['slides']} slides, {len(text) // 1000} kB")

@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from course import check, explain_back, progress
+from course import check, explain_back, progress, refresh
 from course.instructor import solutions_01, solutions_08
 from course.kit import EXERCISES
 from course.progress import INDEX, LESSONS
@@ -97,3 +97,15 @@ def test_the_stored_index_is_of_today() -> None:
         if "data" in out
     ]
     assert shown[-1] == repr(progress()), "run: python -m course.refresh"
+
+
+def test_who_asks_for_help_or_a_lesson_that_is_none_has_nothing_stored_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``python -m course.refresh`` writes into the course; help and a fault come before that."""
+    monkeypatch.setattr(Path, "write_text", None)
+    with pytest.raises(SystemExit):
+        refresh.main(["--help"])
+    assert "all if none is given" in capsys.readouterr().out
+    assert refresh.main(["3", "99"]) == 2
+    assert "there is no lesson '99'" in capsys.readouterr().err
