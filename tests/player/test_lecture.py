@@ -29,6 +29,10 @@ def test_a_lecture_takes_the_screen_with_larger_type_and_gives_it_back(open_film
     expect(page.locator(".rmw")).to_have_attribute("data-lecture", "true")
     assert page.locator(".rmw-sentence-text").evaluate("it => it.getBoundingClientRect().height") > 1.5 * small
     assert page.locator(".rmw-controls").evaluate("it => it.getBoundingClientRect().bottom") <= 1080
+    page.keyboard.press("h")  # that there will be questions is said above the sentence
+    machine, dock = (page.locator(it).bounding_box() or {} for it in (".rmw-machine", ".rmw-dock"))
+    assert machine["y"] + machine["height"] <= dock["y"], "the whole picture is on the screen"
+    page.keyboard.press("h")
     page.keyboard.press("f")
     page.wait_for_function("() => !document.fullscreenElement")
     assert page.locator(".rmw").get_attribute("data-lecture") is None

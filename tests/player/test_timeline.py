@@ -48,3 +48,10 @@ def test_its_numbers_are_a_table(lanes: Page) -> None:
     expect(rows).to_have_count(8)
     expect(rows.first).to_contain_text("worker-1")
     expect(rows.first.locator("td").nth(2)).to_have_text("64")
+
+
+def test_on_a_phone_nothing_scrolls_sideways(lanes: Page) -> None:
+    """At 320 px the table fits as well."""
+    lanes.set_viewport_size({"width": 320, "height": 640})
+    lanes.get_by_text("in numbers").click()
+    assert lanes.evaluate("() => document.documentElement.scrollWidth") <= 320

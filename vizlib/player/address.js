@@ -22,12 +22,12 @@ export function turnsOf(schedule) {
  * The film to open, where, and what to say if it is not what was asked for.
  * @param {any} film
  * @param {string} hash
- * @returns {{film: any, step: number | null, speed: number, theme: string, notice: string, lecture: boolean}}
+ * @returns {{film: any, step: number | null, speed: number, theme: string, notice: string}}
  */
 export function opened(film, hash) {
   const asked = new URLSearchParams(hash.replace(/^#/, ""));
   const number = (name) => (asked.has(name) && Number.isFinite(Number(asked.get(name))) ? Number(asked.get(name)) : null);
-  const found = { film, step: number("step"), speed: number("speed") ?? 1, theme: asked.get("theme") ?? "auto", notice: "", lecture: asked.has("lecture") };
+  const found = { film, step: number("step"), speed: number("speed") ?? 1, theme: asked.get("theme") ?? "auto", notice: "" };
   const run = asked.get("run")?.trim();
   if (!run || run === film.run_name) return found;
   if (film.compare) return { ...found, notice: "This file holds two runs, and no address can ask for others." };
