@@ -6,6 +6,7 @@ Where is what, from the bottom up; imports only go down this list:
     locks.py        how each kind of lock behaves, as immutable values
     values.py       what stands in a field: PTEs, TLB entries, requests to flush
     structs.py      kernel structs: fields, what guards each, the lock order
+    wording.py      what locks are called in English
     sync.py         mutex_lock, down_read, spin_lock, lock_page, ...
     ghosts.py       what kernel code tells the checks about the user's data
     context.py      the ``k`` of a kernel function, and the seams a variant may change

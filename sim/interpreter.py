@@ -46,6 +46,7 @@ from sim.ops import (
     Xchg,
 )
 from sim.structs import Page
+from sim.wording import condition, lock_words
 
 
 class _Blocked:
@@ -132,11 +133,11 @@ def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: 
             _release(lock, mode, memory, me, changes)
             invariants.after(op, memory)
             return None
-        case Until(field, _, sleeps, queued):
+        case Until(field, wanted, sleeps, queued):
             if not queued:
                 check_alive(field, memory, me)
             if sleeps:
-                _check_may_sleep(f"wait for {field}", memory, me)
+                _check_may_sleep(f"wait until {condition(field, wanted)}", memory, me)
             return None
         case UserWrite(vpn):
             return user_write(vpn, memory, me, changes)
@@ -189,9 +190,10 @@ def _acquire(lock: Field, mode: str, nested: bool, memory: Memory, me: Context, 
     for other, _ in held:
         assert other.lock is not None
         if other.lock.rank >= kind.rank + nested and not get(memory, task.lockdep_recursion):
-            raise Violation("lock order", f"{task} takes {lock} while it holds {other}", (lock.ref, other.ref))
+            sentence = f"{task} takes {lock_words(lock)} while it holds {lock_words(other)}"
+            raise Violation("lock order", sentence, (lock.ref, other.ref))
         if kind.sleeps and not other.lock.sleeps:
-            _check_may_sleep(f"sleep on {lock}", memory, me)
+            _check_may_sleep(f"sleep on {lock_words(lock)}", memory, me)
     value = memory.get(lock, lock.default)
     before = sum(it == (lock, mode) for it in held)  # a reader may nest, and then holds it more than once
     if isinstance(value, locks.Rwsem) and locks.holds_times(value, task, mode) == before:
@@ -209,7 +211,8 @@ def _acquire(lock: Field, mode: str, nested: bool, memory: Memory, me: Context, 
 def _check_may_sleep(what: str, memory: Memory, me: Context) -> None:
     for lock, _ in get(memory, me.current.held):
         if not lock.lock.sleeps:
-            raise Violation("sleep in atomic", f"{me.current} may {what} while it holds {lock}", (lock.ref,))
+            sentence = f"{me.current} may {what} while it holds {lock_words(lock)}"
+            raise Violation("sleep in atomic", sentence, (lock.ref,))
 
 
 def _try_acquire(lock: Field, mode: str, memory: Memory, me: Context, changes: list[Change]) -> bool:
@@ -229,7 +232,7 @@ def _release(lock: Field, mode: str, memory: Memory, me: Context, changes: list[
     value = memory.get(lock, lock.default)
     held = list(get(memory, task.held))
     if not locks.holds(value, task, mode) or (lock, mode) not in held:
-        raise Violation("release without hold", f"{task} releases {lock} and does not hold it", (lock.ref,))
+        raise Violation("release without hold", f"{task} releases {lock_words(lock)} and does not hold it", (lock.ref,))
     held.remove((lock, mode))
     store(lock, locks.give_back(value, task, mode), memory, changes)
     store(task.held, tuple(held), memory, changes)
@@ -238,7 +241,7 @@ def _release(lock: Field, mode: str, memory: Memory, me: Context, changes: list[
 def describe(op: Op) -> str:
     """What a blocked operation waits for, in a few words."""
     if isinstance(op, Acquire):
-        return f"it waits for {op.lock}" + ("" if op.mode == EXCLUSIVE else " to read")
+        return f"it waits for {lock_words(op.lock)}" + ("" if op.mode == EXCLUSIVE else " to read")
     if isinstance(op, Until):
-        return f"it waits until {op.field} is {op.value}"
+        return f"it waits until {condition(op.field, op.value)}"
     return "it waits for an interrupt" if isinstance(op, HandleIpi) else repr(op)

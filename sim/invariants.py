@@ -31,6 +31,7 @@ from sim.structs import (
     SwapSlot,
     Vma,
 )
+from sim.wording import lock_words
 
 Memory = dict[Field, Any]
 #: For each table of an object its slots.
@@ -154,7 +155,7 @@ def _faults(memory: Memory) -> Iterator[tuple[str, str, Struct]]:
     slots = slots_in(memory)
     for field in sorted(memory, key=repr):
         if field.lock is not None and holders(memory[field]):
-            yield "held at exit", f"{field} is still held by {holders(memory[field])[0]}", field.ref
+            yield "held at exit", f"{lock_words(field)} is still held by {holders(memory[field])[0]}", field.ref
     for ref in live:
         if isinstance(ref, Mm):
             yield from _lost_writes(memory, ref, slots)

@@ -19,6 +19,7 @@ from sim.ops import STEPS, Acquire, Choose, Field, Op, Point
 from sim.setup import Setup, TaskInfo
 from sim.structs import Page, Task
 from sim.variants import Variant
+from sim.wording import lock_words
 
 __all__ = [
     "BLOCKED",
@@ -271,7 +272,7 @@ def check_exit(memory: Memory, task: Task) -> None:
         Violation: naming the lock.
     """
     if held := get(memory, task.held):
-        raise Violation("held at exit", f"{task} ends while it holds {held[0][0]}", (held[0][0].ref,))
+        raise Violation("held at exit", f"{task} ends while it holds {lock_words(held[0][0])}", (held[0][0].ref,))
 
 
 def deadlock(memory: Memory, tasks: tuple[TaskInfo, ...], ops: list[Op | None]) -> Violation:

@@ -146,7 +146,7 @@ def test_a_run_name_that_steps_a_blocked_task_says_why_and_who_could_run() -> No
     steps = len(blocked.events)
     with pytest.raises(
         BadSchedule,
-        match=rf"^step {steps + 1}: worker is blocked \(it waits for A_stack\.mutex\); who could run: a = main",
+        match=rf"^step {steps + 1}: worker is blocked \(it waits for the anon_vma lock of A_stack\); who could run: ",
     ):
         replay(f"{blocked.run_name}b")
 

@@ -23,6 +23,7 @@ ORDER = (
         "sim.locks",
         "sim.values",
         "sim.structs",
+        "sim.wording",
         "sim.sync",
         "sim.ghosts",
         "sim.context",

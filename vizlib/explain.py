@@ -41,6 +41,7 @@ from sim.ops import (
     Wrprotect,
     Xchg,
 )
+from sim.wording import condition
 from vizlib import readings
 from vizlib.moments import Actor, Moment, cpu_name
 from vizlib.names import (
@@ -178,8 +179,8 @@ def _does(op: Step | Point, moment: Moment) -> str:
             return f"takes {name}{_purpose(moment, lock)}".rstrip(",") if answer else fails
         case Release(lock, mode):
             return _release(moment, lock)
-        case Until(field, _, _):
-            return _until(moment, field)
+        case Until(field, wanted, _):
+            return _until(moment, field, wanted)
         case Alloc(struct, init, tails):
             node = dict(init).get("node")
             kind = f"huge page of {tails + 1} frames" if tails else KINDS.get(struct.__name__, struct.__name__)
@@ -321,12 +322,11 @@ def _wants(moment: Moment, actor: Actor, lock: Field) -> bool:
     return isinstance(op, Until) and op.field is lock
 
 
-def _until(moment: Moment, field: Field) -> str:
+def _until(moment: Moment, field: Field, wanted: Any) -> str:
     if field.base == "csd_pending":
         return "sees that every CPU has answered: no TLB holds the old translation any more"
-    if field.lock is not None:
-        return f"sees that {lock_name(field, moment)} is free, and goes on without taking it"
-    return f"sees that {field} is {moment.get(field)} and goes on"
+    free = f"{lock_name(field, moment)} is free, and goes on without taking it"
+    return f"sees that {condition(field, wanted) + ', and goes on' if field.lock is None else free}"
 
 
 def _copy(moment: Moment, dst: Any, src: Any) -> str:

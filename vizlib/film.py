@@ -23,7 +23,7 @@ from vizlib.lenses.page import copied
 from vizlib.lenses.pte import pages_in_play
 from vizlib.lenses.task import Thread
 from vizlib.moments import Run
-from vizlib.names import lock_name, page_name
+from vizlib.names import field_name, lock_name, page_name
 from vizlib.playable import explored, playable
 from vizlib.scene import Json, difference, panel_to_json
 from vizlib.sources import Sources
@@ -186,8 +186,9 @@ def _waited_for(run: Run, shots: list[Still], *, everything: bool) -> Json:
         if everything or lock_id(field) in ever:
             it = lock_at(field, last, waiting=False)
             found[lock_id(field)] = {"title": it.title, "kind": it.kind, "said": lock_name(field)}
-    others = sorted(it for it in ever if it.startswith("field:"))
-    return found | {it: {"title": it.removeprefix("field:"), "kind": ""} for it in others}
+    others = sorted(run.awaited if everything else ever & run.awaited.keys())
+    names = {it: field_name(run.awaited[it], last) for it in others}
+    return found | {it: {"title": name, "kind": "", "said": f"the {name}"} for it, name in names.items()}
 
 
 def _people(before: Still, shot: Still, sources: Sources) -> Json:

@@ -15,6 +15,7 @@ from vizlib.kept import Kept
 from vizlib.moments import Actor, Moment, Run
 from vizlib.names import held_page, lock_name
 from vizlib.scene import Json
+from vizlib.waiting import why_blocked
 
 #: What lies over what.
 KINDS = ("run", "hold", "wait", "copy")
@@ -42,11 +43,13 @@ def bars_at(actor: Actor, moment: Moment) -> Iterator[Bar]:
     for lock in held:
         if lock.lock is not None:
             yield Bar("hold", repr(lock), lock_name(lock).removeprefix("the "), lock.lock.rank)
-    field = None if actor.kind == "spinner" else moment.waits_for(actor)
+    field = moment.waits_for(actor)
     if field is not None and field.lock is not None:
         yield Bar("wait", repr(field), f"waits for {lock_name(field, moment).removeprefix('the ')}")
     elif field is not None:
-        yield Bar("wait", repr(field), "waits for answers" if field.base == "csd_pending" else f"waits for {field}")
+        yield Bar(
+            "wait", repr(field), "waits for answers" if field.base == "csd_pending" else why_blocked(actor, moment)
+        )
 
 
 class Strokes(NamedTuple):

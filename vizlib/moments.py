@@ -212,6 +212,13 @@ class Run:
         return frozenset(found | {op.field for op in ops if isinstance(op, Until) and op.field.lock is not None})
 
     @cached_property
+    def awaited(self) -> dict[str, Field]:
+        """By id (``field:f1.PG_writeback``) what the run waits for beside locks and the answers to interrupts."""
+        ops = [it.op for it in self.events] + [it for it in self._last_ops.values() if it is not None]
+        fields = dict.fromkeys(it.field for it in ops if isinstance(it, Until) and it.field.lock is None)
+        return {f"field:{it}": it for it in fields if it.base != "csd_pending"}
+
+    @cached_property
     def rwsems(self) -> tuple[Field, ...]:
         """Those of the locks in whose queue a task can stand."""
         return tuple(it for it in self.locked if isinstance(self.first.get(it, it.default), Rwsem))
@@ -349,7 +356,7 @@ def _field_before(op: Op | None, actor: Actor) -> Field | None:
         case Acquire(lock, _):
             return lock
         case Until(field, _, _):
-            return field
+            return None if field.ref is actor.task else field  # its own: it computes for ever
         case HandleIpi():
             queue: Field = actor.cpu.call_single_queue
             return queue

@@ -10,6 +10,7 @@ from typing import Any
 
 from sim.locks import Rwsem
 from sim.ops import SHARED, TLB_FLUSH_ALL, Field
+from sim.wording import lock_words
 from vizlib.moments import Moment, Run, cpu_name
 
 PTES_PER_TABLE = 512
@@ -81,22 +82,9 @@ def origin(mm: Any, run: Run) -> str:
 
 
 def lock_name(lock: Field, moment: Moment | None = None) -> str:
-    """A lock with its article: ``the anon_vma lock of A_heap``."""
-    match struct_name(lock.ref), lock.base:
-        case "Mm", "mmap_sem":
-            return f"mmap_sem of {lock.ref}"
-        case "Mm", "page_table_lock":
-            return f"the page_table_lock of {lock.ref}"
-        case "PageTable", "PG_locked":
-            return f"the lock of page table {lock.ref}"
-        case "PageTable", "ptl":
-            return f"the page-table lock of {lock.ref}"
-        case "Page", "PG_locked":
-            held = None if moment is None else held_page(lock.ref, moment)
-            return f"the page lock of {lock.ref}" + (f" ({held})" if held else "")
-        case "AnonVma", _:
-            return f"the anon_vma lock of {lock.ref}"
-    return f"{lock.name} of {lock.ref}"
+    """A lock with its article, and the user's page that a page lock is for: ``the page lock of f1 (p1)``."""
+    held = held_page(lock.ref, moment) if moment is not None and struct_name(lock.ref) == "Page" else None
+    return lock_words(lock) + (f" ({held})" if held else "")
 
 
 def listed(names: Iterable[Any], last: str = "and") -> str:
@@ -199,6 +187,7 @@ FIELDS: dict[tuple[str, str], str] = {
     ("Page", "_count"): "references to frame {ref}",
     ("Page", "data"): "contents of frame {ref}",
     ("Page", "PG_lru"): "frame {ref} on the LRU list",
+    ("Page", "PG_writeback"): "writeback of frame {ref}",
     ("Page", "life"): "frame {ref}",
     ("Cpu", "irqs_off"): "interrupts off on {ref}",
     ("Task", "tlb_ubc"): "flushes that {ref} has put off",

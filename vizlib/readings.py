@@ -164,12 +164,20 @@ def _flags(bits: int) -> str:
     return " and ".join(words)
 
 
+def _private(moment: Moment, field: Field, it: Any) -> str:
+    if it is None:
+        return f"sees that {page_and_frame(field.ref, moment)} has no place in the swap area"
+    where = "its place in the swap area" if struct_name(it) == "SwapSlot" else "left there for later"
+    return f"reads private of {frame_name(field.ref)}: {it}, {where}"
+
+
 READS: dict[tuple[str, str], Phrase] = {
     ("PageTable", "pte"): _read_pte,
     ("Page", "_mapcount"): _mapcount,
     ("Page", "_count"): _page_count,
     ("Page", "mapping"): _mapping,
     ("Page", "PG_locked"): _locked,
+    ("Page", "private"): _private,
     ("Page", "index"): lambda m, f, it: f"reads the page offset of {page_and_frame(f.ref, m)}: {it}",
     ("AnonVma", "rb_root"): _rb_root,
     ("AnonVma", "root"): lambda _, f, it: f"looks up the root of {f.ref}, whose lock guards the tree: {it}",

@@ -2,8 +2,9 @@
 
 A task points at the lock it waits for, a lock at whoever holds it; so a circle is a deadlock, for nobody in it can go
 on before the others do.  A task in the queue of a rwsem also waits for the writer before it, and the sender of an
-interrupt for the CPUs that have not answered.  Tasks that run and locks that nobody waits for are left out, unless
-somebody waits for them.
+interrupt for the CPUs that have not answered.  What nobody holds, such as the end of writeback, is up to whoever else
+has not finished: that is said, and drawn, once nobody can run.  Tasks that run and locks that nobody waits for are
+left out, unless somebody waits for them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sim.locks import Rwsem
 from sim.ops import Field
 from vizlib.lenses.lock import Hold, Lock, in_order, lock, lock_id
 from vizlib.moments import Actor, Moment, Run
-from vizlib.names import listed, lock_name
+from vizlib.names import field_name, listed, lock_name
 from vizlib.waiting import late_cpus
 
 
@@ -27,7 +28,8 @@ class Edge(NamedTuple):
 
     Attributes:
         source: a task or a lock, as ``task:mover`` or ``lock:f0.PG_locked``.
-        words: what the arrow says: ``waits for``, ``held by``, ``queues behind``, ``waits for the answer of``.
+        words: what the arrow says: ``waits for``, ``held by``, ``queues behind``, ``waits for the answer of``,
+            ``which is up to``.
     """
 
     source: str
@@ -62,11 +64,13 @@ def wait_graph(moment: Moment) -> WaitGraph:
     edges = list(edges_at(moment))
     locks = {lock_id(it): lock(it, moment) for it in _waited_for(moment)}
     said = {lock_id(it): lock_name(it, moment) for it in _waited_for(moment)}
-    said |= {it.target: it.target.removeprefix("field:") for it in edges if it.target.startswith("field:")}
+    said |= {it.target: f"the {field_name(run.awaited[it.target], moment)}" for it in edges if it.target in run.awaited}
     named = {name for edge in edges for name in edge[:2]}
     tasks = {f"task:{it.name}": it for it in run.actors if f"task:{it.name}" in named}
     said |= {name: it.cpu_name if it.kind == "handler" else it.name for name, it in tasks.items()}
-    return WaitGraph(tasks, locks, said, tuple(edges), tuple(_circles([*tasks, *locks], edges)))
+    return WaitGraph(
+        tasks, locks, said, tuple(edges), tuple(_circles([*tasks, *(it for it in said if it not in tasks)], edges))
+    )
 
 
 def edges_at(moment: Moment) -> Iterator[Edge]:
@@ -77,6 +81,19 @@ def edges_at(moment: Moment) -> Iterator[Edge]:
         blocker = moment.waits_for(actor)
         if blocker is not None and actor.kind != "handler" and blocker.lock is None:
             yield from _of_other(actor, blocker, moment)
+    yield from _up_to(moment)
+
+
+def _up_to(moment: Moment) -> Iterator[Edge]:
+    """In a deadlock, from what a task waits for and nobody holds to those without whom it does not come about."""
+    violation = moment.run.trace.violation
+    if violation is None or violation.kind != "deadlock" or not moment.ended:
+        return
+    waiting = [(it, moment.waits_for(it)) for it in moment.run.actors if it.kind == "thread"]
+    for actor, field in waiting:
+        if f"field:{field}" in moment.run.awaited:
+            others = (it for it, awaited in waiting if awaited is not None and it is not actor)
+            yield from (Edge(f"field:{field}", f"task:{it.name}", "which is up to") for it in others)
 
 
 def _waited_for(moment: Moment) -> list[Field]:
@@ -167,7 +184,7 @@ def told(graph: WaitGraph) -> Iterator[str]:
 
 def _waits(graph: WaitGraph, words: str, targets: list[str]) -> str:
     said = f"{words} {listed(graph.said[it] for it in targets)}"
-    holding = [it for it in graph.edges if it.source in targets and it.source in graph.locks]
+    holding = [it for it in graph.edges if it.source in targets and it.source not in graph.tasks]
     return f"{said}, {holding[0].words} {listed(graph.said[it.target] for it in holding)}" if holding else said
 
 
@@ -176,7 +193,7 @@ def _round(graph: WaitGraph, circle: tuple[str, ...]) -> str:
     words = graph.said[circle[0]]
     for source, target in zip(circle, (*circle[1:], circle[0]), strict=True):
         edge = graph.after(source, target)
-        link = "," if source in graph.locks else " which" if source != circle[0] else ""
+        link = "," if source not in graph.tasks else " which" if source != circle[0] else ""
         words += f"{',' if link == ' which' else ''}{link} {edge.words} {graph.said[target]}"
     return words
 

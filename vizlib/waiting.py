@@ -35,6 +35,7 @@ from sim.ops import (
     Wrprotect,
     Xchg,
 )
+from sim.wording import condition
 from vizlib.explain import KINDS
 from vizlib.moments import Actor, Moment
 from vizlib.names import cpus, field_name, flushed_pages, listed, lock_name, page_name, pages_name
@@ -51,7 +52,7 @@ def why_blocked(actor: Actor, moment: Moment) -> str:
     if field.base == "call_single_queue":
         return "has no interrupt to handle"
     if field.lock is None:
-        return f"waits for {field}"
+        return f"waits until {condition(field, getattr(moment.pending.get(actor.task), 'value', None))}"
     by = _others_holding(moment, field, actor)
     return f"waits for {lock_name(field, moment)}, held by {by}"
 
@@ -109,8 +110,8 @@ def intent(actor: Actor, moment: Moment) -> str:
             return "end its RCU read section"
         case Free(ref):
             return f"free {ref}"
-        case Until(field, _, _):
-            return "go on, all have answered" if field.base == "csd_pending" else f"go on, {field.ref} is free"
+        case Until(field, wanted, _):
+            return "go on, all have answered" if field.base == "csd_pending" else f"go on, {condition(field, wanted)}"
         case Choose(_, what):
             return f"decide {what}"
         case Bug() | Point():

@@ -74,7 +74,7 @@ def test_a_deadlock_is_reported_with_who_waits_for_what() -> None:
     (found,) = check(toy(waits_with_lock, needs_lock), MUTEX).violations
     assert (found.kind, found.steps, found.run_name) == ("deadlock", 1, "toy mutex_v37 a")
     assert "t0: it waits until toy.a is 1" in found.sentence
-    assert "t1: it waits for toy.lock, held by t0" in found.sentence
+    assert "t1: it waits for lock of toy, held by t0" in found.sentence
 
 
 def spins(k: Any) -> Kernel:

@@ -155,7 +155,7 @@ def test_a_deadlock_on_a_rwsem_is_found() -> None:
     found = run(toy(owner, writer(100, 100)), MUTEX, policy="spin").violation
     assert found is not None
     assert found.kind == "deadlock"
-    assert "t1: it waits for toy.sem, held by t0" in str(found)
+    assert "t1: it waits for sem of toy, held by t0" in str(found)
 
 
 def test_where_nobody_writes_nothing_changes() -> None:

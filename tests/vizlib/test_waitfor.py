@@ -28,6 +28,12 @@ from vizlib.waitfor import Edge, _ahead, _circles, busiest, told, wait_graph
 
 DEADLOCKS = {
     ("batch_deadlock~B7", "batch_2mb"): ("mover", "the page lock of f1 (p1)", "writeback", "the page lock of f0 (p0)"),
+    ("batch_deadlock~B7", "batch_v63_rc"): (
+        "mover",
+        "the writeback of frame f1",
+        "writeback",
+        "the page lock of f0 (p0)",
+    ),
     ("mlock_inversion~blocking", "mutex_v37"): ("kswapd", "mmap_sem of P", "process", "the anon_vma lock of A_heap"),
 }
 
@@ -60,6 +66,13 @@ def test_the_text_says_the_circle_in_a_sentence() -> None:
         "Deadlock: mover waits for the page lock of f1 (p1), held by writeback, which waits for the page lock of f0 "
         "(p0), held by mover. None can ever go on."
     ) in lines
+
+
+def test_a_thread_that_only_computes_waits_for_nobody() -> None:
+    """A spinner never comes to an end, and that is not somebody's doing."""
+    run = Run(runs.trace("move_pages", "mutex_v37"))
+    assert any(it.kind == "spinner" for it in run.actors)
+    assert all(edge.source != "task:spinner-1" for moment in run.moments() for edge in wait_graph(moment).edges)
 
 
 @pytest.mark.parametrize("name", runs.NAMES, ids=" ".join)

@@ -175,7 +175,7 @@ def _task(name: str, graph: WaitGraph, moment: Moment, box: Box, more: int) -> I
 
 def _lock(name: str, graph: WaitGraph, box: Box) -> Iterator[Mark]:
     it = graph.locks.get(name)
-    title, kind = (it.title, it.kind) if it else (graph.said[name], "")
+    title, kind = (it.title, it.kind) if it else (graph.said[name].removeprefix("the "), "")
     holder = next((edge.target for edge in graph.edges if edge.source == name), None)
     colour = graph.tasks[holder].colour if holder in graph.tasks else "muted"
     room = box.w - 46
@@ -187,10 +187,11 @@ def _lock(name: str, graph: WaitGraph, box: Box) -> Iterator[Mark]:
             Text(shorten(kind, room, 10.5), box.x + 38, box.y + 41, 10.5, ink="muted"),
         ),
     )  # fmt: skip
-    yield Mark(
-        f"{name}:glyph", "waits", "lock", box.x + 11, box.y + 14, 17, 21, layer=3,
-        fill=colour if it else "none", stroke=colour, face="held" if it else "free",
-    )  # fmt: skip
+    if it:
+        yield Mark(
+            f"{name}:glyph", "waits", "lock", box.x + 11, box.y + 14, 17, 21, layer=3,
+            fill=colour, stroke=colour, face="held",
+        )  # fmt: skip
 
 
 def _arrows(graph: WaitGraph, places: Mapping[str, Box]) -> Iterator[Mark]:

@@ -58,6 +58,7 @@ export class Hands {
     const { violation = null } = world.hands.moves[move];
     const wrong = violation ? { ...violation, marks: world.told(move, state).accused ?? [] } : world.end(state) ?? null;
     if (wrong && !step.sentence.includes(wrong.sentence)) step.sentence = `${step.sentence.replace(/\.$/, "")} — ${wrong.kind}: ${wrong.sentence}.`;
+    if (wrong?.kind === "deadlock") Object.assign(step.waits, upTo(world.show(state).waits));
     const longer = { ...film, steps, cut: 0, ...world.lanes(steps, [...states, state]), violation: wrong && { step: steps.length, ...wrong } };
     this.known.set(longer, [...states, state]);
     return longer;
@@ -109,6 +110,16 @@ export class Hands {
     if (next.length > 1 && (others || (told.flags ?? []).includes("seen"))) flags.push("decision");
     return flags;
   }
+}
+
+/** In a deadlock what a task waits for and nobody holds is up to all others that wait. @param {Map<string, string[][]>} waits */
+function upTo(waits) {
+  const stuck = [...waits.keys()].filter((id) => id.startsWith("task:"));
+  const out = {};
+  for (const source of stuck) {
+    for (const [target] of waits.get(source)) if (target.startsWith("field:")) out[target] = stuck.filter((it) => it !== source).map((it) => [it, "which is up to"]);
+  }
+  return out;
 }
 
 /** What turns one map into another, whole values. */

@@ -173,13 +173,13 @@ function arrowMark(film, { source, target, words }, from, to, number) {
 /** The graph in words: a line for each that waits, and one for each deadlock. @param {any} film @param {WaitGraph} graph @returns {string[]} */
 export function waitsTold(film, { edges, circles }) {
   const after = (id) => edges.filter((it) => it.source === id);
-  const holders = (id) => (id.startsWith("lock:") ? after(id).map((it) => `, ${it.words} ${named(film, it.target)}`).join("") : "");
+  const holders = (id) => (!id.startsWith("task:") ? after(id).map((it) => `, ${it.words} ${named(film, it.target)}`).join("") : "");
   const out = edges.filter((it) => it.source.startsWith("task:")).map((it) => `${named(film, it.source)} ${it.words} ${named(film, it.target)}${holders(it.target)}.`);
   for (const way of circles) {
     const links = way.map((it, at) => {
       const next = way[(at + 1) % way.length];
       const { words } = /** @type {Edge} */ (edges.find((edge) => edge.source === it && edge.target === next));
-      return `${at > 0 && !it.startsWith("lock:") ? ", which" : it.startsWith("lock:") ? "," : ""} ${words} ${named(film, next)}`;
+      return `${!it.startsWith("task:") ? "," : at > 0 ? ", which" : ""} ${words} ${named(film, next)}`;
     });
     out.push(`Deadlock: ${named(film, way[0])}${links.join("")}. None can ever go on.`);
   }
