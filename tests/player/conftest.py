@@ -52,7 +52,7 @@ HANDS = (
     ("stack_grows", "mutex_v37"),
     ("two_migrators?pages=1", "rwsem_v38"),
     ("write_during_copy", "batch_flush_after_copy"),
-    ("batch_deadlock~B7", "batch_v63_rc"),
+    ("batch_deadlock~B7", "batch_2mb"),
 )
 
 

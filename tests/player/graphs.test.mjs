@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { familyMarks, walksOf, walksTold } from "../../vizlib/player/family.js";
 import { Timeline } from "../../vizlib/player/film.js";
+import { upTo } from "../../vizlib/player/hands.js";
 import { circlesOf, edgesAt, graphAt, layoutOf, waitMarks, waitsTold } from "../../vizlib/player/waitfor.js";
 import { filmOf } from "./films.mjs";
 
@@ -63,6 +64,18 @@ test("a deadlock is numbered round, outlined, and told; one that waits for a loc
   const numbers = ["task:one:lock:B", "lock:B:task:two", "task:two:lock:A", "lock:A:task:one"].map((it) => marks.get(`arrow:${it}`)?.text[0].s);
   assert.deepEqual(numbers, ["1", "2", "3", "4"]);
   assert.equal(waitsTold(timeline.film, graphAt(timeline)).at(-1), "Deadlock: one waits for the lock B, held by two, which waits for the lock A, held by one. None can ever go on.");
+});
+
+test("what nobody holds is up to the others that wait, and so part of the ring", () => {
+  const before = { "task:one": [["field:F", "waits for"]], "task:two": RING["task:two"], "lock:A": RING["lock:A"] };
+  const up = upTo(new Map(Object.entries(before)));
+  assert.deepEqual(up, { "field:F": [["task:two", "which is up to"]] });
+  const waited_for = { ...WAITED, "field:F": { title: "end of F", kind: "", said: "the end of F" } };
+  const timeline = new Timeline(filmOf([{ task: "one", sentence: "", waits: before }, { task: "two", sentence: "", waits: up }], { waited_for }));
+  timeline.seek(1);
+  assert.deepEqual(graphAt(timeline).circles, []);
+  timeline.seek(2);
+  assert.equal(waitsTold(timeline.film, graphAt(timeline)).at(-1), "Deadlock: one waits for the end of F, which is up to two, which waits for the lock A, held by one. None can ever go on.");
 });
 
 const [AVC, VMA] = [{ panel: "family", shape: "diamond", x: 200, y: 50, w: 52, h: 36 }, { panel: "family", shape: "rect", x: 200, y: 150, w: 90, h: 40 }];

@@ -112,6 +112,13 @@ def test_every_page_has_one_token_in_an_existing_frame(name: tuple[str, str]) ->
             assert len(inside) == 1, token.id
 
 
+def test_a_page_that_moves_is_never_shown_in_the_frame_of_a_stranger() -> None:
+    """The stranger has a page of the same number; the one whose PTE is cleared stays in its own frame."""
+    for shot in runs.shots("frame_reused")[0]:
+        tokens = [(it.x, it.y, it.panel) for it in shot.marks.values() if it.shape == "token"]
+        assert len(set(tokens)) == len(tokens), shot.moment.step
+
+
 def test_a_failed_move_puts_the_page_back() -> None:
     """A pinned page is unmapped, not copied, and mapped again in its old frame: its token never leaves node 0."""
     shots, _ = runs.shots("move_pages?pages=2,spinners=2,pinned=1")

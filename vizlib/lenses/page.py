@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from sim.ops import Alloc, CopyPage, Field
@@ -73,7 +74,7 @@ class PageLens(Lens):
             page for page in self.ptes if any(it is not None and it.page in shown for it in run.ever[self.ptes[page]])
         ]
         self.in_play = set(pages_in_play(run)[:3])
-        self.ever_with = _ever_with(run)
+        self.own = own_frames(run, self.ptes)
         self.lodgers = self._lodgers()
 
     def parts(self) -> Iterator[Part]:
@@ -96,13 +97,10 @@ class PageLens(Lens):
                 yield from self._copy(mm, vpn, frame, moment)
 
     def _lodgers(self) -> dict[Page, list[tuple[Mm, int]]]:
-        """The pages that are ever in a frame, by frame: those that it has the data of, or whose PTE leads to it."""
+        """The pages that are ever in a frame, by frame."""
         found: dict[Page, list[tuple[Mm, int]]] = {}
         for mm, vpn in self.tokens:
-            its: set[Page] = set(self.ever_with.get(vpn, ()))
-            for pte in filter(None, self.run.ever[self.ptes[mm, vpn]]):
-                its.update(self.run.ever.get(pte.page.page_tree, ()) if pte.kind == "swap" else (pte.page,))
-            for frame in its:
+            for frame in self.own[mm, vpn]:
                 found.setdefault(frame, []).append((mm, vpn))
         return found
 
@@ -120,7 +118,7 @@ class PageLens(Lens):
         if pte is not None and pte.kind in {"present", "prot_none"}:
             mapped: Page = pte.page
             return mapped
-        its = self.ever_with.get(vpn, ())
+        its = self.own[mm, vpn]
         copies = [it for it in its if exists(it, moment) and (moment.get(it.data) or (None,))[0] == vpn]
         if copies:
             newest: Page = copies[-1]
@@ -268,12 +266,24 @@ def exists(page: Page, moment: Moment) -> bool:
     return not moment.get(page.life) and moment.get((head or page)._count) > 0
 
 
-def _ever_with(run: Run) -> dict[int, list[Page]]:
-    """For each virtual page the frames that ever have its data."""
-    found: dict[int, list[Page]] = {}
-    for frame in run.frames:
-        for vpn in dict.fromkeys(it[0] for it in run.ever.get(frame.data, ()) if it is not None):
-            found.setdefault(vpn, []).append(frame)
+def own_frames(run: Run, ptes: Mapping[tuple[Mm, int], Field]) -> dict[tuple[Mm, int], list[Page]]:
+    """For each page the frames that it is ever in: those that its PTE leads to, and the copies of these, in order.
+
+    What is in a frame has the page's number only, and another process has a page of that number too.
+    """
+    copies: dict[Page, list[Page]] = {}
+    for _, dst, src in chain.from_iterable(copied(run).values()):
+        copies.setdefault(src, []).append(dst)
+    order = {frame: at for at, frame in enumerate(run.frames)}
+    found: dict[tuple[Mm, int], list[Page]] = {}
+    for page, field in ptes.items():
+        its: dict[Page, None] = {}
+        for pte in filter(None, run.ever[field]):
+            its |= dict.fromkeys(run.ever.get(pte.page.page_tree, ()) if pte.kind == "swap" else (pte.page,))
+        todo = [it for it in its if it in order]
+        for frame in todo:  # it grows meanwhile
+            todo += [it for it in copies.get(frame, ()) if it not in todo]
+        found[page] = sorted(set(todo), key=order.__getitem__)
     return found
 
 

@@ -113,7 +113,7 @@ export class Hands {
 }
 
 /** In a deadlock what a task waits for and nobody holds is up to all others that wait. @param {Map<string, string[][]>} waits */
-function upTo(waits) {
+export function upTo(waits) {
   const stuck = [...waits.keys()].filter((id) => id.startsWith("task:"));
   const out = {};
   for (const source of stuck) {
