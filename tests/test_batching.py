@@ -100,5 +100,5 @@ def test_what_was_first_merged_for_6_3_waits_for_writeback_with_other_pages_lock
     """And what replaced it does not: the same world, the deadlock is gone."""
     (found,) = check("batch_deadlock", "batch_v63_rc").violations
     assert found.kind == "deadlock"
-    assert "PG_writeback" in found.sentence
+    assert "the writeback of f1 is over" in found.sentence
     assert check("batch_deadlock", "batch_v63").complete

@@ -16,7 +16,8 @@ from sim.engines.search_nearest import Swap
 from sim.engines.stepper import replay
 from sim.errors import BadParameter, UserError
 from vizlib.film import FORMAT, VERSION, film
-from vizlib.moments import Run
+from vizlib.moments import Moment, Run
+from vizlib.names import field_name, listed
 from vizlib.scene import Json
 from vizlib.stills import Stage
 
@@ -81,9 +82,12 @@ def counterexample(trace: Trace, title: str = "") -> Json:
     if found is None:
         raise BadParameter(f"no order of the steps of {trace.run_name} passes: its violation is no matter of order")
     passing = replay(found.run_name)
-    heading = title or f"{violation.kind}, and the nearest run without it"
+    kind = violation.kind[:1].upper() + violation.kind[1:]
+    heading = title or f"{kind}, and the nearest run without it"
     made = compare(trace, passing, labels=("goes wrong", "passes"), title=heading)
     wrong = made["compare"][0]
+    run = Run(trace)
+    end = run.moment(run.length)
     telling = [it for it in found.swaps if it.fields]
     shown = telling[:MOST_SWAPS]
     wrong["ticks"] = [
@@ -96,8 +100,8 @@ def counterexample(trace: Trace, title: str = "") -> Json:
         **made,
         "open_at": len(trace.events),
         "why": {
-            "sentence": f"{violation.kind}: {violation.sentence}. {_counted(len(found.swaps), len(telling))}",
-            "swaps": [_told(it, wrong) for it in shown],
+            "sentence": f"{kind}: {violation.sentence}. {_counted(len(found.swaps), len(telling))}",
+            "swaps": [_told(it, wrong, end) for it in shown],
             "note": f"{rest} more pair{'s stand' if rest > 1 else ' stands'} the other way round." if rest else "",
         },
     }
@@ -114,10 +118,10 @@ def _counted(swaps: int, telling: int) -> str:
     return f"{told}; {swaps - telling} of them {changes} nothing, because the two steps have nothing in common."
 
 
-def _told(swap: Swap, wrong: Json) -> Json:
+def _told(swap: Swap, wrong: Json, end: Moment) -> Json:
     """A swap in words, and where to look at it."""
     first, then = (wrong["steps"][number - 1]["sentence"].rstrip(".") for number in (swap.earlier, swap.later))
-    where = ", ".join(sorted({str(field) for field in swap.fields}))
+    where = listed(sorted({f"the {field_name(field, end)}" for field in swap.fields}))
     words = (
         f"Goes wrong: first “{first}” (step {swap.earlier}), then “{then}” (step {swap.later}). "
         f"Passes: the other way round. Both touch {where}."

@@ -189,6 +189,10 @@ FIELDS: dict[tuple[str, str], str] = {
     ("Page", "PG_lru"): "frame {ref} on the LRU list",
     ("Page", "PG_writeback"): "writeback of frame {ref}",
     ("Page", "life"): "frame {ref}",
+    ("AnonVma", "life"): "anon_vma {ref}",
+    ("AnonVmaChain", "life"): "AVC {ref}",
+    ("Vma", "life"): "VMA {ref}",
+    ("PageTable", "life"): "page table {ref}",
     ("Cpu", "irqs_off"): "interrupts off on {ref}",
     ("Task", "tlb_ubc"): "flushes that {ref} has put off",
     ("Mm", "tlb_flush_batched"): "pages of {ref} that may still be unflushed",
@@ -227,6 +231,8 @@ def field_name(field: Field, moment: Moment) -> str:
         return f"TLB of {cpu_name(field.ref)}, {page_name(field.key[1])}"
     if field.base == "pmd":
         return f"page table {field.key} of {field.ref}"
+    if field.base == "shadow":
+        return f"user's data in {page_name(field.key)} of {field.ref}"
     ref = cpu_name(field.ref) if struct_name(field.ref) == "Cpu" else str(field.ref)
     pattern = FIELDS.get((struct_name(field.ref), field.base), f"{field.name} of {{ref}}")
     return pattern.format(ref=ref)

@@ -178,6 +178,9 @@ READS: dict[tuple[str, str], Phrase] = {
     ("Page", "mapping"): _mapping,
     ("Page", "PG_locked"): _locked,
     ("Page", "private"): _private,
+    ("Page", "PG_writeback"): lambda m, f, it: (
+        f"sees that {page_and_frame(f.ref, m)} is {'' if it else 'not '}being written out"
+    ),
     ("Page", "index"): lambda m, f, it: f"reads the page offset of {page_and_frame(f.ref, m)}: {it}",
     ("AnonVma", "rb_root"): _rb_root,
     ("AnonVma", "root"): lambda _, f, it: f"looks up the root of {f.ref}, whose lock guards the tree: {it}",
@@ -313,6 +316,9 @@ WRITES: dict[tuple[str, str], Phrase] = {
     ("AnonVmaChain", "anon_vma"): lambda _, f, it: f"points {f.ref} to anon_vma {it}",
     ("Mm", "pmd"): _write_pmd,
     ("Mm", "pmd_huge_pte"): lambda _, f, it: f"leaves {_times(len(it), 'page table')} put by in {f.ref}, for splits",
+    ("Page", "PG_writeback"): lambda m, f, it: (
+        f"{'begins' if it else 'ends'} the writeback of {page_and_frame(f.ref, m)}"
+    ),
     ("Page", "PG_head"): lambda _, f, it: f"makes {frame_name(f.ref)} a small page: it is the head of no huge page now",
     ("Page", "first_page"): lambda _, f, it: f"makes {frame_name(f.ref)} a page of its own, no tail any more",
 }

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from sim import trace as traces
 from sim.engines.stepper import Stepper, replay
 from sim.errors import BadSchedule
-from sim.ops import HandleIpi, UserRead, UserWrite
+from sim.ops import Acquire, HandleIpi, UserRead, UserWrite
 from sim.schedule import parse_params
+from sim.structs import AnonVma
 from sim.variants import find as find_variant
 from sim.worlds import find as find_world
 
@@ -33,8 +34,10 @@ PARAMS: dict[str, dict[str, int]] = {"one_page": {"rounds": 3}}
 MOST_STEPS = 2000
 
 
-def named(name: str, variant: str | None = None) -> Trace:
+def named(name: str, variant: str | None = None, *, meeting: bool = False) -> Trace:
     """The run that *name* means: a run name, a world (``move_pages?pages=2``), or the file of a saved trace.
+
+    *meeting* is for a run that has no name: see :func:`showcase`.
 
     Raises:
         UserError: if it means nothing, naming the nearest that does.
@@ -44,16 +47,19 @@ def named(name: str, variant: str | None = None) -> Trace:
         return traces.load(text)
     world, _, rest = text.partition(" ")
     if not rest:
-        return showcase(world, variant)
+        return showcase(world, variant, meeting=meeting)
     if variant is not None and variant not in rest.split()[:1]:
         raise BadSchedule(f"'{text}' names a variant already; leave --variant {variant} away")
     if len(text.split()) == 2:
-        return showcase(world, rest.strip())
+        return showcase(world, rest.strip(), meeting=meeting)
     return replay(text)
 
 
-def showcase(name: str, variant: str | None = None) -> Trace:
-    """A run of a world that has none named: the counterexample if one is known to exist, or a run with turns."""
+def showcase(name: str, variant: str | None = None, *, meeting: bool = False) -> Trace:
+    """A run of a world that has none named: the counterexample if one is known to exist, or a run with turns.
+
+    With *meeting* whoever takes an anon_vma lock lets the others go on too, so that they meet there.
+    """
     called, _, query = name.partition("?")
     world = find_world(called)
     params = world.small({**PARAMS.get(called, {}), **(parse_params(query) if query else {})})
@@ -61,7 +67,7 @@ def showcase(name: str, variant: str | None = None) -> Trace:
     if how.verdicts.get(world.name) == "unsafe" and (found := _counterexample(world.name, how.name, params)):
         return found
     stepper = Stepper(world.name, how, "", **params)
-    _take_turns(stepper)
+    _take_turns(stepper, meeting=meeting)
     return stepper.trace
 
 
@@ -72,7 +78,7 @@ def _counterexample(world: str, variant: str, params: Mapping[str, int]) -> Trac
     return replay(found[0].run_name) if found else None
 
 
-def _take_turns(stepper: Stepper) -> None:
+def _take_turns(stepper: Stepper, *, meeting: bool) -> None:
     infos = stepper.setup.tasks
     threads = [it.task for it in infos if not it.daemon]
     turns = [*threads, *(it.task for it in infos if it.daemon)]
@@ -83,7 +89,11 @@ def _take_turns(stepper: Stepper) -> None:
         while turns[at % len(turns)] not in ready:
             at += 1
         event = stepper.step(turns[at % len(turns)])
-        at += _ends_turn(event)
+        at += _ends_turn(event) or (meeting and _takes_anon_vma(event))
+
+
+def _takes_anon_vma(event: Event) -> bool:
+    return isinstance(event.op, Acquire) and isinstance(event.op.lock.ref, AnonVma)
 
 
 def _ends_turn(event: Event) -> bool:

@@ -228,7 +228,7 @@ def fault_waits(pages: int, passes: int) -> Builder:
     for vpn in range(pages):
         b.page(heap, vpn, node=0, written=1)
     move = partial(mover, vpns=tuple(range(pages)), node=1, passes=passes)
-    b.task("mover", cpu0, mm, move, f"moves {pages} pages to node 1")
+    b.task("mover", cpu0, mm, move, f"moves {pages} page{'s' if pages != 1 else ''} to node 1")
     b.task("reader", cpu1, mm, partial(user_read, vpn=0), "reads page 0")
     return b
 

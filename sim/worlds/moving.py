@@ -138,7 +138,7 @@ def move_pages(
     vpns = tuple(range(pages))
     cpu0 = b.cpu(0, 0)
     move = partial(_announced if writers else mover, vpns=vpns, node=1, passes=passes)
-    b.task("mover", cpu0, mm, move, f"moves {pages} pages to node 1")
+    b.task("mover", cpu0, mm, move, f"moves {pages} page{'s' if pages != 1 else ''} to node 1")
     for number in range(1, spinners + 1):
         cpu = b.cpu(number, number % 2)
         b.task(f"spinner-{number}", cpu, mm, spinner, "keeps its CPU busy", daemon=True)

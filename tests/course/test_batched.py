@@ -25,7 +25,7 @@ def test_the_two_kernels_that_hang_wait_for_different_things() -> None:
     """One for a flag, one for a lock: neither is needed for the other."""
     flag = judge(variant("batch_v63_rc"), "batch_deadlock")
     lock = judge(variant("batch_2mb"), "batch_deadlock~B7")
-    for verdict, what in ((flag, "PG_writeback is False"), (lock, "f1.PG_locked")):
+    for verdict, what in ((flag, "the writeback of f1 is over"), (lock, "the page lock of f1")):
         assert verdict.violation is not None
         assert verdict.violation.kind == "deadlock"
         assert what in verdict.sentence

@@ -73,7 +73,7 @@ def test_lesson_6_is_gone_through_with_the_keyboard(open_lesson: Callable[[str],
     nb.page.keyboard.press("Home")
     player.get_by_text("step 0 of", exact=False).wait_for()
     nb.page.keyboard.press("End")
-    expect(nb.cell(5)).to_contain_text("Both touch A_stack.rb_root")
+    expect(nb.cell(5)).to_contain_text("Both touch the top of the interval tree of A_stack")
 
     seen = answer(nb, 7, 2)
     expect(seen).to_contain_text("You saw something other than you had predicted.")

@@ -32,7 +32,7 @@ def test_lesson_8_is_gone_through_with_the_keyboard(open_lesson: Callable[[str],
     player.focus()
     nb.page.keyboard.press("ArrowLeft")
     player.get_by_text("step 54 of", exact=False).wait_for()
-    expect(nb.cell(10)).to_contain_text("Both touch A_heap.life")
+    expect(nb.cell(10)).to_contain_text("Both touch the anon_vma A_heap")
 
     expect(answer(nb, 14, 2)).to_contain_text("right (your answer)")
     expect(nb.cell(15)).to_contain_text("stops")

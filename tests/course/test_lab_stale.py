@@ -23,7 +23,7 @@ def test_lesson_9_is_gone_through_with_the_keyboard(open_lesson: Callable[[str],
     player.get_by_text("of 124", exact=False).first.wait_for()
     player.focus()
     nb.page.keyboard.press("ArrowLeft")
-    expect(nb.cell(3)).to_contain_text("Both touch cpu1.tlb[P:0]")
+    expect(nb.cell(3)).to_contain_text("Both touch the TLB of CPU 1, p0")
     seen = answer(nb, 5, 2)
     expect(seen).to_contain_text("You saw something other than you had predicted.")
 

@@ -46,7 +46,7 @@ def test_the_nearest_passing_run_is_told_in_words() -> None:
     player, words = beside_nearest(trace)
     assert repr(player).startswith("Player(")
     assert words.count("Goes wrong: first") == 1
-    assert " ".join(words.split()).endswith("Both touch A_stack.rb_root.")
+    assert " ".join(words.split()).endswith("Both touch the top of the interval tree of A_stack.")
     assert max(map(len, words.splitlines())) <= 110
 
 

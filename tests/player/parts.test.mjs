@@ -135,18 +135,18 @@ test("a citation of a tree leads to its line; one of a message leads nowhere", (
 test("the words of a step hold all that the picture shows", () => {
   const film = filmOf(STEPS, { violation: { step: 4, kind: "lost write", sentence: "The write is lost." } });
   const timeline = new Timeline(film);
-  assert.deepEqual(linesOf(timeline, 1), ["one takes A", "Changed: A: free → held by one.", "Could run next: one (begin)."]);
+  assert.deepEqual(linesOf(timeline, 1), ["one takes A", "Changed: A: free becomes held by one.", "Could run next: one (begin)."]);
   assert.deepEqual(linesOf(timeline, 2), ["one replaces the PTE", "Could run next: one (copy).", "Cannot run: two (waits for the page lock)."]);
   assert.deepEqual(linesOf(timeline, 4), ["two goes on", "Cannot run: one (has finished).", "Violation: The write is lost."]);
 });
 
-test("an empty list says why: everyone could run, the run has ended, or a violation has ended it", () => {
+test("an empty list says why: nobody has to wait, the run has ended, or a violation has ended it", () => {
   const timeline = new Timeline(filmOf(STEPS));
-  assert.deepEqual(nobody(timeline), { can: "nobody", cannot: "nobody: everyone could" });
+  assert.deepEqual(nobody(timeline), { can: "nobody", cannot: "nobody has to wait" });
   timeline.seek(4);
   assert.deepEqual(nobody(timeline), { can: "nobody: the run ends here", cannot: "nobody" });
   const wrong = new Timeline(filmOf(STEPS, { violation: { step: 4, kind: "lost write", sentence: "The write is lost." } }));
-  assert.equal(nobody(wrong).cannot, "nobody: everyone could");
+  assert.equal(nobody(wrong).cannot, "nobody has to wait");
   wrong.seek(4);
   assert.deepEqual(nobody(wrong), { can: "nobody: the violation ends the run", cannot: "the run is over for everyone" });
 });

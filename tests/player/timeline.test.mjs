@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Track } from "../../vizlib/player/timeline.js";
+import { timeWords, Track } from "../../vizlib/player/timeline.js";
 
 const track = new Track([[0, 100, 100], [50, 50, 600], [0, 0, 1]], 1000); // 0-50, 100-150, 200-800
 
@@ -34,4 +34,10 @@ test("half a million intervals are summed in a blink", () => {
   const began = performance.now();
   for (let i = 0; i < 32; i += 1) many.shares(i * 1000, 900_000, 1200);
   assert.ok(performance.now() - began < 2000);
+});
+
+test("an axis tells its times in the unit of its steps", () => {
+  assert.equal(timeWords(2_000_000, 2_000_000), "2 ms");
+  assert.equal(timeWords(1_250_000, 50_000), "1,250 µs");
+  assert.equal(timeWords(1_250, 50), "1,250 ns");
 });

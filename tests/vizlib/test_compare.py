@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from sim.engines.checker import check, nearest_passing
 from sim.engines.stepper import Stepper, replay
 from sim.errors import BadParameter, UserError
+from vizlib.cli import main
 from vizlib.compare import compare, counterexample
+from vizlib.moments import Run
 from vizlib.showcase import showcase
 
 
@@ -62,7 +67,7 @@ def test_the_counterexample_stands_beside_the_nearest_run_that_passes(failing: s
     for swap, told in zip(telling, made["why"]["swaps"], strict=True):
         assert told["place"] == swap.earlier
         assert wrong["steps"][swap.later - 1]["sentence"].rstrip(".") in told["words"]
-        assert all(str(it) in told["words"] for it in swap.fields)
+        assert all(f" of {it.ref}" in told["words"].partition("Both touch the ")[2] for it in swap.fields)
 
 
 def test_the_objects_at_fault_are_marked(failing: str) -> None:
@@ -76,3 +81,16 @@ def test_a_run_in_which_nothing_goes_wrong_has_no_counterpart() -> None:
     """It is refused with the reason."""
     with pytest.raises(BadParameter, match="nothing goes wrong in move_pages"):
         counterexample(showcase("move_pages"))
+
+
+def test_runs_without_a_name_meet_where_the_two_kernels_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside each other by their variants alone: a mutex keeps the second walk waiting, a rwsem does not."""
+    runs = ["two_migrators mutex_v37", "two_migrators rwsem_v38"]
+    assert main(["beside", *runs, "--json", "-o", str(tmp_path / "both.html")]) == 0
+    traces = [replay(it) for it in json.loads(capsys.readouterr().out)["runs"]]
+    waited_for = [
+        {str(run.waits_for(it, step)) for it in run.actors for step in range(run.length)} for run in map(Run, traces)
+    ]
+    assert ["A_heap.mutex" in waited_for[0], "A_heap.rwsem" in waited_for[1]] == [True, False]

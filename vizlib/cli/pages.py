@@ -29,8 +29,8 @@ def _compare(options: argparse.Namespace) -> Answer:
     target = Path(options.output)
     if target.suffix != ".html":
         raise BadParameter(f"two runs are written as a page: '{options.output}' needs a suffix of .html")
-    run = named(options.run)
-    made = counterexample(run) if options.other is None else compare(run, named(options.other))
+    run = named(options.run, meeting=options.other is not None)
+    made = counterexample(run) if options.other is None else compare(run, named(options.other, meeting=True))
     saving.write(target, lambda part: saving.text_file(part, page(made)))
     size = target.stat().st_size
     data = {"file": str(target), "bytes": size, "runs": [it["run_name"] for it in made["compare"]]}

@@ -37,7 +37,7 @@ class KeyLens(Lens):
             y = beside.y
         else:  # the reverse map has all the room: below it, in one line
             self.across, height, x, y = len(self.glyphs), 65, 0, places.bottom + PANEL_GAP
-        self.pitch = (PLANE - x - 20) / self.across if self.across > 2 else 92
+        self.pitch = (PLANE - x - 20) / self.across if self.across > 2 else 94
         places.panel(Panel("key", "Key", x, y, PLANE - x, height, inside="machine", note="", frame=True))
 
     def parts(self) -> Iterator[Part]:

@@ -149,7 +149,7 @@ export function nobody({ film, place, length, now }) {
   if (film.violation && place >= film.violation.step) {
     return { can: "nobody: the violation ends the run", cannot: "the run is over for everyone" };
   }
-  return { can: place === length ? "nobody: the run ends here" : "nobody", cannot: now.next.length > 0 ? "nobody: everyone could" : "nobody" };
+  return { can: place === length ? "nobody: the run ends here" : "nobody", cannot: now.next.length > 0 ? "nobody has to wait" : "nobody" };
 }
 
 /**

@@ -8,7 +8,7 @@ const STATES = {
   running: "running", ready: "can run", waiting: "waiting", spinning: "spinning", user: "user code", idle: "idle",
   done: "finished",
 };
-const HANDLER = { idle: "no interrupt", ready: "interrupt waits", running: "takes the interrupt" };
+const HANDLER = { idle: "idle", ready: "IPI waits", running: "takes the IPI" };
 const MANY = 6; // more threads than this get one line each, two beside each other
 const MANY_HANDLERS = 8; // more than this, and those that have nothing to do are left out
 const ABOVE = 2; // lines of source above the current one

@@ -86,6 +86,12 @@ function sums(differences) {
   return differences.map((it) => (at += it));
 }
 
+/** A time of an axis in the unit that its steps ask for. @param {number} time ns @param {number} step ns */
+export function timeWords(time, step) {
+  const [unit, name] = step >= 1e6 ? [1e6, "ms"] : step >= 1e3 ? [1e3, "µs"] : [1, "ns"];
+  return `${(time / unit).toLocaleString("en")} ${name}`;
+}
+
 export class TimeLanes {
   /** @param {HTMLElement} host @param {any} data @param {import("./view.js").Options} options */
   constructor(host, data, options) {
@@ -129,14 +135,16 @@ export class TimeLanes {
     });
     this.canvas.addEventListener("pointermove", (event) => this.#point(event));
     this.canvas.addEventListener("pointerup", () => { this.grabbed = undefined; });
-    this.canvas.addEventListener("keydown", (event) => {
+    this.keyTarget = options.wholePage ? document : this.canvas;
+    this.onKey = (event) => {
       const span = this.to - this.from;
       const act = { "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), ArrowRight: () => this.move(span / 4), ArrowLeft: () => this.move(-span / 4), Home: () => this.show(0, this.end), End: () => this.show(this.end - span, this.end) }[event.key];
       if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       event.stopPropagation();
       act();
-    });
+    };
+    this.keyTarget.addEventListener("keydown", /** @type {any} */ (this.onKey));
   }
 
   #share(lane, kind) {
@@ -167,6 +175,7 @@ export class TimeLanes {
     cancelAnimationFrame(this.asked);
     this.stopWatching?.();
     this.sizes?.disconnect();
+    this.keyTarget?.removeEventListener("keydown", /** @type {any} */ (this.onKey));
     this.el.remove();
   }
 
@@ -247,7 +256,7 @@ export class TimeLanes {
     for (let time = Math.ceil(this.from / step) * step; time <= this.to; time += step) {
       const x = ((time - this.from) / span) * width;
       pen.fillRect(x, 14, 1, height - 14);
-      pen.fillText(`${time.toLocaleString("en")} ns`, Math.min(x + 3, width - 80), 11);
+      pen.fillText(timeWords(time, step), Math.min(x + 3, width - 80), 11);
     }
   }
 

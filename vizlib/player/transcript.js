@@ -13,7 +13,7 @@ export function linesOf(timeline, place) {
   const { next, blocked, done } = timeline.standing[place];
   const lines = [step.sentence];
   if (step.changed.length > 0) {
-    lines.push(`Changed: ${step.changed.map((it) => `${it.what}: ${it.from} → ${it.to}`).join("; ")}.`);
+    lines.push(`Changed: ${step.changed.map((it) => `${it.what}: ${it.from} becomes ${it.to}`).join("; ")}.`);
   }
   if (next.length > 0) lines.push(`Could run next: ${next.map((it) => `${it.task} (${it.why})`).join(", ")}.`);
   const cannot = [...blocked.map((it) => `${it.task} (${it.why})`), ...done.map((task) => `${task} (has finished)`)];
