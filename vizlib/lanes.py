@@ -43,7 +43,7 @@ def bars_at(actor: Actor, moment: Moment) -> Iterator[Bar]:
     for lock in held:
         if lock.lock is not None:
             yield Bar("hold", repr(lock), lock_name(lock).removeprefix("the "), lock.lock.rank)
-    field = moment.waits_for(actor)
+    field = None if actor.kind == "spinner" else moment.waits_for(actor)
     if field is not None and field.lock is not None:
         yield Bar("wait", repr(field), f"waits for {lock_name(field, moment).removeprefix('the ')}")
     elif field is not None:

@@ -213,10 +213,11 @@ class Run:
 
     @cached_property
     def awaited(self) -> dict[str, Field]:
-        """By id (``field:f1.PG_writeback``) what the run waits for beside locks and the answers to interrupts."""
+        """By id (``field:f1.PG_writeback``) what threads wait for beside locks and the answers to interrupts."""
         ops = [it.op for it in self.events] + [it for it in self._last_ops.values() if it is not None]
         fields = dict.fromkeys(it.field for it in ops if isinstance(it, Until) and it.field.lock is None)
-        return {f"field:{it}": it for it in fields if it.base != "csd_pending"}
+        # A task that computes, or is idle, for ever waits for a count of its own: nobody keeps it waiting.
+        return {f"field:{it}": it for it in fields if it.base not in ("csd_pending", "allocs")}
 
     @cached_property
     def rwsems(self) -> tuple[Field, ...]:
@@ -356,7 +357,7 @@ def _field_before(op: Op | None, actor: Actor) -> Field | None:
         case Acquire(lock, _):
             return lock
         case Until(field, _, _):
-            return None if field.ref is actor.task else field  # its own: it computes for ever
+            return field
         case HandleIpi():
             queue: Field = actor.cpu.call_single_queue
             return queue

@@ -146,7 +146,8 @@ def _of_other(actor: Actor, field: Field, moment: Moment) -> Iterator[Edge]:
             if it.kind == "handler" and it.cpu in late:
                 yield Edge(source, f"task:{it.name}", "waits for the answer of")
         return
-    yield Edge(source, f"field:{field}", "waits for")
+    if f"field:{field}" in moment.run.awaited:
+        yield Edge(source, f"field:{field}", "waits for")
 
 
 def _circles(order: list[str], edges: list[Edge]) -> Iterator[tuple[str, ...]]:
@@ -203,7 +204,7 @@ def busiest(run: Run) -> int | None:
     best, most = None, 0
     for moment in run.moments():
         waiting = sum(
-            it.kind != "handler" and not moment.finished(it) and moment.waits_for(it) is not None for it in run.actors
+            it.kind == "thread" and not moment.finished(it) and moment.waits_for(it) is not None for it in run.actors
         )
         if waiting > most:
             best, most = moment.step, waiting

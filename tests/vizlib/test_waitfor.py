@@ -81,7 +81,7 @@ def test_it_has_an_arrow_for_whoever_cannot_go_on_and_for_nobody_else(name: tupl
     for moment in Run(runs.trace(*name)).moments():
         graph = wait_graph(moment)
         stuck = {
-            f"task:{it.name}" for it in moment.run.actors if it.kind != "handler" and moment.waits_for(it) is not None
+            f"task:{it.name}" for it in moment.run.actors if it.kind == "thread" and moment.waits_for(it) is not None
         }
         assert {it.source for it in graph.edges if it.source in graph.tasks} == stuck
         assert graph.circles == ()
