@@ -106,7 +106,16 @@ def test_keys_alone_lose_a_migration_entry(open_film: OpenFilm, unsafe: Film) ->
         page.wait_for_selector(f".rmw[data-step='{number}']")
     expect(page.locator(".rmw-badge")).to_have_text("stale migration entry")
     page.keyboard.press("1")
-    expect(page.locator(".rmw-notice")).to_contain_text("cannot step now")
+    expect(page.locator(".rmw-notice")).to_have_text("main cannot step now.")
+
+
+def test_who_is_asked_to_step_and_cannot_says_why(open_film: OpenFilm, unsafe: Film) -> None:
+    """Main wants the anon_vma lock, which worker has."""
+    blocked = next(number for number, it in enumerate(unsafe["steps"], 1) if it.get("blocked", {}).get("main"))
+    page = open_film(unsafe, f"step={blocked}")
+    page.keyboard.press("1")
+    words = "main cannot step now: it waits for the anon_vma lock of A_stack, held by worker."
+    expect(page.locator(".rmw-notice")).to_have_text(words)
 
 
 def test_the_violation_found_by_hand_is_the_checkers(open_film: OpenFilm, unsafe: Film) -> None:

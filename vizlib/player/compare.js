@@ -78,6 +78,8 @@ export class Compare extends Transport {
     const layout = layoutFor(this.el.clientWidth);
     setAttribute(this.el, "data-layout", layout);
     for (const run of this.runs) run.fit(layout === "narrow");
+    const room = Math.max(...this.runs.map((run) => run.sentence.el.offsetHeight)); // so that the pictures below stand level
+    for (const run of this.runs) run.sentence.el.style.minHeight = `${room}px`;
   }
 }
 

@@ -108,7 +108,13 @@ export class Player extends Transport {
     const task = this.film.tasks[number]?.id;
     const choices = this.scheduler?.choices(this.step).get(task);
     if (choices) this.let(task, choices[0]);
-    else if (task && this.scheduler) this.notice.show(`${task} cannot step now.`);
+    else if (task && this.scheduler) this.notice.show(`${task} cannot step now${this.#whyNot(task)}.`);
+  }
+
+  #whyNot(task) {
+    const { blocked, done } = this.timeline.now;
+    const why = blocked.find((it) => it.task === task)?.why ?? (done.includes(task) ? "has finished" : "");
+    return why && `: it ${why}`;
   }
 
   #letLast() {

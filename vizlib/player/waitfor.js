@@ -10,8 +10,8 @@ import { MARK } from "./film.js";
  */
 
 const WIDTH = 560;
-const [TASKS, TASK_WIDTH] = [50, 190]; // to the left of them room for arrows from task to task
-const [THINGS, THING_WIDTH] = [350, 198];
+const [TASKS, TASK_WIDTH] = [50, 176]; // to the left of them room for arrows from task to task
+const [THINGS, THING_WIDTH] = [324, 224];
 const [TOP, PITCH, TALLEST] = [26, 52, 620];
 const LETTER = 0.62; // of a letter's size: how wide it is
 const DOING = { running: "made this step", ready: "can run", user: "can run, user code", waiting: "sleeps", spinning: "spins", idle: "stands still", done: "has finished" };
