@@ -14,7 +14,7 @@ from course.looking import kind_of, table
 from course.misconceptions import named
 from course.progress import COURSE
 from course.unyielded import slips, without_steps
-from course.verdicts import Judgement, judge
+from course.verdicts import Judgement, Told, judge
 from sim import Stepper, Variant, run, variant
 from sim.analysis.batches import Batch, Lab, measured
 from sim.context import Context
@@ -220,7 +220,8 @@ def batches_and_the_rest(function: Callable[..., Any]) -> Report:
         return without_steps("L10.4", function)
     mine = with_batches(function)
     try:
-        verdict = judge(mine, "batch_deadlock")
+        with Told() as progress:
+            verdict = judge(mine, "batch_deadlock", progress)
         if verdict.violation is not None:
             tag = "M11" if verdict.violation.kind in ("deadlock", "lock order") else ""
             told = f"{verdict.sentence}.{f' {named(tag)}' if tag else ''}"

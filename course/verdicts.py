@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 from sim import Variant, check, replay
+from sim.engines.checker import Progress
+from sim.errors import UserError
 from sim.invariants import Violation
 from sim.trace import Trace
 
 
 class Judgement(NamedTuple):
-    """What was found: a sentence; and a shortest run that ends with a violation, or None."""
+    """What was found: a sentence; and a shortest run that ends with a violation, or None if every run is right."""
 
     sentence: str
     trace: Trace | None = None
@@ -21,15 +24,40 @@ class Judgement(NamedTuple):
         return None if self.trace is None else self.trace.violation
 
 
-def judge(mine: Variant, world: str = "one_page", **params: int) -> Judgement:
-    """Try every schedule of *world* under *mine*."""
-    verdict = check(world, mine, params)
-    how = "complete search" if verdict.complete else "search not complete"
-    where = f"{how}, {verdict.states:,} states, sequentially consistent memory"
+def judge(mine: Variant, world: str = "one_page", progress: Progress | None = None, /, **params: int) -> Judgement:
+    """Try every schedule of *world* under *mine*; *progress* is told how many states there are so far, and the depth.
+
+    Raises:
+        UserError: if Ctrl-C or too many states ended the search, so that nothing is known.
+    """
+    verdict = check(world, mine, params, progress=progress)
+    where = f"complete search, {verdict.states:,} states, sequentially consistent memory"
     if verdict.violations:
         found = verdict.violations[0]
         trace = replay(found.run_name, {mine.name: mine})
         return Judgement(f"{found.kind}: {found.sentence}", trace)
     if not verdict.complete:
-        return Judgement(f"undecided in world {world} ({where})")
+        raise UserError(f"undecided in world {world}: the search was not finished ({verdict.bound})")
     return Judgement(f"no violation in any schedule of world {world} ({where})")
+
+
+class Told:
+    """Says on stderr how far a search is, every so many states; a context, which ends the line."""
+
+    EVERY = 10_000
+
+    def __init__(self) -> None:
+        self._said = 0
+
+    def __enter__(self) -> Progress:
+        return self._tell
+
+    def _tell(self, states: int, _: int) -> None:
+        if states >= self._said + self.EVERY:
+            self._said = states
+            told = f"{states:,} states so far (Ctrl-C or ■ stops)"
+            print(f"\r{told:60}", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._said:
+            print(file=sys.stderr)

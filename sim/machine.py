@@ -74,6 +74,13 @@ class Event(NamedTuple):
     violation: Violation | None = None
 
 
+def _named(op: object) -> str:
+    """What was yielded in the place of an operation; of a call whose ``from`` is missing, what to write."""
+    if isinstance(op, GeneratorType):
+        return f"a call of {op.__name__}, of which nothing runs: write yield from"
+    return f"{op!r}, which is no operation of sim.ops"
+
+
 def advance(coroutine: Generator[Any, Any, Any], answer: Any, memory: Memory, points: list[str]) -> Op | None:
     """Send *answer* and return the next operation that is a step, or None if the coroutine has finished.
 
@@ -97,7 +104,7 @@ def advance(coroutine: Generator[Any, Any, Any], answer: Any, memory: Memory, po
             elif type(op) in _IS_STEP:
                 return op  # type: ignore[no-any-return]
             else:
-                raise NotAnOperation(_where(coroutine), f"yields {op!r}, which is no operation of sim.ops")
+                raise NotAnOperation(_where(coroutine), f"yields {_named(op)}")
             passed += 1
             if passed > _MAX_POINTS:
                 raise NotAnOperation(_where(coroutine), f"passes {_MAX_POINTS} tracepoints without a step")

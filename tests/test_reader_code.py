@@ -89,6 +89,10 @@ def yields_nothing(k: Context, anon_vma: AnonVma) -> Kernel:
     yield None  # type: ignore[misc]  # the mistake
 
 
+def forgets_from(k: Context, anon_vma: AnonVma) -> Kernel:
+    yield yields_nothing(k, anon_vma)  # type: ignore[misc]  # the mistake
+
+
 def has_no_yield(k: Context, anon_vma: AnonVma) -> None:
     return
 
@@ -107,6 +111,7 @@ def waits_for_ever(k: Context, anon_vma: AnonVma) -> Kernel:
     ("mistake", "says"),
     [
         (yields_nothing, "yields_nothing yields None, which is no operation of sim.ops"),
+        (forgets_from, "forgets_from yields a call of yields_nothing, of which nothing runs: write yield from"),
         (has_no_yield, "has_no_yield has no yield, so it is no kernel coroutine"),
         (never_yields, "never_yields runs 200000 lines without a yield; it never gives the CPU away"),
     ],

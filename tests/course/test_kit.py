@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
 
-from course import check, claim, explain_back, history, kit, predict, recall, run_to, steps_in, table, turns
+from course import check, claim, explain_back, history, kit, predict, recall, run_to, steps_in, table, turns, verdicts
 from course.bottleneck import CASES, profiles, scopes
 from course.exercises import observed
 from course.glossary import WORDS, glossary
+from course.instructor import solutions_10
 from course.kit import EXERCISES, QUESTIONS, Option, Report, ask
 from course.looking import find, locksets
 from course.misconceptions import BANK
@@ -218,6 +220,27 @@ def test_the_kernels_order_is_searched_completely() -> None:
     assert verdict.complete
     assert f"complete search, {verdict.states:,} states" in told
     assert judge(in_order(KERNEL_ORDER)).trace is None
+
+
+def test_a_search_that_is_not_finished_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops a check has not found out that an answer is right."""
+    monkeypatch.setattr(verdicts, "check", partial(check_world, limit=500))
+    report = check("L10.4", solutions_10.migrate_pages_sync)
+    assert not report.ok
+    assert "undecided in world batch_deadlock: the search was not finished (gave up after 500 states" in repr(report)
+
+
+def test_a_long_search_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who waits for a verdict sees that it is being looked for; a short search says nothing."""
+    with verdicts.Told() as progress:
+        progress(9_999, 40)
+    assert capsys.readouterr() == ("", "")
+    with verdicts.Told() as progress:
+        for states in (9_999, 10_050, 15_000, 20_100):
+            progress(states, 40)
+    said = capsys.readouterr().err
+    assert [it.split()[0] for it in said.split("\r")[1:]] == ["10,050", "20,100"]
+    assert said.endswith("\n")
 
 
 def test_the_tables_are_inferred_from_runs() -> None:
