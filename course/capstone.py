@@ -48,7 +48,7 @@ def unnamed() -> str:
     for letter, name in LETTERS.items():
         it, wrong = standing(name)
         rows[letter] = f"{it.pages_per_second:>10,.0f} pages/s{it.interrupts:8.2f} interrupts a page{wrong:4} wrong"
-    return table(rows, "(simulated; wrong: in how many of the first worlds)")
+    return table(rows, "(simulated; wrong: in how many of the eight worlds)")
 
 
 @exercise("L11.2")

@@ -77,7 +77,7 @@ ask(
     ),
     Option(
         "Give the walk its mutex back",
-        "Right in every order, and the convoy of lesson 4 is back: a mutex keeps walks from each other, too.",
+        "Right in every order, and the queue of lesson 4 is back: a mutex keeps walks from each other, too.",
         "M27",
     ),
 )
