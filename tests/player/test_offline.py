@@ -331,6 +331,21 @@ def test_damaged_data_is_a_sentence_and_no_error(offline_page: Page, move: Film)
     assert errors == []
 
 
+@pytest.mark.parametrize("part", ["run_name", "panels", "texts", "sources", "lanes", "the last step"])
+def test_a_film_that_lacks_a_part_is_a_sentence_and_no_error(offline_page: Page, move: Film, part: str) -> None:
+    """Whether it is needed at once or at the end: it is missed at once, and no key goes on to a picture half made."""
+    errors: list[str] = []
+    offline_page.on("pageerror", lambda error: errors.append(str(error)))
+    offline_page.on("console", lambda message: errors.append(message.text))
+    *steps, last = move["steps"]
+    lacking: Film = {"lanes": 7, "texts": move["texts"][:-1], "sources": move["sources"][:-1]}
+    bad = {"steps": [*steps, {**last, "changed": 7}]} if part == "the last step" else {part: lacking.get(part)}
+    offline_page.set_content(html.page(move).replace(html.packed(move), html.packed({**move, **bad})))
+    expect(offline_page.get_by_role("alert")).to_contain_text("its data is damaged; make the file again")
+    offline_page.keyboard.press("End")
+    assert errors == []
+
+
 def test_an_address_that_names_this_run_opens_it_at_that_step(open_film: OpenFilm, move: Film) -> None:
     """The run name up to a step is an address of that step."""
     page = open_film(move, "run=one_page%3Frounds=3%20mutex_v37%20b3a2")

@@ -27,6 +27,12 @@ const LOCK = { title: "", kind: "", rank: 0, holders: [], waiters: [] };
 
 /** A film that cannot be played says why. */
 export class FilmError extends Error {}
+export const DAMAGED = "its data is damaged; make the file again";
+
+/** What *error* says of a film: in its own words, or that the film is not what a film is. @param {Error} error */
+export function filmError(error) {
+  return error instanceof FilmError ? error : new FilmError(`${DAMAGED} (${error.message})`);
+}
 
 /**
  * The film, and the state at one place in it.
@@ -95,12 +101,13 @@ export class Timeline {
     for (const [id, mark] of Object.entries(film.first ?? {})) this.marks.set(id, { ...MARK, ...this.#lines(mark) });
     for (const [id, mark] of Object.entries(film.family?.first ?? {})) this.family.set(id, { ...MARK, ...this.#lines(mark) });
     for (const [id, edges] of Object.entries(film.start?.waits ?? {})) this.waits.set(id, edges);
-    for (const [id, thread] of Object.entries(film.start?.threads ?? {})) this.threads.set(id, { ...THREAD, ...thread });
+    for (const [id, thread] of Object.entries(film.start?.threads ?? {})) this.threads.set(id, { ...THREAD, ...this.#standing(thread) });
     for (const [id, lock] of Object.entries(film.start?.locks ?? {})) this.locks.set(id, { ...LOCK, ...lock });
   }
 
   /** Work out one step's patches, and leave the state behind it. @returns {Patch[]} */
   #patches(step) {
+    for (const list of [step.changed, step.flags, step.done]) if (!Array.isArray(list ?? [])) throw new FilmError(DAMAGED);
     const out = [];
     const one = (map, defaults, differences, read) => {
       for (const [id, difference] of Object.entries(differences ?? {})) {
@@ -117,7 +124,7 @@ export class Timeline {
       out.push({ map: this.waits, id, before: this.waits.get(id), after });
       put(this.waits, id, after);
     }
-    one(this.threads, THREAD, step.threads, (thread) => thread);
+    one(this.threads, THREAD, step.threads, (thread) => this.#standing(thread));
     one(this.locks, LOCK, step.locks, (lock) => lock);
     this.place += 1;
     return out;
@@ -125,7 +132,16 @@ export class Timeline {
 
   /** Texts are kept once and named by number. */
   #lines(mark) {
-    return typeof mark.text === "number" ? { ...mark, text: this.film.texts[mark.text] } : mark;
+    if (typeof mark.text !== "number") return mark;
+    const text = this.film.texts[mark.text];
+    if (!Array.isArray(text)) throw new FilmError(DAMAGED);
+    return { ...mark, text };
+  }
+
+  /** Sources, too; they are looked at when the step is shown. */
+  #standing(thread) {
+    if (thread.stack?.some(([source]) => !this.film.sources[source]?.function)) throw new FilmError(DAMAGED);
+    return thread;
   }
 }
 

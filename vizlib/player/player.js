@@ -3,7 +3,7 @@
 import { opened } from "./address.js";
 import { Compare } from "./compare.js";
 import { html } from "./dom.js";
-import { FilmError } from "./film.js";
+import { DAMAGED, FilmError, filmError } from "./film.js";
 import { Kernel } from "./kernel.js";
 import { TimeLanes } from "./timeline.js";
 import { Player } from "./view.js";
@@ -21,8 +21,7 @@ export function mount(host, film, options = {}) {
     if (film?.format === "rmapwalk-timeline") return new TimeLanes(host, film, options);
     return film?.compare ? new Compare(host, film, options) : new Player(host, film, options);
   } catch (error) {
-    if (!(error instanceof FilmError)) throw error;
-    return refuse(host, error);
+    return refuse(host, filmError(error));
   }
 }
 
@@ -33,7 +32,7 @@ async function unpacked(text) {
     const bytes = Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
     return JSON.parse(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text());
   } catch {
-    throw new FilmError("its data is damaged; make the file again");
+    throw new FilmError(DAMAGED);
   }
 }
 
@@ -43,8 +42,7 @@ export async function mountPacked(host, text, hash) {
   try {
     asked = opened(await unpacked(text), hash);
   } catch (error) {
-    if (!(error instanceof FilmError)) throw error;
-    return refuse(host, error);
+    return refuse(host, filmError(error));
   }
   const { film, step, speed, theme, notice } = asked;
   const player = mount(host, film, { heading: "h1", wholePage: true, step, speed, theme: /** @type {any} */ (theme) });

@@ -60,10 +60,15 @@ export class Transport {
     this.sizes.observe(this.el);
     this.keyTarget = this.options.wholePage ? document : this.el;
     this.keyTarget.addEventListener("keydown", this.onKey);
-    this.#showMode();
-    this.fit();
-    this.timeline.seek(place);
-    this.show(0);
+    try {
+      this.#showMode();
+      this.fit();
+      this.timeline.seek(place);
+      this.show(0);
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
   }
 
   get step() {
