@@ -83,7 +83,7 @@ def test_an_unknown_task_is_answered_with_those_that_exist() -> None:
     """By name in the stepper, by letter in a schedule."""
     with pytest.raises(UnknownName, match=r"no task is called 'migrater'; nearest: a = migrator"):
         Stepper("one_page").step("migrater")
-    with pytest.raises(BadSchedule, match=r"step 3: there is no task number 25; there are a = migrator, b = worker"):
+    with pytest.raises(BadSchedule, match=r"step 3: there is no task z; there are a = migrator, b = worker"):
         replay("one_page mutex_v37 a2z")
 
 

@@ -13,7 +13,7 @@ from sim.errors import BadSchedule, UnknownName
 from sim.machine import Event, Frame, Machine
 from sim.ops import Choose
 from sim.schedule import Turn, parse_run_name, parse_schedule
-from sim.setup import Setup
+from sim.setup import Setup, letter
 from sim.structs import Task
 from sim.trace import Trace
 from sim.variants import Variant
@@ -63,9 +63,8 @@ class Stepper:
                 return info.task
         known = [f"{info.letter} = {info.task}" for info in self.setup.tasks]
         if isinstance(name, int):
-            raise BadSchedule(
-                f"step {self.machine.steps + 1}: there is no task number {name}; there are {', '.join(known)}"
-            )
+            called = letter(name) if name >= 0 else name
+            raise BadSchedule(f"step {self.machine.steps + 1}: there is no task {called}; there are {', '.join(known)}")
         raise UnknownName("task", str(name), known)
 
     def step(self, task: str | int | Task, choice: int = 0) -> Event:

@@ -47,7 +47,7 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path, capsys: pytest.Capt
         (["export", "one_pag", "-o", "x.html"], "no world is called 'one_pag'; nearest: one_page"),
         (["export", "one_page", "--variant", "mutex", "-o", "x.svg"], "nearest: mutex_v37"),
         (["export", "one_page?pages=2", "-o", "x.svg"], "parameter of world one_page"),
-        (["export", "one_page mutex_v37 z9", "-o", "x.svg"], "there is no task number 25"),
+        (["export", "one_page mutex_v37 z9", "-o", "x.svg"], "there is no task z"),
         (["export", "one_page mutex_v37 a!", "-o", "x.svg"], "cannot be read at character 2"),
         (["export", RUN, "--variant", "rwsem_v38", "-o", "x.svg"], "names a variant already"),
         (["export", RUN, "--step", "9", "-o", "x.png"], "the steps 0 to 8"),
