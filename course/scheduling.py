@@ -99,6 +99,7 @@ def certified() -> Certified:
 def level() -> Any:
     """The player at step 0: the reader lets one thread or the other step, and goes back and branches off at will."""
     from vizlib.film import film
+    from vizlib.player import live
     from vizlib.player.widget import Player
 
     par = certified()
@@ -114,8 +115,9 @@ def level() -> Any:
         "run": par.run_name,
         "states": par.states,
     }
-    start = film(Stepper(WORLD, torn(), "", **PARAMS).trace, f"Goal: {goal['title']}")
-    return Player({**start, "goal": goal}, variant=torn())
+    start = Stepper(WORLD, torn(), "", **PARAMS)
+    made = film(start.trace, f"Goal: {goal['title']}", stage=live.stage(start))
+    return Player({**made, "goal": goal}, variant=torn())
 
 
 def followed(schedule: str) -> Trace:

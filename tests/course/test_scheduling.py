@@ -28,6 +28,7 @@ from sim import check as check_world
 from sim.errors import BadSchedule
 from sim.kernel.vmscan import isolate_lru_page
 from sim.structs import Task
+from vizlib.player import live
 
 
 def test_the_par_is_a_run_that_replays() -> None:
@@ -115,6 +116,15 @@ def test_the_level_says_what_the_checker_found() -> None:
     goal = player.film["goal"]
     assert (goal["kind"], goal["par"], goal["run"]) == (WRONG, 1, certified().run_name)
     assert goal["states"] == check_world(WORLD, torn(), dict(PARAMS), all_kinds=True).states
+
+
+def test_the_level_keeps_its_places_whatever_is_tried() -> None:
+    """Also where a try leads to the bug, before which neither thread has allocated the frame that it would move to."""
+    player: Any = level()
+    tried = [live.step(player.film, torn(), it, "migrator-2", None) for it in ("a3", "a11b20", "a11b43")]
+    assert all(it["panels"] == player.film["panels"] for it in tried)
+    moved = live.step(player.film, torn(), "a3b18", "migrator-2", None)
+    assert "rm:page:migrator-2.f1" in str(moved["steps"]), "the reverse map has room for the frame of whoever moves"
 
 
 def test_the_table_comes_from_runs() -> None:

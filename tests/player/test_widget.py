@@ -228,9 +228,10 @@ def test_the_places_do_not_change_while_the_reader_steps() -> None:
 
 
 @pytest.mark.browser
-def test_take_over_in_jupyterlab(jupyter_lab: Any, open_notebook: Callable[[str], Any], move_name: str) -> None:
-    """A click on a task lets it step; the run branches off and Python knows the run that was tried."""
-    notebook = open_notebook(jupyter_lab.write("take.ipynb", CELL.format(name=move_name)))
+def test_take_over_in_jupyterlab(jupyter_lab: Any, open_notebook: Callable[[str], Any]) -> None:
+    """A click on a task lets it step; the run branches off, in panels of its own, and Python knows the run tried."""
+    begun = "one_page?rounds=3 mutex_v37 b3a2"
+    notebook = open_notebook(jupyter_lab.write("take.ipynb", CELL.format(name=begun)))
     notebook.run_all()
     cell = notebook.cell(0)
     player = shown(cell)
@@ -242,5 +243,9 @@ def test_take_over_in_jupyterlab(jupyter_lab: Any, open_notebook: Callable[[str]
     cell.locator(".rmw-let[data-let='migrator']").click()
     expect(player).to_have_attribute("data-steps", "7")
     wait_for_kernel(notebook, "player.runs[-1]['run_name']", "'one_page?rounds=3 mutex_v37 b3a2ba'")
+    films = film(replay(begun)), live.step(film_of(MOVE), None, "b3a2b", "migrator", None)
+    heights = [it["stage"]["h"] for it in films]
+    assert heights[0] < heights[1], "else the next line could not see that the branch has panels of its own"
+    expect(cell.locator(".rmw-machine")).to_have_attribute("viewBox", f"-2 -2 564 {heights[1] + 4}")
     cell.locator("[data-action=branches]").click()
     expect(cell.locator(".rmw-branches li")).to_have_count(2)

@@ -25,9 +25,11 @@ def step(film: Mapping[str, Any], variant: Variant | None, schedule: str, task: 
     Raises:
         UserError: if it cannot make that step, naming who could.
     """
-    stepper = Stepper(film["world"], variant or film["variant"], schedule, **film["params"])
+    whose = variant or film["variant"]
+    stepper = Stepper(film["world"], whose, schedule, **film["params"])
     stepper.step(task, choice or 0)
-    made = make(stepper.trace, film["title"], stage=_stage(stepper))
+    start = Stepper(film["world"], whose, **film["params"])
+    made = make(stepper.trace, film["title"], stage=stage(stepper, start))
     return {**made, "choices": {str(len(made["steps"])): _choices(stepper)}}
 
 
@@ -37,10 +39,14 @@ def _choices(stepper: Stepper) -> dict[str, int]:
     return {str(task): op.options for task, op in ops.items() if isinstance(op, Choose)}
 
 
-def _stage(stepper: Stepper) -> Stage:
-    """Places for all that the run shows, and for what it would show if everybody now ran to the end."""
-    ahead = _ahead(stepper.branch())
-    return Stage(Run(replace(ahead, violation=None), any_order=True))
+def stage(*steppers: Stepper) -> Stage:
+    """Places for all that these runs of one world show, and would show if everybody now ran to the end.
+
+    Where there is room for a few only, they are the first run's.
+    """
+    aheads = [_ahead(it.branch()) for it in steppers]
+    events = [event for it in aheads for event in it.events]
+    return Stage(Run(replace(aheads[0], events=events, violation=None), any_order=True))
 
 
 def _ahead(stepper: Stepper) -> Trace:

@@ -13,16 +13,12 @@ const BEND = 90;
 export class Stage {
   /** @param {any} film @param {(id: string) => void} onChoose called when the reader clicks a mark */
   constructor(film, onChoose) {
-    this.film = film;
     /** @type {Map<string, Actor>} */
     this.actors = new Map();
     /** @type {Set<Actor>} */
     this.moving = new Set();
     this.progress = 1;
     this.duration = 1;
-    this.wide = wideFlow(film);
-    this.narrow = narrowFlow(film);
-    this.flow = this.wide;
     /** @type {Map<string, Mark>} */
     this.shown = new Map();
     /** @type {Set<string>} */
@@ -35,6 +31,16 @@ export class Stage {
       const id = event.target.closest?.("[data-mark]")?.dataset.mark;
       if (id) onChoose(id);
     });
+    this.setFilm(film);
+  }
+
+  /** Show another film from the next state on: its panels are as high as what stands in them needs. */
+  setFilm(film) {
+    const narrow = this.flow !== undefined && this.flow === this.narrow;
+    this.film = film;
+    this.wide = wideFlow(film);
+    this.narrow = narrowFlow(film);
+    this.flow = narrow ? this.narrow : this.wide;
     this.#placePanels();
   }
 

@@ -49,7 +49,7 @@ export class Player extends Transport {
     const from = this.timeline.place;
     this.film = film;
     this.timeline = new Timeline(film);
-    for (const part of [this.threads, this.sentence, this.controls]) part.setFilm(film);
+    for (const part of [this.stage, this.threads, this.sentence, this.controls]) part.setFilm(film);
     this.next.setTimeline(this.timeline);
     this.graphs.setTimeline(this.timeline);
     this.#moveGraphs();
