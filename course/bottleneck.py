@@ -185,14 +185,16 @@ def throughput(function: Callable[[int, float, float, float], Any]) -> Report:
     findings, ratios = [], []
     for threads, name in CASES:
         costs = DEFAULT if name == "the usual costs" else no_hand_over(SLOW_COPY)
-        page = per_page(threads, costs)
-        said = function(threads, page.work_ns, page.locked_ns, costs["wake_latency"])
+        page, hand_over = per_page(threads, costs), costs["wake_latency"]
+        said = function(threads, page.work_ns, page.locked_ns, hand_over)
         if said is None:
             return Report("L04.4")
         ratio = said / run("numa02", threads=threads, pages=32, costs=costs).pages_per_second
         ratios.append(ratio)
         who = "1 thread" if threads == 1 else f"{threads} threads"
-        told = f"{who}, {name}: {said:,.0f} pages/s, {100 * (ratio - 1):+.0f} % from the simulated ones."
+        given = f"{page.work_ns:,.0f} ns of work, {page.locked_ns:,.0f} under the lock, {hand_over:,} a hand-over"
+        off = f"{100 * (ratio - 1):+.0f} % from the simulated ones"
+        told = f"{who}, {name} ({given}): {said:,.0f} pages/s, {off}."
         findings.append(Finding(abs(ratio - 1) <= NEAR, told))
     if not all(it.ok for it in findings):
         findings.append(_missing(ratios))

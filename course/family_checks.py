@@ -92,7 +92,8 @@ def _visits(frame: str, seen: list[str], mapped: list[str]) -> Finding:
         told = f"{frame}: {', '.join(sorted(set(seen) - set(right)))} is not in the tree of the frame's anon_vma."
         return Finding(False, f"{told} {named('M12')}", "M12")
     if set(right) - set(seen):
-        told = f"{frame}: {', '.join(sorted(set(right) - set(seen)))} is in the tree too, whether it maps it or not."
+        missing = ", ".join(sorted(set(right) - set(seen)))
+        told = f"{frame}: missing is {missing}: in the tree too, whether it maps the frame or not."
         return Finding(False, f"{told} {named('M13')}", "M13")
     if set(mapped) - set(found):
         told = f"{frame}: {', '.join(sorted(set(mapped) - set(found)))} is visited, and has no PTE of it."

@@ -29,6 +29,8 @@ HEADS: Final = {
 }
 #: Buttons to choose from, each as wide as its word: in JupyterLab a list would lose its arrow keys to the notebook.
 NARROW: Final = {"button_width": "auto", "description_width": "60px"}
+#: As wide as what stands in it: the buttons stay beside their word, and the word off the next buttons.
+UNBROKEN: Final = {"min_width": "max-content"}
 #: How far an anon_vma is indented for each that its VMAs descend from.
 INDENT: Final = 0.35
 
@@ -162,8 +164,9 @@ class Bench(Shown):
         self._before: list[Family] = []
         self._visits: list[Visit] = []
         self._frame = ""
-        self._who = widgets.ToggleButtons(description="process", options=("P",), style=NARROW)
-        self._page = widgets.ToggleButtons(description="page", options=tuple(range(PAGES)), style=NARROW)
+        self._who = widgets.ToggleButtons(description="process", options=("P",), style=NARROW, layout=UNBROKEN)
+        pages = tuple(range(PAGES))
+        self._page = widgets.ToggleButtons(description="page", options=pages, style=NARROW, layout=UNBROKEN)
         grow = [self._button(*it) for it in (
             ("fork", "this process forks", self._fork),
             ("touch", "this process writes this page", lambda: self.family.touch(self._who.value, self._page.value)),
@@ -172,7 +175,7 @@ class Bench(Shown):
         )]  # fmt: skip
         undo = widgets.Button(description="Undo", tooltip="take back the last operation", layout={"width": "auto"})
         undo.on_click(lambda _: self.undo())
-        self._frames = widgets.ToggleButtons(description="walk for", options=(), style=NARROW)
+        self._frames = widgets.ToggleButtons(description="walk for", options=(), style=NARROW, layout=UNBROKEN)
         self._frames.observe(lambda _: self._forget(), "value")
         step = widgets.Button(description="Next stop", tooltip="the walk visits its next VMA")
         step.on_click(lambda _: self.stop())

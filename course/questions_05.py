@@ -80,7 +80,7 @@ ask(
 
 ask(
     "L05.r1",
-    "From lesson 4: how many anon_vma locks are there for the pages of a process that has forked twice?",
+    "From lesson 2: how many anon_vma locks are there for the pages of a process that has forked twice?",
     Option("One for each page", "A lock in each page there is too, the page lock. This one is the family's.", "M19"),
     Option("One for each family of VMAs that go back to the same one", "The root's, which parent and children share."),
     Option(
