@@ -195,14 +195,13 @@ def _acquire(lock: Field, mode: str, nested: bool, memory: Memory, me: Context, 
         if kind.sleeps and not other.lock.sleeps:
             _check_may_sleep(f"sleep on {lock_words(lock)}", memory, me)
     value = memory.get(lock, lock.default)
-    before = sum(it == (lock, mode) for it in held)  # a reader may nest, and then holds it more than once
-    if isinstance(value, locks.Rwsem) and locks.holds_times(value, task, mode) == before:
+    if not isinstance(value, locks.Rwsem):
+        store(lock, task, memory, changes)
+    elif locks.holds_times(value, task, mode) == held.count((lock, mode)):  # a reader may nest, and then has it twice
         if not locks.can_take(value, mode):
             store(lock, locks.enqueue(value, task, mode), memory, changes)
             return BLOCKED
         store(lock, locks.take(value, task, mode), memory, changes)
-    elif not isinstance(value, locks.Rwsem):
-        store(lock, task, memory, changes)
     # else: a rwsem that was handed to the task while it queued
     store(task.held, (*held, (lock, mode)), memory, changes)
     return None

@@ -19,6 +19,7 @@ newcomer is first.  Only the rwsem keeps its queue, because a queued writer bloc
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -128,4 +129,6 @@ def _hand_on(value: Rwsem) -> Rwsem:
 
 def _with(readers: tuple[Any, ...], task: Any) -> tuple[Any, ...]:
     """*readers* and *task*, sorted by name, so that the order of arrival makes no second state."""
-    return tuple(sorted((*readers, task), key=str))
+    found = [*readers]
+    insort(found, task, key=str)
+    return tuple(found)

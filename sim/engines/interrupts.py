@@ -6,8 +6,10 @@ takes the CPU from goes on later by as much.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from heapq import heappop, heappush
+from bisect import insort
+from collections.abc import Callable, Generator, Iterable
+from itertools import count
+from operator import add
 from typing import Any, Final
 
 from sim.machine import Change
@@ -42,27 +44,32 @@ class Interrupts:
         self._node = [info.node for info in tasks]
         self._irqs_off = [info.cpu.irqs_off for info in tasks]
         self._handled = [0] * len(tasks)  # until when a handler is at work
+        self._after: dict[tuple[int, tuple[int, ...]], list[tuple[int, int]]] = {}  # when requests arrive, and where
         costs = ledger.costs
         self._send, self._target = costs["ipi_send"], costs["ipi_target"]
         self._near, self._far = costs["ipi_delivery"], costs["ipi_delivery_remote"]
 
-    def deliver(self, i: int, changes: Sequence[Change], clock: int) -> Generator[Any, Any, None]:
-        """The requests that task *i* has queued at *clock* reach the CPUs in turn, and each CPU answers its own."""
+    def asked(self, changes: Iterable[Change]) -> tuple[int, ...]:
+        """The handlers to which a step that made *changes* has sent requests, in that order."""
+        handlers = self._handler
+        return tuple([handlers[change[0]] for change in changes if change[0] in handlers])
+
+    def deliver(self, i: int, asked: tuple[int, ...], clock: int) -> Generator[Any, Any, None]:
+        """What task *i* has sent to the handlers *asked* at *clock* reaches the CPUs in turn; each answers its own."""
         env, peek, machine, handled = self._env, self._env.peek, self._machine, self._handled
         handle, irqs_off, memory = self._ledger.handle, self._irqs_off, machine.memory
         busy, owed, threads, waiting = self.busy, self.owed, self._thread, self._waiting
-        arrivals = self._arrivals(i, changes, clock)
+        arrivals = [(clock + after, handler) for after, handler in self._arrivals(i, asked)]
         now = int(env.now)
         alone: float = 0  # nobody else can act before *alone*
-        while arrivals and machine.violation is None:
-            at, handler = heappop(arrivals)
+        for following, (at, handler) in enumerate(arrivals, 1):  # those that are put off are among the following
             if at > now and at >= alone and at >= (alone := peek()):
                 yield env.timeout(at - now)
                 now, alone = at, 0
-            if at < handled[handler]:  # it is still at work on somebody else's
-                heappush(arrivals, (handled[handler], handler))
+            if at < (until := handled[handler]):  # it is still at work on somebody else's
+                insort(arrivals, (until, handler), following)
             elif memory.get(irqs_off[handler]):  # its CPU takes no interrupts for now
-                heappush(arrivals, (at + _AGAIN, handler))
+                insort(arrivals, (at + _AGAIN, handler), following)
             else:  # it answers one request, and takes the CPU from the thread there for as long
                 ns, pending, left = handle(handler, at)
                 handled[handler] = at + ns
@@ -74,15 +81,14 @@ class Interrupts:
                     owed[thread] += ns
                 else:
                     self.serving[thread] = at + ns
+                if machine.violation is not None:
+                    return
 
-    def _arrivals(self, i: int, changes: Sequence[Change], clock: int) -> list[tuple[int, int]]:
-        """When each of the requests reaches its handler, in that order."""
-        at, node, nodes, handlers = clock + self._send, self._node[i], self._node, self._handler
-        near, far, target = self._near, self._far, self._target
-        arrivals = []
-        for field, _, _ in changes:
-            if (handler := handlers.get(field)) is not None:
-                at += target
-                arrivals.append((at + (near if nodes[handler] == node else far), handler))
-        arrivals.sort()
-        return arrivals
+    def _arrivals(self, i: int, asked: tuple[int, ...]) -> list[tuple[int, int]]:
+        """How long after task *i* has sent its requests each of them reaches its handler, in that order."""
+        found = self._after.get((i, asked))
+        if found is None:
+            node, sent = self._node[i], count(self._send + self._target, self._target)
+            delivery = (self._near if self._node[it] == node else self._far for it in asked)
+            found = self._after[i, asked] = sorted(zip(map(add, sent, delivery), asked, strict=True))
+        return found

@@ -21,12 +21,12 @@ from sim.engines import timed
 from sim.engines.costs import Costs
 from sim.engines.identity import identity, remembered
 from sim.engines.ledger import collector_paused
-from sim.engines.tape import FEW, Tape
-from sim.engines.tape import SOME as SOME
+from sim.engines.tape import FEW, SOME, Tape
 from sim.engines.tape_books import Books
 from sim.engines.timed import FAR, REPORT, TELLING, Clockwork
 from sim.engines.timed_run import TimedRun
 from sim.errors import BadParameter, UnknownName, Untaped
+from sim.machine import Change
 from sim.ops import Op
 from sim.variants import Variant
 from sim.variants import find as find_variant
@@ -187,6 +187,10 @@ def _played(tape: Tape, pages: int, policy: str, costs: Costs, progress: Callabl
 # --- the clock -------------------------------------------------------------------------------------------
 
 
+#: The event that is always last.
+NEVER: Final = (FAR, 0, None)
+
+
 class Clock:
     """The order in which SimPy has its events: by time, then processes that begin, then as they were asked for.
 
@@ -198,13 +202,13 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 0
-        self.queue: list[tuple[int, int, Any]] = []
+        self.queue: list[tuple[int, int, Any]] = [NEVER]
         self.lives: dict[int, Any] = {}
         self.number = count(1).__next__
 
     def peek(self) -> int:
         """When the next event is due."""
-        return self.queue[0][0] if self.queue else FAR
+        return self.queue[0][0]
 
     def timeout(self, delay: int) -> int:
         """When a process goes on that yields this: so much later."""
@@ -242,7 +246,7 @@ class Player(Clockwork):
                 continue
             if at is None:  # it has ended, and in SimPy that is an event, too
                 heappush(queue, (clock.now, number(), _OVER))
-            if not self.unfinished or not queue:
+            if not self.unfinished or queue[0] is NEVER:
                 break
             event = heappop(queue)
             if progress is not None and self.books.steps >= report:
@@ -252,35 +256,40 @@ class Player(Clockwork):
     def _live(self, i: int) -> Generator[Any, Any, None]:
         """Thread *i*, from its start to its end, as :meth:`Clockwork._live`: yields when it goes on."""
         queue, owed, books = self._clock.queue, self._interrupts.owed, self.books
-        now, clock = 0, books.start(i)
-        segment, place = books.segments[i], 0
-        marks, last = segment.marks, segment.last
-        while place < last or segment.op is not None:
+        segments, own, may_wait = books.segments, books.own[i], self.may_wait
+        now = 0
+        clock = books.start(i)
+        segment, place = segments[i], 0
+        marks, last, kind = segment.marks, segment.last, segment.kind
+        begun = clock
+        while place < last or kind is not None:
             if owed[i]:
-                clock, owed[i] = clock + owed[i], 0
-            alone = queue[0][0] if queue else FAR  # until then nobody else can act
+                clock += owed[i]
+                begun += owed[i]
+                owed[i] = 0
+            alone = queue[0][0]  # until then nobody else can act
             if alone <= now:
                 alone = now + 1
-            if clock < alone:
-                if place < last:
-                    to = place + 1
-                    if to < last and marks[to] - marks[place] < alone - clock:
-                        to = bisect_left(marks, marks[place] + alone - clock, to + 1, last)
-                    clock += marks[to] - marks[place]
-                    place = to
-                    if clock < alone or (place == last and segment.op is None):
-                        continue
-                else:
-                    books.places[i], op = last, segment.op
-                    if type(op) in self.may_wait and not self.ready(i, op, clock):
-                        now = clock = yield from self._wait(i, op, clock)
-                    else:
-                        clock = self._do(i, op, clock)
-                    segment, place = books.segments[i], books.places[i]
-                    marks, last = segment.marks, segment.last
-                    continue
-            yield clock
-            now = clock
+            if clock < alone and place < last:
+                place += 1
+                if marks[place] < alone - begun and place < last:
+                    place = bisect_left(marks, alone - begun, place + 1, last)
+                clock = begun + marks[place]
+                if place == last and kind is None:
+                    break
+            if clock >= alone:
+                yield clock
+                now = clock
+                continue
+            op = segment.op or own[kind]
+            books.places[i] = last
+            if kind in may_wait and not self.ready(i, op, clock):
+                now = clock = yield from self._wait(i, op, clock)
+            else:
+                clock = self._do(i, op, clock)
+            segment, place = segments[i], books.places[i]
+            marks, last, kind = segment.marks, segment.last, segment.kind
+            begun = clock - marks[place]
         self._exit(i, clock)
 
     def _do(self, i: int, op: Op, at: int) -> int:
@@ -292,6 +301,9 @@ class Player(Clockwork):
         if type(op) in TELLING:
             self._tell(i, op, self.books.changes, at)
         return clock
+
+    def _asked(self, i: int, changes: list[Change]) -> tuple[int, ...]:
+        return self.books.asked[i]
 
 
 #: What goes on in place of a process that has ended.

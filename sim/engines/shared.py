@@ -34,8 +34,7 @@ class Shared:
 
     def copy(self, op: CopyPage, at: int) -> int:
         """A page is copied from time *at* on: how long it waits for the memory of both nodes (ns)."""
-        nodes = {self._memory.get(op.src.node, 0), self._memory.get(op.dst.node, 0)}
-        begin = max(at, *(self._busy.get(node, 0) for node in nodes))
-        for node in nodes:
-            self._busy[node] = begin + self._copy
+        src, dst = self._memory.get(op.src.node, 0), self._memory.get(op.dst.node, 0)
+        begin = max(at, self._busy.get(src, 0), self._busy.get(dst, 0))
+        self._busy[src] = self._busy[dst] = begin + self._copy
         return begin - at

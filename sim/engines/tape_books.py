@@ -11,14 +11,13 @@ from sim.engines.costs import Costs, row_of
 from sim.engines.counts import COUNTS, TIMED_COUNTS
 from sim.engines.shared import Shared as SharedThings
 from sim.engines.tape import Segment, Tape, played
-from sim.engines.tape_recorder import Private, Shared
+from sim.engines.tape_recorder import Shared
 from sim.interpreter import BLOCKED, execute
 from sim.machine import Change, Frame
-from sim.ops import Acquire, CopyPage, Field, HandleIpi, Op, SendIpi, TryAcquire, Until
+from sim.ops import Acquire, CopyPage, Field, HandleIpi, Op, Release, SendIpi, TryAcquire, Until
 from sim.structs import AnonVma, Task
 
-#: Shared steps that are each thread's own: its interrupts, whom it waits for, and the nodes between which it copies.
-_OWN: Final = (SendIpi, Until, CopyPage)
+_LOCKING: Final = frozenset((Acquire, TryAcquire, Release))
 
 
 class Deck:
@@ -55,29 +54,27 @@ class Deck:
 
 
 class _Segment:
-    """A segment of the tape of one thread, with what it costs.
+    """A segment of the tape, with what it costs.
 
     Attributes:
         marks: when each of its private steps begins, and the last has ended, from its start (ns).
         last: how many private steps there are.
-        op: the shared step after them, or None at the end.
+        kind: the type of the shared step after them, or None at the end.
+        op: that step, or None if it is each thread's own.
         ns, after: what that costs, and what the tracepoints after it cost.
-        changes: the requests that it sends.
         stack: where the thread stands before it.
         other: what it does if a trylock fails, and how many segments are left out then.
         counts: what it adds to the counts; times: how often it was begun.
     """
 
-    __slots__ = ("after", "changes", "counts", "last", "marks", "ns", "op", "other", "stack", "times")
+    __slots__ = ("after", "counts", "kind", "last", "marks", "ns", "op", "other", "stack", "times")
 
-    marks: list[int]
-    op: Op | None
-
-    def __init__(self, marks: list[int], op: Op | None, counts: Counter[str], shared: Shared | None) -> None:
-        self.marks, self.op, self.counts, self.last = marks, op, counts, len(marks) - 1
-        self.stack = shared.stack if shared is not None else ()
+    def __init__(self, marks: list[int], counts: Counter[str]) -> None:
+        self.marks, self.counts, self.last = marks, counts, len(marks) - 1
+        self.kind: type[Op] | None = None
+        self.op: Op | None = None
+        self.stack: tuple[Frame, ...] = ()
         self.ns = self.after = self.times = 0
-        self.changes: list[Change] = []
         self.other: tuple[list[_Segment], int] = ([], 0)
 
 
@@ -86,8 +83,10 @@ class Books:
 
     Attributes:
         machine: what stands in for it.
-        costs, counts, changes: as of :class:`sim.engines.ledger.Ledger`.
+        costs, counts, changes: as of :class:`sim.engines.ledger.Ledger`; but that requests were sent is no change.
         segments: on which segment each thread is; places: on which of its private steps.
+        own: of each thread the shared steps that no other makes: its interrupts, its wait for them, and its copies.
+        asked: whom each thread interrupts.
     """
 
     def __init__(self, tape: Tape, pages: int, costs: Costs) -> None:
@@ -95,53 +94,54 @@ class Books:
         self.costs = costs
         self.counts = dict.fromkeys((*COUNTS, *TIMED_COUNTS), 0)
         self.changes: list[Change] = []
-        self._tape = tape
+        self._tape, self._memory = tape, self.machine.memory
         self._shared = SharedThings(self.machine, costs)  # type: ignore[arg-type]
         self._ns: dict[tuple[str, ...], int] = {}
-        self._marks: dict[int, tuple[list[int], Counter[str]]] = {}
-        self._handler_ns, self._target = costs["ipi_handler"], costs["ipi_target"]
-        self._queues: dict[int, deque[Field]] = {it: deque() for it in tape.handlers.values()}
-        self._queue_of = {handler: queue for queue, handler in tape.handlers.items()}
         self._all: list[_Segment] = []
-        self._common: dict[int, _Segment] = {}
         self._answers = 0
         tasks = self.machine.tasks
+        self.own: list[dict[type[Op], Op]] = [
+            {SendIpi: SendIpi(it.mm, 0), Until: Until(it.cpu.csd_pending, 0)} for it in tasks
+        ]
+        for i, copy in tape.copied.items():
+            self.own[i][CopyPage] = copy
+        self._remote = {i: self._more_for_remote(i, copy) for i, copy in tape.copied.items()}
+        self._handler_ns, self._target = costs["ipi_handler"], costs["ipi_target"]
+        self.asked = [tape.targets.get(i, ()) for i in range(len(tasks))]
+        self._queues: dict[int, deque[Field]] = {it: deque() for it in tape.handlers.values()}
+        self._asked_by = [[self._queues[it] for it in its] for its in self.asked]
         self.places = [0] * len(tasks)
         self.segments = self.machine.segments
         self._next: list[Iterator[_Segment]] = [iter(())] * len(tasks)
         self._instead: list[Iterator[_Segment] | None] = [None] * len(tasks)
-        self._kept: list[Any] = []
         for its, parts in tape.threads(pages):
-            self._kept.append(parts)
+            made = [([self._segment(it, self.own[its[0]]) for it in part], times) for part, times in parts]
             for i in its:
-                mine = [([self._segment(i, it) for it in part], times) for part, times in parts]
-                self._next[i] = played(mine)
+                self._next[i] = played(made)
                 self._begin(i, next(self._next[i]))
 
-    def _segment(self, i: int, it: Segment) -> _Segment:
-        """*it* as thread *i* does it; all threads of a kind share those in which nothing is their own."""
-        shared = it.shared
-        own = shared is not None and _is_own(shared)
-        segment = None if own else self._common.get(id(it))
-        if segment is None:
-            marks, counts = self._private(it.private)
-            if shared is not None and shared.counts:
-                counts = counts + Counter(shared.counts)
-            segment = _Segment(marks, None if shared is None else self._op(i, shared), counts, shared)
-            if shared is not None:
-                self._charge(i, segment, shared)
-            self._all.append(segment)
-            if not own:
-                self._common[id(it)] = segment
+    def _segment(self, it: Segment, own: dict[type[Op], Op]) -> _Segment:
+        """*it* with what it costs; *own* are the shared steps of one of those whose it is."""
+        marks = [0, *accumulate(self._rows(rows) for rows, _ in it.private)]
+        segment = _Segment(marks, Counter(name for _, names in it.private for name in names))
+        self._all.append(segment)
+        if (shared := it.shared) is not None:
+            segment.kind, segment.stack = shared.kind, shared.stack
+            segment.op = self._op(shared)
+            segment.ns = self.costs[row_of(segment.op or own[shared.kind])]  # type: ignore[arg-type]
+            segment.after = sum(self.costs.point(name) for name in shared.points)
+            segment.counts.update(shared.counts)
+            segments, left_out = shared.other
+            segment.other = [self._segment(part, own) for part in segments], left_out
         return segment
 
-    def _private(self, steps: tuple[Private, ...]) -> tuple[list[int], Counter[str]]:
-        """When each of *steps* begins and the last has ended, and what they add to the counts."""
-        found = self._marks.get(id(steps))
-        if found is None:
-            marks = [0, *accumulate(self._rows(rows) for rows, _ in steps)]
-            found = self._marks[id(steps)] = marks, Counter(name for _, its in steps for name in its)
-        return found
+    def _op(self, it: Shared) -> Op | None:
+        """The operation of a shared step, unless it is each thread's own."""
+        if not it.what:
+            return None
+        name, mode, nested = it.what
+        lock = self._tape.locks[name]
+        return Acquire(lock, mode, nested) if it.kind is Acquire else it.kind(lock, mode)  # type: ignore[call-arg]
 
     def _rows(self, rows: tuple[str, ...]) -> int:
         """What a step costs that is charged for *rows*: the first is the operation's, the others were passed."""
@@ -150,40 +150,15 @@ class Books:
             ns = self._ns[rows] = self.costs[rows[0]] + sum(self.costs.point(name) for name in rows[1:])
         return ns
 
-    def _op(self, i: int, it: Shared) -> Op:
-        """The operation of a shared step of thread *i*."""
-        info = self.machine.tasks[i]
-        if it.kind is Until:
-            return Until(info.cpu.csd_pending, 0)
-        if it.kind is SendIpi:
-            return SendIpi(info.mm, 0)
-        if it.kind is CopyPage:
-            return self._tape.copied[i]
-        name, mode, nested = it.what
-        lock = self._tape.locks[name]
-        return Acquire(lock, mode, nested) if it.kind is Acquire else it.kind(lock, mode)  # type: ignore[call-arg]
-
-    def _charge(self, i: int, segment: _Segment, it: Shared) -> None:
-        """What its shared step costs, and what comes of it."""
-        segment.ns = self.costs[row_of(segment.op)]  # type: ignore[arg-type]
-        segment.after = sum(self.costs.point(name) for name in it.points)
-        if it.kind is SendIpi:
-            targets = self._tape.targets[i]
-            segment.changes = [Change(self._queue_of[handler], None, handler) for handler in targets]
-            segment.ns += len(targets) * self._target
-        elif it.kind is CopyPage:
-            copy = self._tape.copied[i]
-            memory = self.machine.memory
-            nodes = {memory[copy.src.node], memory[copy.dst.node]}
-            if nodes != {self.machine.contexts[i].node}:
-                segment.ns += self.costs["copy_page_remote"] - self.costs["copy_page"]
-        elif it.kind is TryAcquire:
-            segments, left_out = it.other
-            segment.other = [self._segment(i, part) for part in segments], left_out
+    def _more_for_remote(self, i: int, copy: CopyPage) -> int:
+        """What each copy of thread *i* costs beyond one within its node."""
+        nodes = {self._memory[copy.src.node], self._memory[copy.dst.node]}
+        local = nodes == {self.machine.contexts[i].node}
+        return 0 if local else self.costs["copy_page_remote"] - self.costs["copy_page"]
 
     @property
     def steps(self) -> int:
-        """How many steps were made that are shared, with the answers to interrupts; at the end, how many in all."""
+        """How many shared steps were made, with the answers to their interrupts; at the end, how many in all."""
         return self.machine.steps + self._answers
 
     # --- what the clock asks -----------------------------------------------------------------------------
@@ -196,35 +171,35 @@ class Books:
         """Let task *i* do *op*, its next, at time *at*; return what it costs."""
         self.machine.steps += 1
         segment: _Segment = self.segments[i]
-        ns: int = segment.ns
+        kind, ns = segment.kind, segment.ns
         changes = self.changes = []
         taken = True
-        if type(op) is SendIpi:
-            self._send(i, segment)
-        elif type(op) is CopyPage:
-            ns += self._shared.copy(op, at)
-        elif type(op) is not Until:
-            taken = execute(op, self.machine.memory, self.machine.contexts[i], changes)
+        if kind in _LOCKING:
+            taken = execute(op, self._memory, self.machine.contexts[i], changes)
             ns += self._shared.count(i, op, at)  # type: ignore[arg-type]
             if taken is BLOCKED:
                 return ns
-            if type(op) is TryAcquire:
-                self.counts["anon_vma_locks"] += taken and isinstance(op.lock.ref, AnonVma)
+            if kind is TryAcquire:
+                self.counts["anon_vma_locks"] += taken and isinstance(op.lock.ref, AnonVma)  # type: ignore[attr-defined]
+        elif kind is SendIpi:
+            ns += self._send(i)
+        elif kind is CopyPage:
+            ns += self._shared.copy(op, at) + self._remote[i]  # type: ignore[arg-type]
         self._go_on(i, segment, taken is False)
         return ns + segment.after
 
-    def _send(self, i: int, segment: _Segment) -> None:
+    def _send(self, i: int) -> int:
         """Requests to other CPUs, as :func:`sim.hardware.send_ipi` leaves them: whom each is from, in their order."""
-        pending = self.machine.tasks[i].cpu.csd_pending
-        for _, _, handler in segment.changes:
-            self._queues[handler].append(pending)
-        self.machine.memory[pending] = len(segment.changes)
-        self.changes = [*segment.changes, Change(pending, 0, len(segment.changes))]
+        pending, queues = self.machine.tasks[i].cpu.csd_pending, self._asked_by[i]
+        self._memory[pending] = len(queues)
+        for queue in queues:
+            queue.append(pending)
+        self._answers += len(queues)  # none of them is left without one
+        return len(queues) * self._target
 
     def handle(self, handler: int, at: int) -> tuple[int, Field, int]:
         """The oldest request is answered, as :func:`sim.hardware.handle_ipi` does it; as of a ledger."""
-        self._answers += 1
-        pending, memory = self._queues[handler].popleft(), self.machine.memory
+        pending, memory = self._queues[handler].popleft(), self._memory
         memory[pending] = left = memory[pending] - 1
         return self._handler_ns, pending, left
 
@@ -263,8 +238,3 @@ class Books:
         for segment in self._all:
             for name, number in segment.counts.items():
                 self.counts[name] += number * segment.times
-
-
-def _is_own(it: Shared) -> bool:
-    """Whether threads of one kind do *it* each in its own way, or what they do if it fails."""
-    return it.kind in _OWN or any(part.shared is not None and _is_own(part.shared) for part in it.other[0])

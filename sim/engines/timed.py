@@ -165,9 +165,13 @@ class Clockwork:
     def _tell(self, i: int, op: Op, changes: list[Change], at: int) -> None:
         """Task *i* has done *op* at *at*: requests that it has sent are on their way, a mutex has an owner."""
         if type(op) is SendIpi:
-            self.env.process(self._interrupts.deliver(i, changes, at))
+            self.env.process(self._interrupts.deliver(i, self._asked(i, changes), at))
         elif self.steals and changes and isinstance(op, Acquire | TryAcquire):
             self.owner_set[op.lock] = at + self.costs["mutex_set_owner"]
+
+    def _asked(self, i: int, changes: list[Change]) -> tuple[int, ...]:
+        """The interrupt handlers that task *i* has sent requests to by a step that made *changes*, in that order."""
+        return self._interrupts.asked(changes)
 
     # --- waiting -----------------------------------------------------------------------------------------
 
