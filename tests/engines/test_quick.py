@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -162,3 +163,18 @@ def test_a_line_that_bends_too_much_is_no_line(monkeypatch: pytest.MonkeyPatch) 
     assert found is not None
     monkeypatch.setattr(module, "LOOSE", found[1] / 2)
     assert module._loosely(runs, 100) is None
+
+
+def test_what_is_near_a_line_along_pages_needs_no_long_runs_along_ranges() -> None:
+    """Rounded numbers lie on no other line exactly: six ranges in all are enough, and both errors are told."""
+    one, asked = run("numa02", threads=1, pages=1), set()
+
+    def near_a_line(ranges: int) -> TimedRun:
+        asked.add(ranges)
+        return replace(one, elapsed_ns=1000 * ranges + ranges % 2, within=0.01)
+
+    found = module._along("ranges", 1, {"ranges": 16}, near_a_line)
+    assert found is not None
+    assert asked == {1, 2, 3}
+    assert 0.01 < found.within < 0.02
+    assert found.elapsed_ns == 16_001
