@@ -37,6 +37,21 @@ def test_one_step_moves_both_and_each_says_its_own_sentence(open_film: OpenFilm,
     expect(page.locator(".rmw-count")).to_have_text(f"step 71 of {len(pair['steps'])}")
 
 
+def test_two_runs_are_a_lecture_too_and_an_address_cannot_ask_for_others(
+    open_film: OpenFilm, pair: dict[str, Any]
+) -> None:
+    """A presenter's keys step both, in large type; what the address asks for in vain is said."""
+    page = open_film(pair, "step=70&run=one_page%20mutex_v37%20a3")
+    expect(page.locator(".rmw-notice")).to_have_text("This file holds two runs, and no address can ask for others.")
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.keyboard.press("f")
+    page.keyboard.press("PageDown")
+    expect(page.locator(".rmw")).to_have_attribute("data-step", "71")
+    page.keyboard.press("PageUp")
+    expect(page.locator(".rmw")).to_have_attribute("data-step", "70")
+    expect(page.locator(".rmw")).to_have_attribute("data-lecture", "true")
+
+
 def test_it_plays_and_scrubs_by_its_lanes(open_film: OpenFilm, pair: dict[str, Any]) -> None:
     """The lanes of both have one scale: a click into one moves both."""
     page = open_film(pair, "speed=16")

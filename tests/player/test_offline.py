@@ -253,6 +253,19 @@ def test_a_chosen_mark_becomes_what_next_change_looks_for(open_film: OpenFilm, m
     assert step_of(page) == step_saying(move, "takes the interrupt"), "the entry is dropped"
 
 
+def test_what_next_change_looks_for_is_chosen_with_keys_too(open_film: OpenFilm, move: Film) -> None:
+    """One thing after the other; its name is said, and stands on the button."""
+    filled = next(n for n, s in enumerate(move["steps"], 1) if "tlb:cpu1:P:0" in s.get("marks", {}))
+    page = open_film(move, f"step={filled}")
+    met = []
+    while not met or met[-1] not in met[:-1]:
+        page.keyboard.press("C")
+        met.append(page.locator("[data-stop=change] > :first-child").inner_text())
+        expect(page.locator(".rmw-notice")).to_contain_text(met[-1].removeprefix("change of "))
+    assert "change of TLB of CPU 1" in " ".join(met)
+    assert len(met) > 3
+
+
 def test_the_run_name_at_this_step_can_be_copied(open_film: OpenFilm, move: Film, move_name: str) -> None:
     """At the end it is the run's own name; before, its beginning, which replays to this step."""
     page = open_film(move, f"step={len(move['steps'])}")

@@ -1,13 +1,14 @@
 // Two runs beside each other, on one axis: the same step in both, or the same time.
 
 import { layoutFor } from "./appearance.js";
-import { outcome } from "./branches.js";
+import { Notice, outcome } from "./branches.js";
 import { Controls } from "./controls.js";
 import { html, setAttribute } from "./dom.js";
 import { Timeline } from "./film.js";
 import { Graphs } from "./graphs.js";
 import { Help } from "./help.js";
 import { Lanes } from "./lanes.js";
+import { Lecture } from "./lecture.js";
 import { Stage } from "./stage.js";
 import { Sentence } from "./story.js";
 import { Transcript } from "./transcript.js";
@@ -34,19 +35,24 @@ export class Compare extends Transport {
     this.controls.showSpeed(this.clock.speed);
     this.transcript = new Transcript(this.timeline, this.actions.seek);
     this.help = new Help();
-    [this.graphsButton, this.transcriptButton, this.darkButton, this.helpButton] = [button("graphs", "graphs", "G"), button("transcript", "in words", "T"), button("dark", "dark", "D"), button("help", "help", "?")];
+    this.notice = new Notice();
+    this.lecture = new Lecture(this);
+    [this.graphsButton, this.transcriptButton, this.lectureButton, this.darkButton, this.helpButton] = [button("graphs", "graphs", "G"), button("transcript", "in words", "T"), button("lecture", "lecture", "F"), button("dark", "dark", "D"), button("help", "help", "?")];
     Object.assign(this.actions, {
       transcript: () => this.toggle(this.transcript, this.transcriptButton),
       help: () => this.toggle(this.help, this.helpButton),
       graphs: () => this.#toggleGraphs(),
+      lecture: () => setAttribute(this.lectureButton, "aria-pressed", String(this.lecture.toggle())),
+      present: () => this.by(1),
+      presentBack: () => this.by(-1),
       decision: () => this.stop("differ"),
       decisionBack: () => this.stop("differ", true),
     });
     this.el = html("div", { class: "rmapwalk rmw rmw-compare", tabindex: "0", role: "group", "aria-label": `Two runs: ${film.title}`, "data-steps": this.timeline.length, "data-playing": "false" },
       html("div", { class: "rmw-head" }, html("div", {}, html(this.options.heading ?? "h2", {}, film.title), html("p", {}, film.note ?? "")),
-        html("div", { class: "rmw-tools" }, this.graphsButton, this.transcriptButton, this.darkButton, this.helpButton)),
+        html("div", { class: "rmw-tools" }, this.graphsButton, this.transcriptButton, this.lectureButton, this.darkButton, this.helpButton)),
       this.help.el, film.why ? this.#why(film.why) : null,
-      html("div", { class: "rmw-pair" }, ...this.runs.map((run) => run.el)), html("div", { class: "rmw-dock" }, this.controls.el), this.transcript.el);
+      html("div", { class: "rmw-pair" }, ...this.runs.map((run) => run.el)), html("div", { class: "rmw-dock" }, this.notice.el, this.controls.el), this.transcript.el);
   }
 
   /** The graphs of both, or the machines. */
@@ -72,6 +78,11 @@ export class Compare extends Transport {
     this.transcript.show(place);
     this.showMoving();
     this.ask();
+  }
+
+  destroy() {
+    this.lecture.destroy();
+    super.destroy();
   }
 
   fit() {

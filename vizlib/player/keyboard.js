@@ -9,6 +9,7 @@ export const KEYS = [
   [["N"], "decisionBack", "back to the decision before"],
   [["l"], "lock", "to the next lock event"],
   [["c"], "change", "to the next change of the chosen page"],
+  [["C"], "chooseNext", "choose what that is: the next page, PTE or TLB entry"],
   [["p"], "preempt", "to the next preemption"],
   [["Home"], "first", "to the start"],
   [["End"], "last", "to the end"],
@@ -31,7 +32,7 @@ export const KEYS = [
 
 const NAMES = {
   " ": "space", ArrowRight: "→", ArrowLeft: "←", ArrowUp: "↑", ArrowDown: "↓", Enter: "enter", Escape: "esc",
-  N: "shift n",
+  N: "shift n", C: "shift c",
 };
 
 /** A key as it is printed. */

@@ -20,6 +20,7 @@ import { Threads } from "./threads.js";
 import { Transcript } from "./transcript.js";
 import { Transport } from "./transport.js";
 
+const UNCHOSEN = new Set(["arrow", "text"]); // shapes that "next change" does not look for
 const HASTE = 200; // milliseconds a step: faster than this, nobody can follow a list that scrolls
 
 /**
@@ -152,9 +153,17 @@ export class Player extends Transport {
 
   #chooseMark(id) {
     const mark = this.timeline.marks.get(id);
-    if (!mark || mark.shape === "arrow" || mark.shape === "text") return;
+    if (!mark || UNCHOSEN.has(mark.shape)) return;
     this.focus = { ids: [id], label: mark.say.split(/[:,]/)[0] || id };
     this.controls.show(this.step, this.focus.label);
+  }
+
+  /** The next thing that "next change" could look for: as a click on it, for who has keys only. */
+  #chooseNext() {
+    const ids = [...this.timeline.marks].filter(([id, mark]) => mark.say && /^(token|pte|tlb):/.test(id)).map(([id]) => id);
+    if (ids.length === 0) return;
+    this.#chooseMark(ids[(ids.indexOf(this.focus.ids[0]) + 1) % ids.length]);
+    this.notice.show(`“Next change” looks for ${this.focus.label}.`, false);
   }
 
   /** The graphs, or the machine. */
@@ -183,6 +192,7 @@ export class Player extends Transport {
     Object.assign(this.actions, {
       taskDown: () => this.#nextTask(1),
       taskUp: () => this.#nextTask(-1),
+      chooseNext: () => this.#chooseNext(),
       escape: () => this.#escape(),
       forward: () => this.lecture.forward(),
       present: () => this.lecture.forward(),
