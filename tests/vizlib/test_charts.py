@@ -92,3 +92,34 @@ def test_the_twin_of_a_profile_is_a_tree_with_shares() -> None:
         " 50.61 %        rmap_walk",
         " 49.39 %        try_to_unmap_anon",
     ]
+
+
+def test_the_twin_of_bars_is_their_parts() -> None:
+    """With names or without; a dot where there is nothing."""
+    assert charts.bars_table({"one": 60.0, "two": 40.0}).split() == ["one", "two", "60", "%", "40", "%"]
+    lines = charts.bars_table({"v37": {"walk": 50.61, "unmap": 49.39}, "v38": {"unmap": 100.0}}).splitlines()
+    assert [line.split() for line in lines[1:]] == [["v37", "50.61", "%", "49.39", "%"], ["v38", "·", "100", "%"]]
+
+
+def test_the_twin_of_lanes_is_who_does_what_when() -> None:
+    """Row by row, in order of time; whoever has no row is left out."""
+    its = [
+        {"task": "b", "from": 2, "to": 6, "kind": "wait", "label": "mmap_sem"},
+        {"task": "a", "from": 4, "to": 4, "kind": "flush"},
+        {"task": "a", "from": 0, "to": 5, "kind": "hold", "label": "mmap_sem"},
+        {"task": "c", "from": 0, "to": 5, "kind": "run"},
+    ]
+    assert [line.split() for line in charts.lanes_table(["a", "b"], its).splitlines()[1:]] == [
+        ["a", "holds", "mmap_sem", "0", "5"],
+        ["a", "flush", "4", "4"],
+        ["b", "waits", "for", "mmap_sem", "2", "6"],
+    ]
+
+
+def test_many_names_stand_beside_the_points_and_hide_none() -> None:
+    """Eight series: the legend begins where the axes end."""
+    many = {f"series {it}": SERIES["mutex_v37"] for it in range(8)}
+    axes = charts.throughput(many, THEORY).axes[0]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1

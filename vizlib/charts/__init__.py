@@ -14,8 +14,8 @@ waits          waits_table                  how many waits were longer than so l
 heatmap        heatmap_table                numbers by row and column: who waits for whom
 staircase      staircase_table              what goes up in steps: pages moved, waiters
 profile_tree   profile_text                 a call tree with shares, as perf report prints it
-bars           (its own labels)             shares that add up
-lanes          (the lanes' bars)            a row a thread
+bars           bars_table                   shares that add up
+lanes          lanes_table                  a row a thread
 plane          plane_table                  how fast, and how many worlds go wrong
 sheet          (its own text)               a chart, and text below it, on one page to print
 panels         (those of its charts)        several axes side by side
@@ -35,7 +35,7 @@ from vizlib.charts.measured import (
     waits_table,
 )
 from vizlib.charts.panels import panels
-from vizlib.charts.plain import bars, curves, lanes, table
+from vizlib.charts.plain import bars, bars_table, curves, lanes, lanes_table, table
 from vizlib.charts.plane import plane, plane_table
 from vizlib.charts.sheet import sheet
 from vizlib.charts.tree import profile_text, profile_tree
@@ -43,10 +43,12 @@ from vizlib.charts.tree import profile_text, profile_tree
 __all__ = [
     "as_svg",
     "bars",
+    "bars_table",
     "curves",
     "heatmap",
     "heatmap_table",
     "lanes",
+    "lanes_table",
     "panels",
     "plane",
     "plane_table",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: The shares of waits that the text twin names.
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
+
+#: So many names of series find a free corner of a chart.
+IN_A_CORNER = 6
 
 Points = Mapping[float, float]
 
@@ -210,5 +213,8 @@ def _columns(values: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def _legend(axes: Axes, mode: theme.Mode) -> None:
-    for words in axes.legend(frameon=False, fontsize=9).get_texts():
+    """The names in a free corner; so many that there is none stand beside the axes."""
+    many = len(axes.get_legend_handles_labels()[1]) > IN_A_CORNER
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if many else {}
+    for words in axes.legend(frameon=False, fontsize=9, **beside).get_texts():
         words.set_color(theme.colour("ink", mode))

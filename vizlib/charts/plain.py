@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from vizlib import theme
-from vizlib.charts.canvas import canvas, settled
+from vizlib.charts.canvas import aligned, canvas, settled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,12 +103,7 @@ def bars(
 
     *shares* holds for each part its share, or for each bar its parts.
     """
-    rows: dict[str, Mapping[str, float]] = {}
-    for name, it in shares.items():
-        rows[name] = it if isinstance(it, Mapping) else {name: it}
-    if not any(isinstance(it, Mapping) for it in shares.values()):
-        rows = {"": {name: float(it) for name, it in shares.items() if not isinstance(it, Mapping)}}
-    parts = list(dict.fromkeys(part for row in rows.values() for part in row))
+    rows, parts = _rows_and_parts(shares)
     figure, axes = canvas(mode, 8, 1.1 + 0.55 * len(rows) + 0.25 * len(parts), title, ax)
     for at, (_, row) in enumerate(rows.items()):
         left = 0.0
@@ -134,6 +129,25 @@ def bars(
     for words in legend.get_texts():
         words.set_color(theme.colour("ink", mode))
     return settled(figure, ax)
+
+
+def _rows_and_parts(
+    shares: Mapping[str, Mapping[str, float]] | Mapping[str, float],
+) -> tuple[dict[str, Mapping[str, float]], list[str]]:
+    """The bars with their parts, and the names of all parts."""
+    rows: dict[str, Mapping[str, float]] = {}
+    for name, it in shares.items():
+        rows[name] = it if isinstance(it, Mapping) else {name: it}
+    if not any(isinstance(it, Mapping) for it in shares.values()):
+        rows = {"": {name: float(it) for name, it in shares.items() if not isinstance(it, Mapping)}}
+    return rows, list(dict.fromkeys(part for row in rows.values() for part in row))
+
+
+def bars_table(shares: Mapping[str, Mapping[str, float]] | Mapping[str, float], *, unit: str = "%") -> str:
+    """The shares of :func:`bars`: a row a bar, a column a part."""
+    rows, parts = _rows_and_parts(shares)
+    cells = [[f"{row[part]:.4g} {unit}" if row.get(part) else "·" for part in parts] for row in rows.values()]
+    return aligned([["", *parts], *([name, *its] for name, its in zip(rows, cells, strict=True))])
 
 
 #: Moments in a lane: what they are called, with which marker they are drawn, and how far above the middle.
@@ -178,6 +192,20 @@ def lanes(
     met = [words for kind, (words, *_) in MOMENTS.items() if any(bar["kind"] == kind for bar in its)]
     axes.set_xlabel(";  ".join([said, *met]) if key else x)
     return settled(figure, ax)
+
+
+def lanes_table(tasks: Sequence[str], its: Sequence[Json], *, x: str = "steps") -> str:
+    """The bars of :func:`lanes`: row by row who does what from when to when, in *x*."""
+    said = {"run": "runs", "hold": "holds", "wait": "waits for", "copy": "copies"} | {it: it for it in MOMENTS}
+    bars = sorted((bar for bar in its if bar["task"] in tasks), key=lambda bar: (tasks.index(bar["task"]), bar["from"]))
+    rows = [
+        [bar["task"], f"{said[bar['kind']]} {bar.get('label', '')}".strip(), f"{bar['from']:,}", f"{bar['to']:,}"]
+        for bar in bars
+    ]
+    width = max((len(row[1]) for row in rows), default=0)
+    return aligned(
+        [["thread", "what".ljust(width), f"from ({x})", "to"], *([a, b.ljust(width), *c] for a, b, *c in rows)]
+    )
 
 
 def table(series: Mapping[str, Mapping[float, float]], *, x: str = "threads", digits: int = 0) -> str:
