@@ -26,11 +26,10 @@ def lanes(offline_page: Page, tmp_path: Path) -> Page:
 
 
 def test_it_is_drawn_zoomed_with_keys_and_read_under_the_mouse(lanes: Page) -> None:
-    """Far away shares, near by every interval with its wake-ups; the time and the lock are told in words."""
+    """Far away shares, near by every interval with its wake-ups; on a page of its own it need not be clicked first."""
     canvas = lanes.locator("canvas")
     drawn = "it => new Set(it.getContext('2d').getImageData(0, 30, it.width, 60).data).size"
     assert canvas.evaluate(drawn) > 5, "it is not empty"
-    canvas.focus()
     expect(lanes.locator(".rmw")).to_have_attribute("data-near", "false")
     for _ in range(8):
         lanes.keyboard.press("+")
