@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any, Final
@@ -103,7 +104,7 @@ class Tuning:
         whole = widgets.Button(
             description="whole curve",
             tooltip=f"measure {_listed(self._steps())} {self._across}",
-            layout={"width": "auto"},
+            layout={"width": "auto", "align_self": "flex-start"},
         )
         whole.on_click(lambda _: self._answer(self._whole()))
         self._said, self._shown = widgets.HTML(), widgets.HTML()
@@ -350,7 +351,9 @@ def _allowed(world: World, ranges: Mapping[str, tuple[int, int]], name: str, val
 
 
 def _called(point: Point, ranges: Mapping[str, Any]) -> str:
-    return ", ".join([f"{point[name]} {name}" for name in ranges] + [point["variant"], point["policy"]])
+    ones = {name: re.sub(r"(?<=ss)es$|s$", "", name) for name in ranges if point[name] == 1}
+    counts = [f"{point[name]} {ones.get(name, name)}" for name in ranges]
+    return ", ".join([*counts, point["variant"], point["policy"]])
 
 
 def _whole(value: Any) -> Any:

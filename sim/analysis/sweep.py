@@ -266,7 +266,10 @@ def notebook_bar(title: str = "runs") -> Callable[[int, int], None]:
     from IPython.display import display
     from ipywidgets import IntProgress
 
-    bar = IntProgress(description=title)
+    # as wide as its words need, and room for a bar beside them
+    bar = IntProgress(
+        description=title, style={"description_width": "initial"}, layout={"width": "100%", "max_width": "640px"}
+    )
     display(bar)  # type: ignore[no-untyped-call]
 
     def tell(done: int, whole: int) -> None:

@@ -175,6 +175,7 @@ def test_the_notebook_bar_moves() -> None:
     tell(2, 8)
     (bar,) = [cell.cell_contents for cell in tell.__closure__ if type(cell.cell_contents).__name__ == "IntProgress"]  # type: ignore[union-attr]
     assert (bar.value, bar.max, bar.description) == (2, 8, "runs 2/8")
+    assert bar.style.description_width == "initial", "a long title would be cut off"
 
 
 def test_the_command_prints_a_row_a_point(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_an_answer_from_shorter_runs_says_so() -> None:
     """And one from the run itself does not."""
     it = tune(threads=(1, 2), pages=40)
     assert (
-        "1 threads, mutex_v37, handoff (extrapolated from shorter runs, which lie on a line exactly)" in it._said.value
+        "1 thread, mutex_v37, handoff (extrapolated from shorter runs, which lie on a line exactly)" in it._said.value
     )
     assert "extrapolated" not in tune(**SMALL)._said.value
 
