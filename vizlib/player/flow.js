@@ -61,10 +61,14 @@ function flowOf(film, w, h, at) {
   return { w, h, at, shift };
 }
 
-/** A panel's frame and title. @param {Panel} panel @param {number[]} corner */
-export function drawPanel(panel, [x, y]) {
-  const g = svg("g", { class: "rmw-panel", "data-panel": panel.id, transform: `translate(${x} ${y})` });
-  if (panel.frame) g.append(svg("rect", { class: "rmw-frame", width: panel.w, height: panel.h, rx: 9 }));
+/** A panel's frame. @param {Panel} panel @param {number[]} corner */
+export function drawFrame(panel, [x, y]) {
+  return svg("rect", { class: "rmw-frame", x, y, width: panel.w, height: panel.h, rx: 9 });
+}
+
+/** A panel's title and note. @param {Panel} panel @param {number[]} corner */
+export function drawTitle(panel, [x, y]) {
+  const g = svg("g", { class: panel.frame ? "rmw-panel rmw-framed" : "rmw-panel", "data-panel": panel.id, transform: `translate(${x} ${y})` });
   const edge = panel.frame ? 10 : 2;
   if (panel.title) g.append(svg("text", { class: "rmw-title", x: edge, y: 15 }, panel.title));
   if (panel.note) g.append(svg("text", { class: "rmw-note", x: panel.w - edge, y: 15, "text-anchor": "end" }, panel.note));

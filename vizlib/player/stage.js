@@ -2,12 +2,14 @@
 
 import { Actor } from "./actor.js";
 import { html, paintNow, setAttribute, svg } from "./dom.js";
-import { drawPanel, machinePanels, narrowFlow, wideFlow } from "./flow.js";
+import { drawFrame, drawTitle, machinePanels, narrowFlow, wideFlow } from "./flow.js";
 import { lerp } from "./glyphs.js";
 
 /** @typedef {import("./film.js").Mark} Mark */
 
 const LAYERS = 10;
+/** The titles of panels stand below this layer: above arrows from panel to panel, below what travels. */
+const TITLES = 4;
 const BEND = 90;
 
 export class Stage {
@@ -24,8 +26,10 @@ export class Stage {
     /** @type {Set<string>} */
     this.ringed = new Set();
     this.frames = svg("g");
+    this.titles = svg("g");
     this.layers = Array.from({ length: LAYERS }, () => svg("g"));
-    this.svg = svg("svg", { role: "img", class: "rmw-machine" }, this.frames, ...this.layers);
+    const [below, above] = [this.layers.slice(0, TITLES), this.layers.slice(TITLES)];
+    this.svg = svg("svg", { role: "img", class: "rmw-machine" }, this.frames, ...below, this.titles, ...above);
     this.el = html("div", { class: "rmw-stage" }, this.svg);
     this.svg.addEventListener("click", (event) => {
       const id = event.target.closest?.("[data-mark]")?.dataset.mark;
@@ -161,7 +165,9 @@ export class Stage {
     const { w, h, at } = this.flow;
     setAttribute(this.svg, "viewBox", `-2 -2 ${w + 4} ${h + 4}`);
     const shown = machinePanels(this.film).filter((panel) => at.has(panel.id));
-    this.frames.replaceChildren(...shown.map((panel) => drawPanel(panel, /** @type {number[]} */ (at.get(panel.id)))));
+    const corner = (panel) => /** @type {number[]} */ (at.get(panel.id));
+    this.frames.replaceChildren(...shown.filter((panel) => panel.frame).map((panel) => drawFrame(panel, corner(panel))));
+    this.titles.replaceChildren(...shown.map((panel) => drawTitle(panel, corner(panel))));
   }
 
   /** Where a mark belongs in the plane. */

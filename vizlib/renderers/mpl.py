@@ -128,6 +128,11 @@ def _origins(it: Scene) -> dict[str, tuple[float, float]]:
     }
 
 
+def _behind(mark: Mark) -> str:
+    """The colour around the words of *mark*, so that they can be read on a line: an arrow, or one over a panel."""
+    return "paper" if mark.shape == "arrow" else mark.fill if mark.layer < 0 else ""
+
+
 class _Pen:
     """Draws the marks of one panel."""
 
@@ -155,7 +160,7 @@ class _Pen:
         for patch in self.axes.patches[before : before + 1]:
             patch.set_gid(mark.id)  # an SVG has it as the id of its group
         for line in mark.text:
-            self._text(line, halo=mark.shape == "arrow")
+            self._text(line, halo=_behind(mark))
 
     def _style(self, mark: Mark) -> dict[str, Any]:
         return {
@@ -210,7 +215,7 @@ class _Pen:
         )
         self.axes.add_patch(patch)
 
-    def _text(self, line: Text, *, halo: bool) -> None:
+    def _text(self, line: Text, *, halo: str) -> None:
         words = line.s.replace("$", r"\$")
         drawn = self.axes.text(
             self.x + line.x,
@@ -225,4 +230,4 @@ class _Pen:
             va="baseline",
         )
         if halo:
-            drawn.set_path_effects([patheffects.withStroke(linewidth=3, foreground=theme.colour("paper", self.mode))])
+            drawn.set_path_effects([patheffects.withStroke(linewidth=3, foreground=theme.colour(halo, self.mode))])
