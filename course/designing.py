@@ -6,12 +6,12 @@ world with a tilde has a rule taken away on purpose, and is told apart.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
 from course.looking import play, table
+from course.verdicts import say_over
 from sim import Variant, check, replay, run, variant
 from sim.analysis.batches import beside_writers
 from sim.engines.checker import INTERRUPTED
@@ -199,7 +199,7 @@ def _tried(design: Variant, world: str, limit: int) -> tuple[Trial, bool]:
 def _on_stderr(all_: int, done: int, world: str) -> None:
     """One line, overwritten."""
     told = f"{done} of {all_} worlds" + (f", now {world} (Ctrl-C or ■ stops)" if world else "")
-    print(f"\r{told:78}", end="" if world else "\n", file=sys.stderr, flush=True)
+    say_over(told, "" if world else "\n")
 
 
 # --- the race ------------------------------------------------------------------------------------------------------

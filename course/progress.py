@@ -14,6 +14,8 @@ from sim.errors import BadParameter
 COURSE = Path(__file__).parent
 INDEX = COURSE / "00_start_here.ipynb"
 LESSONS = sorted(path for path in COURSE.glob("[0-9][0-9]_*.ipynb") if path != INDEX)
+#: Lessons by their numbers: ``06``.
+BY_NUMBER = {path.stem[:2]: path for path in LESSONS}
 
 
 def lesson_path(number: str) -> Path:
@@ -22,10 +24,10 @@ def lesson_path(number: str) -> Path:
     Raises:
         BadParameter: naming those that there are.
     """
-    numbers = [it.stem[:2] for it in LESSONS]
-    if number.zfill(2) not in numbers:
-        raise BadParameter(f"there is no lesson '{number}'; there are {', '.join(numbers)}")
-    return LESSONS[numbers.index(number.zfill(2))]
+    path = BY_NUMBER.get(number.zfill(2))
+    if path is None:
+        raise BadParameter(f"there is no lesson '{number}'; there are {', '.join(BY_NUMBER)}")
+    return path
 
 
 def transcript_path(path: Path) -> Path:

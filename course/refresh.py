@@ -20,6 +20,7 @@ from course.instructor import demos, prepost
 from course.progress import COURSE, INDEX, LESSONS, lesson_path, transcript_path
 from course.running import values_of
 from sim.cli.base import Answer, Parser, answer, answers
+from sim.wording import times
 
 
 def transcript(path: Path) -> str:
@@ -71,9 +72,8 @@ def refresh(options: argparse.Namespace) -> Answer:
     ledger.PAGE.write_text(ledger.page(), "utf-8")
     execute(INDEX)
     names = [it.name for it in asked]
-    return Answer(
-        {"lessons": names}, f"stored anew: {len(names)} lessons, the index, and the pages made from the model"
-    )
+    lessons = times(len(names), "lesson")
+    return Answer({"lessons": names}, f"stored anew: {lessons}, the index, and the pages made from the model")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

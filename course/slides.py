@@ -17,7 +17,7 @@ from typing import Any
 
 from course.kit import Claim, Drawing, Report
 from course.kit.gates import Choice, Later, Look, Recall, verdict_on
-from course.progress import LESSONS, lesson_path, title
+from course.progress import BY_NUMBER, lesson_path, title
 from course.running import values_of
 from sim.cli.base import Answer, Parser, answer, answers, write_text
 from vizlib.player.widget import Player
@@ -162,7 +162,7 @@ def _picture(figure: Any) -> str:
 
 def options(parser: argparse.ArgumentParser) -> None:
     """What ``slides`` is told."""
-    parser.add_argument("lesson", help=f"its number: {', '.join(it.stem[:2] for it in LESSONS)}")
+    parser.add_argument("lesson", help=f"its number: {', '.join(BY_NUMBER)}")
     about = "where to write; lesson-06.html, beside you, if not given"
     parser.add_argument("-o", "--output", metavar="FILE", help=about)
 

@@ -41,6 +41,11 @@ def judge(mine: Variant, world: str = "one_page", progress: Progress | None = No
     return Judgement(f"no violation in any schedule of world {world} ({where})")
 
 
+def say_over(told: str, end: str = "") -> None:
+    """One line on stderr, where the one before stood."""
+    print(f"\r{told:78}", end=end, file=sys.stderr, flush=True)
+
+
 class Told:
     """Says on stderr how far a search is, every so many states; a context, which ends the line."""
 
@@ -55,8 +60,7 @@ class Told:
     def _tell(self, states: int, _: int) -> None:
         if states >= self._said + self.EVERY:
             self._said = states
-            told = f"{states:,} states so far (Ctrl-C or ■ stops)"
-            print(f"\r{told:60}", end="", file=sys.stderr, flush=True)
+            say_over(f"{states:,} states so far (Ctrl-C or ■ stops)")
 
     def __exit__(self, *_: object) -> None:
         if self._said:

@@ -31,7 +31,7 @@ from sim.structs import (
     SwapSlot,
     Vma,
 )
-from sim.wording import lock_words
+from sim.wording import lock_words, times
 
 Memory = dict[Field, Any]
 #: For each table of an object its slots.
@@ -112,13 +112,13 @@ def no_stale_migration_entry(memory: Memory, page: Page) -> str | None:
     left = get(memory, page.migration_ptes)
     if not left:
         return None
-    return f"{page} is unlocked while {_times(left, 'PTE')} still {'names' if left == 1 else 'name'} it as migrating"
+    return f"{page} is unlocked while {times(left, 'PTE')} still {'names' if left == 1 else 'name'} it as migrating"
 
 
 def no_freed_page_is_mapped(memory: Memory, page: Page) -> str | None:
     """A frame is given back only when no PTE names it."""
     left = get(memory, page.present_ptes) + get(memory, page.migration_ptes)
-    return f"{page} is freed while {_times(left, 'PTE')} still {'names' if left == 1 else 'name'} it" if left else None
+    return f"{page} is freed while {times(left, 'PTE')} still {'names' if left == 1 else 'name'} it" if left else None
 
 
 def no_gained_permission(memory: Memory, mm: Mm) -> str | None:
@@ -135,10 +135,6 @@ def no_gained_permission(memory: Memory, mm: Mm) -> str | None:
                 if entry is not None and entry.write and not will_look_first(memory, cpu, mm):
                     return f"{cpu} can still write to page {vpn} of {mm}, although {vma} is read-only"
     return None
-
-
-def _times(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def at_end(memory: Memory) -> Violation | None:
@@ -253,7 +249,7 @@ def _mappings(memory: Memory, mm: Mm, slots: Tables) -> Iterator[tuple[str, str,
         if pte.write and get(memory, pte.page._mapcount) > 0:
             yield "gained permission", f"page {vpn} of {mm} may be written, although {pte.page} is shared", pte.page
     if (spare := len(get(memory, mm.pmd_huge_pte))) != huge:
-        yield "leak", f"{mm} has put by {_times(spare, 'page table')} for {_times(huge, 'huge page')}", mm
+        yield "leak", f"{mm} has put by {times(spare, 'page table')} for {times(huge, 'huge page')}", mm
 
 
 def _entries(memory: Memory, mm: Mm, slots: Tables) -> Iterator[tuple[int, Pte | Pmd]]:
@@ -292,11 +288,11 @@ def _page_counts(memory: Memory, page: Page) -> Iterator[tuple[str, str, Struct]
         return
     cached = get(memory, page.private) is not None
     if get(memory, page._mapcount) + 1 != mapped:
-        yield "wrong mapcount", f"{page} has mapcount {get(memory, page._mapcount)} and {_times(mapped, 'PTE')}", page
+        yield "wrong mapcount", f"{page} has mapcount {get(memory, page._mapcount)} and {times(mapped, 'PTE')}", page
     if (count := get(memory, page._count)) > mapped + cached + get(memory, page.pins):
-        yield "leak", f"{page} has {_times(count, 'reference')} and {_times(mapped, 'PTE')}", page
+        yield "leak", f"{page} has {times(count, 'reference')} and {times(mapped, 'PTE')}", page
     elif count < mapped + cached:
-        yield "wrong refcount", f"{page} has {_times(count, 'reference')} and {_times(mapped, 'PTE')}", page
+        yield "wrong refcount", f"{page} has {times(count, 'reference')} and {times(mapped, 'PTE')}", page
     elif not count:
         yield "leak", f"{page} has no reference and was not freed", page
 
@@ -305,7 +301,7 @@ def _slot_counts(memory: Memory, slot: SwapSlot) -> Iterator[tuple[str, str, Str
     """A swap slot counts the PTEs that name it, and knows whether a page of the swap cache does."""
     count, named = get(memory, slot.swap_map), get(memory, slot.swap_ptes)
     if count & ~SWAP_HAS_CACHE != named:
-        yield "wrong mapcount", f"{slot} counts {_times(count & ~SWAP_HAS_CACHE, 'PTE')}, and has {named}", slot
+        yield "wrong mapcount", f"{slot} counts {times(count & ~SWAP_HAS_CACHE, 'PTE')}, and has {named}", slot
     page = get(memory, slot.page_tree)
     if (page is not None) != bool(count & SWAP_HAS_CACHE):
         yield "leak", f"{slot} is claimed for the swap cache, which has no page of it", slot
@@ -338,8 +334,8 @@ def _anon_vma_counts(memory: Memory, anon_vma: AnonVma, live: list[Struct]) -> I
     members = len(family) - (anon_vma in family)
     linked = get(memory, anon_vma.rb_root) is not None
     if (count := get(memory, anon_vma.refcount)) != linked + members:
-        users = f"{_times(members, 'member')} and {'a' if linked else 'no'} tree"
-        yield "wrong refcount", f"{anon_vma} has {_times(count, 'reference')}, {users}", anon_vma
+        users = f"{times(members, 'member')} and {'a' if linked else 'no'} tree"
+        yield "wrong refcount", f"{anon_vma} has {times(count, 'reference')}, {users}", anon_vma
     elif not count:
         yield "leak", f"{anon_vma} has no reference and was not freed", anon_vma
 

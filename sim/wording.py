@@ -1,10 +1,15 @@
-"""What locks, and the other things that a task waits for, are called in English: one word for checks and pictures."""
+"""What locks, and what else a task waits for, are called in English, and how things are counted: for all who speak."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sim.ops import Field
+
+
+def times(number: int, what: str) -> str:
+    """So many of what has a plural in s: ``1 page``, ``2 pages``."""
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def lock_words(lock: Field) -> str:

@@ -325,8 +325,9 @@ def _wants(moment: Moment, actor: Actor, lock: Field) -> bool:
 def _until(moment: Moment, field: Field, wanted: Any) -> str:
     if field.base == "csd_pending":
         return "sees that every CPU has answered: no TLB holds the old translation any more"
-    free = f"{lock_name(field, moment)} is free, and goes on without taking it"
-    return f"sees that {condition(field, wanted) + ', and goes on' if field.lock is None else free}"
+    if field.lock is not None:
+        return f"sees that {lock_name(field, moment)} is free, and goes on without taking it"
+    return f"sees that {condition(field, wanted)}, and goes on"
 
 
 def _copy(moment: Moment, dst: Any, src: Any) -> str:

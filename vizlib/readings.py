@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sim.ops import Field
+from sim.wording import times
 from vizlib.moments import Moment
 from vizlib.names import (
     cpus,
@@ -86,7 +87,7 @@ def _mapcount(moment: Moment, field: Field, count: int) -> str:
         proof = ": the unmap walk was complete" if _proves(moment) else ""
         return f"sees that no PTE maps {page} any more{proof}"
     what = "PMD" if moment.get(field.ref.PG_head) else "PTE"
-    return f"sees that {_times(count + 1, what)} still {'map' if count else 'maps'} {page}"
+    return f"sees that {times(count + 1, what)} still {'map' if count else 'maps'} {page}"
 
 
 def _proves(moment: Moment) -> bool:
@@ -299,7 +300,7 @@ WRITES: dict[tuple[str, str], Phrase] = {
     ("PageTable", "pte"): _write_pte,
     ("Page", "mapping"): _write_mapping,
     ("Page", "index"): lambda _, f, it: f"gives {frame_name(f.ref)} the page offset {it}",
-    ("Page", "_mapcount"): lambda m, f, it: f"notes that {_times(it + 1, 'PTE')} map{'s' if not it else ''} {f.ref}",
+    ("Page", "_mapcount"): lambda m, f, it: f"notes that {times(it + 1, 'PTE')} map{'s' if not it else ''} {f.ref}",
     ("Page", "PG_lru"): lambda m, f, it: f"puts {page_and_frame(f.ref, m)} {'back on' if it else 'off'} the LRU list",
     ("Vma", "vm_start"): _write_start,
     ("Vma", "vm_pgoff"): _write_pgoff,
@@ -315,7 +316,7 @@ WRITES: dict[tuple[str, str], Phrase] = {
     ("AnonVmaChain", "vma"): lambda _, f, it: f"points {f.ref} to VMA {it}",
     ("AnonVmaChain", "anon_vma"): lambda _, f, it: f"points {f.ref} to anon_vma {it}",
     ("Mm", "pmd"): _write_pmd,
-    ("Mm", "pmd_huge_pte"): lambda _, f, it: f"leaves {_times(len(it), 'page table')} put by in {f.ref}, for splits",
+    ("Mm", "pmd_huge_pte"): lambda _, f, it: f"leaves {times(len(it), 'page table')} put by in {f.ref}, for splits",
     ("Page", "PG_writeback"): lambda m, f, it: (
         f"{'begins' if it else 'ends'} the writeback of {page_and_frame(f.ref, m)}"
     ),
@@ -338,14 +339,10 @@ def counted(moment: Moment, field: Field, delta: int, new: int) -> str:
         case "Page", "_count":
             what = frame_name(ref)
             verb = "takes a reference to" if delta > 0 else "drops a reference to"
-            return f"{verb} {what}: {_times(new, 'reference') if new else 'that was the last one'}"
+            return f"{verb} {what}: {times(new, 'reference') if new else 'that was the last one'}"
         case "AnonVma", "refcount":
             verb = "pins" if delta > 0 else "unpins"
-            return f"{verb} anon_vma {ref}: {_times(new, 'reference')}"
+            return f"{verb} anon_vma {ref}: {times(new, 'reference')}"
     name = field_name(field, moment)
     verb = f"adds {delta} to" if delta >= 0 else f"takes {-delta} from"
     return f"{verb} {name}: {value(field, new)}"
-
-
-def _times(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"

@@ -14,6 +14,7 @@ from typing import Final
 from sim.analysis.recorded import CALLS
 from sim.errors import BadTrace, UnknownName
 from sim.ftrace import MARK, Record, switch_of
+from sim.wording import times
 from vizlib import theme
 from vizlib.scene import Json
 from vizlib.timeline import FORMAT, KINDS, VERSION, columns
@@ -243,7 +244,7 @@ def recorded_lanes(records: Sequence[Record], section: str = "", *, kernel: str 
             "folio_copy and tlb:tlb_flush, with times (funcgraph-abstime)"
         )
     system = f"Linux {kernel}" if kernel else "a kernel"
-    threads = f"{len(reader.lanes)} thread{'s' if len(reader.lanes) > 1 else ''}"
+    threads = times(len(reader.lanes), "thread")
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -8,6 +8,7 @@ from typing import Any
 from sim.engines.checker import Found, GaveUp, Passing, Verdict, nearest_passing
 from sim.engines.checker import fewest_preemptions as search_fewest
 from sim.engines.stepper import replay
+from sim.wording import times
 
 
 def fewest_preemptions(verdict: Verdict, options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -18,8 +19,8 @@ def fewest_preemptions(verdict: Verdict, options: argparse.Namespace) -> tuple[s
     except GaveUp as why:
         return f"  fewest preemptions: {why}", {"fewest_preemptions": {"gave_up": str(why)}}
     assert found is not None, "it was found once"
-    times = _times(found.preemptions, "preemption")
-    text = f"  {times} in {found.steps} steps (the shortest run has {first.preemptions}):\n    {_replay(found)}"
+    made = times(found.preemptions, "preemption")
+    text = f"  {made} in {found.steps} steps (the shortest run has {first.preemptions}):\n    {_replay(found)}"
     return text, {
         "fewest_preemptions": {
             "kind": found.kind,
@@ -42,9 +43,9 @@ def nearest(verdict: Verdict, options: argparse.Namespace) -> tuple[str, dict[st
         return "  no order of these steps passes", {"nearest": None}
     swaps = _swaps(first, found)
     matter = [it for it in swaps if it["fields"]]
-    away = f"{_times(len(swaps), 'swap')} of neighbouring steps away it passes"
+    away = f"{times(len(swaps), 'swap')} of neighbouring steps away it passes"
     lines = [
-        f"  {away}; of steps that touch the same field {_times(len(matter), 'swap')}:",
+        f"  {away}; of steps that touch the same field {times(len(matter), 'swap')}:",
         *(
             f"    step {it['later']} ({it['later_task']}: {it['later_op']}) before step {it['earlier']}"
             f" ({it['earlier_task']}: {it['earlier_op']}): {', '.join(it['fields'])}"
@@ -81,10 +82,6 @@ def _op(op: Any) -> str:
 
 
 _VERBS = {"Field": "reads", "Write": "writes", "Acquire": "takes", "Release": "releases"}
-
-
-def _times(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def _replay(run: Found | Passing) -> str:

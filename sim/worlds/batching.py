@@ -34,6 +34,7 @@ from sim.sync import (
 from sim.user import user_read, user_write
 from sim.variants.batch_clean_deferred import _dirty_first
 from sim.variants.batch_flush_after_copy import _copied_first
+from sim.wording import times
 from sim.worlds import unruly, world
 from sim.worlds.edits import kernel_mover
 from sim.worlds.moving import PASSES, mover
@@ -228,7 +229,7 @@ def fault_waits(pages: int, passes: int) -> Builder:
     for vpn in range(pages):
         b.page(heap, vpn, node=0, written=1)
     move = partial(mover, vpns=tuple(range(pages)), node=1, passes=passes)
-    b.task("mover", cpu0, mm, move, f"moves {pages} page{'s' if pages != 1 else ''} to node 1")
+    b.task("mover", cpu0, mm, move, f"moves {times(pages, 'page')} to node 1")
     b.task("reader", cpu1, mm, partial(user_read, vpn=0), "reads page 0")
     return b
 

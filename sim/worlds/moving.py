@@ -11,6 +11,7 @@ from sim.ops import Kernel
 from sim.setup import Builder
 from sim.structs import PTRS_PER_PTE, Task
 from sim.user import busy_writer, spinner, user_read, user_write
+from sim.wording import times
 from sim.worlds import Param, world
 
 PASSES = Param(10, 1, 10, "how often migrate_pages tries a page; 10 in the kernel, mm/migrate.c:972 (v3.7)")
@@ -138,7 +139,7 @@ def move_pages(
     vpns = tuple(range(pages))
     cpu0 = b.cpu(0, 0)
     move = partial(_announced if writers else mover, vpns=vpns, node=1, passes=passes)
-    b.task("mover", cpu0, mm, move, f"moves {pages} page{'s' if pages != 1 else ''} to node 1")
+    b.task("mover", cpu0, mm, move, f"moves {times(pages, 'page')} to node 1")
     for number in range(1, spinners + 1):
         cpu = b.cpu(number, number % 2)
         b.task(f"spinner-{number}", cpu, mm, spinner, "keeps its CPU busy", daemon=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.ops import FlushTlb, HandleIpi, Invlpg, Op
 from sim.structs import Cpu, TlbEntry
+from sim.wording import times
 from vizlib.layout import TITLE, Box, Places, rows
 from vizlib.lenses import Lens, Part
 from vizlib.moments import Actor, Moment, Run, cpu_name
@@ -159,7 +160,7 @@ def _status(cpu: Cpu, moment: Moment, *, narrow: bool) -> tuple[str, str]:
         return f"IPI: drop {pages}" if narrow else f"interrupt pending: drop {pages}", "bad"
     waiting = moment.get(cpu.csd_pending)
     if waiting:
-        return f"waits for {waiting} answer{'s' if waiting > 1 else ''}", "wash-edge"
+        return f"waits for {times(waiting, 'answer')}", "wash-edge"
     if moment.get(cpu.is_lazy):
         return "lazy" if narrow else "lazy: no thread of it runs", "muted"
     op = _done_by(cpu, moment)
