@@ -163,7 +163,10 @@ class Builder:
         return mm
 
     def vma(self, mm: Mm, name: str, start: int, end: int, *, grows_down: bool = False) -> Vma:
-        """A VMA over the virtual pages [*start*, *end*) with an anon_vma of its own."""
+        """A VMA over the virtual pages [*start*, *end*) with an anon_vma of its own.
+
+        Pictures and sentences name a page by its number: a stranger to the others had better have others.
+        """
         flags = VM_WRITE | (VM_GROWSDOWN if grows_down else 0)
         anon_vma = self._new(AnonVma, f"A_{name}", refcount=1)
         avc = self._new(AnonVmaChain, f"avc_{name}", anon_vma=anon_vma, rb_color="black", rb_subtree_last=end - 1)

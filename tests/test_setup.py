@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -118,9 +119,25 @@ def test_the_comparison_sees_every_field_of_a_page() -> None:
 
 @EACH
 def test_a_world_starts_whole(world: World) -> None:
-    """No lock is held, every count is right, every written page is mapped: what must hold at the end holds at first."""
+    """No lock is held, every count is right, every written page is mapped: what must hold at the end holds at first.
+
+    And a page's number says whose it is, as pictures and sentences name a page by it: only those whom a fork made kin
+    have pages of the same number.
+    """
     for params in ({}, world.small()):
-        assert invariants.at_end(dict(world.setup(params).memory)) is None
+        memory = dict(world.setup(params).memory)
+        assert invariants.at_end(memory) is None
+        vmas = [vma for it in memory if it.base == "mmap" for vma in memory[it]]
+        for one, other in combinations(vmas, 2):
+            start = max(memory[it.vm_start] for it in (one, other))
+            end = min(memory[it.vm_end] for it in (one, other))
+            assert start >= end or _root(one, memory) is _root(other, memory), f"{one} and {other}: page {start}"
+
+
+def _root(vma: Vma, memory: Memory) -> Any:
+    """Whose lock the family of *vma* has; itself if it has no family."""
+    anon_vma = memory.get(vma.anon_vma)
+    return vma if anon_vma is None else memory[anon_vma.root]
 
 
 @EACH

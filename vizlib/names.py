@@ -17,7 +17,7 @@ PTES_PER_TABLE = 512
 
 
 def page_name(vpn: Any) -> str:
-    """A virtual page: ``p5``."""
+    """A virtual page: ``p5``; in the worlds here only address spaces that a fork made kin have pages of one number."""
     return f"p{vpn}"
 
 

@@ -213,18 +213,23 @@ def numa01_thread_alloc(
 
 
 def _numa01(slices: list[tuple[int, ...]], nodes: int, rounds: int, scan: int, processes: int) -> Builder:
-    """So many processes, each with a region over *slices*, one of these for each of its threads."""
+    """So many processes, each with a region over *slices*, one of these for each of its threads.
+
+    The second's region begins so many page tables further on, so that a page's number says whose it is.
+    """
     b = Builder(nodes=nodes)
+    apart = -(-(slices[-1][-1] + 1) // PTRS_PER_PTE) * PTRS_PER_PTE
     kind = "present" if scan else "prot_none"
     threads = processes * len(slices)
     number = 0
-    for name in "PQ"[:processes]:
+    for process, name in enumerate("PQ"[:processes]):
         mm = b.mm(name)
-        heap = b.vma(mm, "heap" if name == "P" else f"heap_{name}", slices[0][0], slices[-1][-1] + 1)
-        for at, vpn in enumerate(sorted({vpn for vpns in slices for vpn in vpns})):
+        its = [tuple(vpn + process * apart for vpn in vpns) for vpns in slices]
+        heap = b.vma(mm, "heap" if name == "P" else f"heap_{name}", its[0][0], its[-1][-1] + 1)
+        for at, vpn in enumerate(sorted({vpn for vpns in its for vpn in vpns})):
             b.page(heap, vpn, node=(at + 1) % nodes, kind=kind, written=1)
-        for place, vpns in enumerate(slices):
-            marks = () if place else _marks(slices, scan)
+        for place, vpns in enumerate(its):
+            marks = () if place else _marks(its, scan)
             _add_thread(b, mm, heap, number, number * nodes // threads, vpns, rounds, marks)
             number += 1
     return b

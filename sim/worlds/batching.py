@@ -75,8 +75,8 @@ write_during_copy.variation(
 
 
 def _tenant(k: Context) -> Kernel:
-    yield from user_write(k, 0)
-    yield from user_read(k, 0)
+    yield from user_write(k, 1)
+    yield from user_read(k, 1)
 
 
 @world(check={"passes": 2}, passes=PASSES)
@@ -93,7 +93,7 @@ def frame_reused(passes: int) -> Builder:
     b.recycle_frames()
     cpu0, cpu1, cpu2 = b.cpu(0, 0), b.cpu(1, 1), b.cpu(2, 0)
     b.page(b.vma(owner, "heap", 0, 1), 0, node=0, written=1)
-    b.vma(stranger, "heap_Q", 0, 1)
+    b.vma(stranger, "heap_Q", 1, 2)
     b.clean(owner, 0)
     b.remembers(cpu1, owner, 0)
     b.task("mover", cpu0, owner, partial(mover, vpns=(0,), node=1, passes=passes), MOVES)

@@ -113,7 +113,7 @@ def anon_vma_recycled() -> Builder:
     owner, stranger = b.mm(), b.mm("Q")
     b.recycle()
     page = b.page(b.vma(owner, "heap", 0, 1), 0, node=0, written=1)
-    vma = b.untouched(stranger, "heap_Q", 0, 1)
+    vma = b.untouched(stranger, "heap_Q", 1, 2)
     b.kernel_thread("kswapd", b.cpu(0, 0), partial(_look, page=page), "asks who uses page 0 of P")
     b.task("process", b.cpu(1, 1), owner, _exit, "exits")
     b.task("stranger", b.cpu(2, 1), stranger, partial(_first_fault, vma=vma), "faults in a VMA for the first time")

@@ -75,11 +75,11 @@ def nested_reclaim() -> Builder:
     cpu0, cpu1 = b.cpu(0, 0), b.cpu(1, 1)
     b.swap(2)
     first = b.page(b.vma(owner, "heap", 0, 1), 0, node=0, written=1)
-    second = b.page(b.vma(stranger, "heap_Q", 0, 1), 0, node=0, written=1)
+    second = b.page(b.vma(stranger, "heap_Q", 1, 2), 1, node=0, written=1)
     b.clean(owner, 0)
     b.remembers(cpu1, owner, 0)
     reclaim = partial(_reclaim, pages=(first, second))
-    b.kernel_thread("reclaimer", cpu0, reclaim, "swaps out page 0 of P and page 0 of Q")
+    b.kernel_thread("reclaimer", cpu0, reclaim, "swaps out page 0 of P and page 1 of Q")
     b.task("reader", cpu1, owner, partial(last_reader, vpn=0), "reads page 0 of P if its TLB still has it")
     return b
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from sim.locks import holders
 from sim.ops import CopyPage, HandleIpi, SendIpi, Xchg
+from sim.setup import Builder
 from sim.structs import Page
+from sim.user import user_write
+from sim.worlds import WORLDS, World
+from sim.worlds.moving import mover
 from tests.vizlib import runs
 from vizlib.lenses.lock import LockLens
 from vizlib.lenses.page import slots_of
@@ -112,9 +118,22 @@ def test_every_page_has_one_token_in_an_existing_frame(name: tuple[str, str]) ->
             assert len(inside) == 1, token.id
 
 
-def test_a_page_that_moves_is_never_shown_in_the_frame_of_a_stranger() -> None:
+def _of_one_number() -> Builder:
+    """Two processes that are no kin, each with a page 0: one page moves while the other is written."""
+    b = Builder()
+    owner, stranger = b.mm(), b.mm("Q")
+    b.page(b.vma(owner, "heap", 0, 1), 0, node=0, written=1)
+    b.vma(stranger, "heap_Q", 0, 1)
+    b.task("mover", b.cpu(0, 0), owner, partial(mover, vpns=(0,), node=1, passes=2), "moves page 0 to node 1")
+    b.task("stranger", b.cpu(1, 0), stranger, partial(user_write, vpn=0), "writes its first page")
+    return b
+
+
+def test_a_page_that_moves_is_never_shown_in_the_frame_of_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stranger has a page of the same number; the one whose PTE is cleared stays in its own frame."""
-    for shot in runs.shots("frame_reused")[0]:
+    monkeypatch.setitem(WORLDS, "one_number", World("one_number", "", "", {}, {}, _of_one_number))
+    run = Run(showcase("one_number"))
+    for shot in stills(run, Stage(run)):
         tokens = [(it.x, it.y, it.panel) for it in shot.marks.values() if it.shape == "token"]
         assert len(set(tokens)) == len(tokens), shot.moment.step
 
