@@ -39,11 +39,19 @@ def frame_name(page: Any) -> str:
     return f"frame {page}"
 
 
+#: How many letters of a frame's name a small box has room for.
+SHORT = 9
+
+
 def short_frame(page: Any) -> str:
-    """A frame's name for a small box: ``m…r.f1`` is migrator.f1."""
+    """A frame's name for a small box: ``migrat…f1`` is migrator.f1, and ``migr…2.f1`` is migrator-2.f1."""
     name = str(page)
     owner, dot, number = name.partition(".")
-    return f"{owner[0]}…{owner[-1]}.{number}" if dot and len(name) > 8 else name
+    if not dot or len(name) <= SHORT:
+        return name
+    digits = owner[len(owner.rstrip("0123456789")) :]
+    end = f"…{digits}.{number}" if digits else f"…{number}"
+    return owner[: max(1, SHORT - len(end))] + end
 
 
 def struct_name(ref: Any) -> str:

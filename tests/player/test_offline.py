@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -208,13 +209,19 @@ def test_what_changed_is_marked_and_named(open_film: OpenFilm, move: Film) -> No
 
 
 def test_locks_show_holders_and_waiters(open_film: OpenFilm, move: Film) -> None:
-    """Solid for those who hold, dashed for those who wait."""
+    """Solid for those who hold, dashed for those who wait; a name too long for its row says whose lock it is."""
     step = next(
         n for n, s in enumerate(move["steps"], 1) if any(it.get("waiters") for it in s.get("locks", {}).values() if it)
     )
     name, lock = next((name, it) for name, it in move["steps"][step - 1]["locks"].items() if it.get("waiters"))
-    page = open_film(move, f"step={step}")
+    parts = ["the one page-table lock of all page-table locks", " of a-page-table-of-somebody"]
+    film = deepcopy(move)
+    film["start"]["locks"][name]["title"] = "".join(parts)
+    page = open_film(film, f"step={step}")
     row = page.locator(f"[data-lock='{name}']")
+    expect(row.locator("b")).to_have_text("".join(parts))
+    cut = "(its) => its.map((it) => it.scrollWidth > it.clientWidth)"
+    assert row.locator("b span").evaluate_all(cut) == [True, False]
     expect(row).to_have_attribute("data-held", "true")
     expect(row.locator(".rmw-chip.rmw-waits")).to_have_text([it["task"] for it in lock["waiters"]])
     expect(row.locator(".rmw-chip:not(.rmw-waits)").first).to_have_css("border-top-style", "solid")

@@ -17,6 +17,7 @@ from tests.vizlib import runs
 from vizlib.lenses.lock import LockLens
 from vizlib.lenses.page import slots_of
 from vizlib.moments import Run
+from vizlib.names import short_frame
 from vizlib.renderers.text import render
 from vizlib.scene import Mark
 from vizlib.showcase import showcase
@@ -136,6 +137,16 @@ def test_a_page_that_moves_is_never_shown_in_the_frame_of_a_stranger(monkeypatch
     for shot in stills(run, Stage(run)):
         tokens = [(it.x, it.y, it.panel) for it in shot.marks.values() if it.shape == "token"]
         assert len(set(tokens)) == len(tokens), shot.moment.step
+
+
+def test_the_short_name_of_a_frame_can_be_read_and_means_one_frame() -> None:
+    """As many letters as there is room for, from the front; which of several tasks, and which frame, always."""
+    assert [
+        short_frame(it) for it in ("f0", "mover.f1", "worker.f1", "migrator.f1", "migrator-2.f1", "worker-12.f30")
+    ] == [*("f0", "mover.f1", "worker.f1", "migrat…f1", "migr…2.f1", "wo…12.f30")]
+    for name in runs.NAMES:
+        frames = Run(runs.trace(*name)).frames
+        assert len({short_frame(it) for it in frames}) == len(frames), name
 
 
 def test_a_failed_move_puts_the_page_back() -> None:

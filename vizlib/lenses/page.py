@@ -141,7 +141,7 @@ class PageLens(Lens):
         empty = data is None and not lives_here
         toucher = moment.toucher(page)
         locker = moment.run.actor.get(holder)
-        text = [Text(short_frame(page), box.x + 5, box.y + 12, 9.5, ink="muted", mono=True)]
+        text = [Text(short_frame(page), box.x + 5, box.y + 12, 9, ink="muted", mono=True)]
         if copied_away:
             text.append(
                 Text(f"old {page_name(data[0])}", box.middle, box.y + 30, 10.5, 600, "italic", "middle", "muted")

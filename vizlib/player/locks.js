@@ -14,8 +14,9 @@ export class Locks {
       for (const { map, id, after } of patches) if (map === timeline.locks && after && !seen.has(id)) seen.set(id, after);
     }
     const order = [...seen].sort(([, a], [, b]) => a.rank - b.rank);
-    this.rows = new Map(order.map(([id, lock]) => [id, new Row(id, lock, this.tasks)]));
-    this.list = html("ul", { class: "rmw-locklist", "data-tall": String(order.length <= MOST_TALL) },
+    const tall = order.length <= MOST_TALL;
+    this.rows = new Map(order.map(([id, lock]) => [id, new Row(id, lock, this.tasks, tall ? 3 : 2)]));
+    this.list = html("ul", { class: "rmw-locklist", "data-tall": String(tall) },
       ...[...this.rows.values()].map((row) => row.el));
     this.el = html("section", { class: "rmw-locks", "aria-label": "Locks" },
       html("h3", {}, "Locks ", html("small", {}, "outer to inner")), this.list);
@@ -31,19 +32,22 @@ export class Locks {
   }
 }
 
-/** A task's name in its colour. */
+/** A task's name in its colour; where there is no room for it, its number stays. */
 export function chip(task, id, more = "") {
-  return html("span", { class: `rmw-chip ${more}`, title: task?.title ?? null, style: `--task: var(--rw-${task?.colour ?? "muted"})` }, id);
+  const [, name, number] = /^(.*?)(-?\d*)$/.exec(id) ?? ["", id, ""];
+  return html("span", { class: `rmw-chip ${more}`, title: task?.title ?? null, style: `--task: var(--rw-${task?.colour ?? "muted"})` }, html("span", {}, name), number);
 }
 
 class Row {
-  constructor(id, lock, tasks) {
+  /** @param {string} id @param {any} lock @param {Map<string, any>} tasks @param {number} most how many tasks' names have room */
+  constructor(id, lock, tasks, most) {
     this.tasks = tasks;
+    this.most = most;
     this.who = html("div", { class: "rmw-who" });
     const [kind] = lock.kind.split(" · ");
     this.icon = html("span", { class: "rmw-padlock", "aria-hidden": "true" }, padlock());
     this.el = html("li", { class: "rmw-lock", "data-lock": id }, this.icon,
-      html("b", { title: lock.title }, lock.title), this.who, html("small", { title: lock.kind }, kind));
+      html("b", { title: lock.title }, ...nameParts(lock.title)), this.who, html("small", { title: lock.kind }, kind));
     this.lock = undefined;
   }
 
@@ -69,15 +73,22 @@ class Row {
   }
 
   #chips(holds, more, mode) {
-    const most = 3;
-    const out = holds.slice(0, most).map((it) => {
+    const room = holds.length > this.most ? this.most - 1 : this.most;
+    const out = holds.slice(0, room).map((it) => {
       const one = chip(this.tasks.get(it.task), it.task, more);
       if (more && it.mode && it.mode !== mode) one.append(html("small", {}, ` ${it.mode}`));
       return one;
     });
-    if (holds.length > most) out.push(html("span", {}, `+${holds.length - most}`));
+    const others = holds.slice(room).map((it) => it.task);
+    if (others.length > 0) out.push(html("span", { title: others.join(", ") }, `+${others.length}`));
     return out;
   }
+}
+
+/** A lock's name in two: where there is no room for both, what kind it is gives way to whose it is. */
+function nameParts(title) {
+  const at = title.lastIndexOf(" of ") + 1;
+  return at > 0 ? [html("span", {}, title.slice(0, at)), html("span", {}, title.slice(at))] : [html("span", {}, title)];
 }
 
 function padlock() {
