@@ -1,23 +1,45 @@
 """Asking again only where something has changed: what makes a film of thousands of steps quick to build.
 
 A step changes a field or two, and most of the picture stays.  Nobody writes down what a mark depends on: it is seen
-from what it asks the moment (:class:`Noted`), and it is asked again (:class:`Kept`) when any of that is among the
-news of a step (:meth:`vizlib.moments.Run.news`).  One that has asked for the step itself is asked again at the next.
+from what it asks the moment (:class:`Noted`), and it is looked at again (:class:`Kept`) when any of that is among the
+news of a step (:meth:`vizlib.moments.Run.news`).  Then it often looks as it has looked before: a lock is free again, a
+PTE is no longer the one that was touched.  So whatever it said is kept under what it was told, question by question,
+and is made anew only when an answer is another than ever.  One that has asked for the step itself is asked again at the
+next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
-from sim.ops import Field
+from sim.ops import Field, Op
 from vizlib.moments import STEP, Actor, Moment, waiting
 
 if TYPE_CHECKING:
     from sim.machine import Frame
 
 Answer = TypeVar("Answer")
+#: A question to a moment: what is asked, and about what.
+Question = tuple[Callable[[Moment, Any], Any], Any]
 _NOBODY: Final[frozenset[int]] = frozenset()
+_NOTHING: Final = object()
+#: Who asks more than this is asked anew each time: it is seldom told the same twice, and to keep it takes much room.
+MOST_QUESTIONS = 64
+
+
+class _Said(NamedTuple):
+    """What a function has said, and what it has asked about."""
+
+    answer: Any
+    seen: frozenset[Any]
+
+
+class _Asked(NamedTuple):
+    """A question that a function asks, and by the answer what follows: its next question, or what it says."""
+
+    question: Question
+    then: dict[Any, _Asked | _Said]
 
 
 class Kept(Generic[Answer]):
@@ -31,7 +53,8 @@ class Kept(Generic[Answer]):
     def __init__(self, functions: Iterable[Callable[[Moment], Answer]]) -> None:
         self._functions = list(functions)
         self._step = -1
-        self._saw: list[set[Any]] = [set() for _ in self._functions]
+        self._known: dict[int, Any] = {}
+        self._saw: list[frozenset[Any]] = []
         self._watchers: dict[Any, set[int]] = {}
         self.answers: list[Answer] = []
         self.fresh = True
@@ -41,76 +64,120 @@ class Kept(Generic[Answer]):
         follows = bool(self.answers) and moment.step == self._step + 1 and not moment.ended
         self._step = moment.step
         if not follows:
-            self.answers = [self._asked(number, moment) for number in range(len(self._functions))]
-            self.fresh = True
+            self._begin(moment)
             return self.answers
-        stale: set[int] = set()
-        for key in moment.run.news(moment.step):
-            stale |= self._watchers.get(key, _NOBODY)
+        news = moment.run.news(moment.step) & self._watchers.keys()
+        stale = _NOBODY.union(*map(self._watchers.__getitem__, news))
         self.fresh = False
         for number in stale:
             answer = self._asked(number, moment)
-            if answer != self.answers[number]:
+            if answer is not self.answers[number] and answer != self.answers[number]:
                 self.answers[number] = answer
                 self.fresh = True
         return self.answers
 
+    def _begin(self, moment: Moment) -> None:
+        self._known, self._watchers = {}, {}
+        self._saw = [_NOBODY] * len(self._functions)
+        self.answers = [self._asked(number, moment) for number in range(len(self._functions))]
+        self.fresh = True
+
     def _asked(self, number: int, moment: Moment) -> Answer:
-        seen: set[Any] = set()
-        answer = self._functions[number](Noted(moment, seen))
-        for key in self._saw[number] - seen:
-            self._watchers[key].discard(number)
-        for key in seen - self._saw[number]:
-            self._watchers.setdefault(key, set()).add(number)
-        self._saw[number] = seen
-        return answer
+        said = self._known.get(number)
+        while type(said) is _Asked:
+            ask, thing = said.question
+            said = said.then.get(ask(moment, thing))
+        if said is None:
+            said = self._anew(number, moment)
+        answer, seen = said
+        before = self._saw[number]
+        if seen is not before:
+            for key in before - seen:
+                self._watchers[key].discard(number)
+            for key in seen - before:
+                self._watchers.setdefault(key, set()).add(number)
+            self._saw[number] = seen
+        return answer  # type: ignore[no-any-return]
+
+    def _anew(self, number: int, moment: Moment) -> _Said:
+        """What the function *number* says, kept under what it is told unless it asks for the step itself."""
+        noted = Noted(moment)
+        said = _Said(self._functions[number](noted), frozenset(noted.seen))
+        if STEP not in said.seen and len(noted.told) <= MOST_QUESTIONS:
+            its, key = self._known, number
+            for question, answer in noted.told.items():
+                if key not in its:
+                    its[key] = _Asked(question, {})
+                its, key = its[key].then, answer
+            its[key] = said
+        return said
 
 
 class Noted(Moment):
-    """A moment that notes in *seen* what it is asked for: fields, objects and tasks, or ``STEP``."""
+    """A moment that notes what it is asked.
 
-    def __init__(self, moment: Moment, seen: set[Any]) -> None:
+    Attributes:
+        told: the questions, in order, with the answers.
+        seen: what they were about: fields, objects and tasks, or ``STEP``.
+    """
+
+    def __init__(self, moment: Moment) -> None:
         self._moment = moment
-        self._seen = seen
+        self.told: dict[Question, Any] = {}
+        self.seen: set[Any] = set()
         self.run = moment.run
         self.ended = moment.ended
-        self.memory = _Memory(moment.memory, seen)
-        self.pending = _Memory(moment.pending, seen)
+        self.memory = _Noting(self, _remembered)
+        self.pending = _Noting(self, _pending)
+
+    def ask(self, question: Callable[[Moment, Any], Any], thing: Any, about: Any) -> Any:
+        """The moment's answer to *question* about *thing*: another only if *about* is among the news."""
+        its = question, thing
+        if its not in self.told:
+            self.seen.add(about)
+            self.told[its] = question(self._moment, thing)
+        return self.told[its]
 
     def __getattr__(self, name: str) -> Any:
         """What is not here is about the step itself."""
-        self._seen.add(STEP)
+        self.seen.add(STEP)
         return getattr(self._moment, name)
 
     def toucher(self, thing: Any) -> Actor | None:
         """Who made the step, if it named *thing*."""
-        self._seen.add(thing)
-        return self._moment.toucher(thing)
+        return self.ask(Moment.toucher, thing, thing)  # type: ignore[no-any-return]
 
     def changes(self, field: Field) -> bool:
         """Whether the step changed *field*."""
-        self._seen.add(field)
-        return self._moment.changes(field)
+        return self.ask(Moment.changes, field, field)  # type: ignore[no-any-return]
+
+    def changed_in(self, thing: Any) -> tuple[Field, ...]:
+        """The fields of *thing* that the step changed."""
+        return self.ask(Moment.changed_in, thing, thing)  # type: ignore[no-any-return]
 
     def acts(self, actor: Actor) -> bool:
         """Whether *actor* made the step."""
-        self._seen.add(actor.task)
-        return self._moment.acts(actor)
+        return self.ask(Moment.acts, actor, actor.task)  # type: ignore[no-any-return]
+
+    def flush_by(self, actor: Actor) -> Op | None:
+        """The step, if *actor* made it and it takes entries out of the TLB of its CPU."""
+        return self.ask(Moment.flush_by, actor, actor.task)  # type: ignore[no-any-return]
 
     def can_run(self, actor: Actor) -> bool:
         """Whether *actor* can make a step now."""
-        self._seen.add(actor.task)
-        return self._moment.can_run(actor)
+        return self.ask(Moment.can_run, actor, actor.task)  # type: ignore[no-any-return]
+
+    def has_next(self, actor: Actor) -> bool:
+        """Whether there is a step that *actor* would make next."""
+        return self.ask(Moment.has_next, actor, actor.task)  # type: ignore[no-any-return]
 
     def waits_for(self, actor: Actor) -> Field | None:
         """The field that keeps *actor* from running."""
-        self._seen.add(waiting(actor))
-        return self._moment.waits_for(actor)
+        return self.ask(Moment.waits_for, actor, waiting(actor))  # type: ignore[no-any-return]
 
     def stack_of(self, actor: Actor) -> tuple[Frame, ...]:
         """Where *actor* stands."""
-        self._seen.add(actor.task)
-        return self._moment.stack_of(actor)
+        return self.ask(Moment.stack_of, actor, actor.task)  # type: ignore[no-any-return]
 
 
 class Unlisted(Mapping[Any, Any]):
@@ -123,17 +190,27 @@ class Unlisted(Mapping[Any, Any]):
         raise TypeError("a picture that counts the memory depends on all of it")
 
 
-class _Memory(Unlisted):
+class _Noting(Unlisted):
     """What a moment holds; it notes what it is asked for."""
 
-    def __init__(self, its: Mapping[Any, Any], seen: set[Any]) -> None:
-        self._its = its
-        self._seen = seen
+    def __init__(self, noted: Noted, question: Callable[[Moment, Any], Any]) -> None:
+        self._noted = noted
+        self._question = question
 
     def get(self, key: Any, default: Any = None) -> Any:
-        self._seen.add(key)
-        return self._its.get(key, default)
+        found = self._noted.ask(self._question, key, key)
+        return default if found is _NOTHING else found
 
     def __getitem__(self, key: Any) -> Any:
-        self._seen.add(key)
-        return self._its[key]
+        found = self._noted.ask(self._question, key, key)
+        if found is _NOTHING:
+            raise KeyError(key)
+        return found
+
+
+def _remembered(moment: Moment, field: Any) -> Any:
+    return moment.memory.get(field, _NOTHING)
+
+
+def _pending(moment: Moment, task: Any) -> Any:
+    return moment.pending.get(task, _NOTHING)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.invariants import pte_of
 from sim.locks import Rwsem, is_queued
-from sim.ops import Acquire, CopyPage, Field, Free, HandleIpi, Op, Release, TryAcquire, Until
+from sim.ops import Acquire, CopyPage, Field, FlushTlb, Free, HandleIpi, Invlpg, Op, Release, TryAcquire, Until
 from vizlib import theme
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ THIN = "sim/sync.py"
 STEP = "step"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Actor:
-    """A task as the picture knows it.
+    """A task as the picture knows it: one object a task, so identity is equality.
 
     Attributes:
         task: the task.
@@ -135,24 +135,25 @@ class Run:
     def news(self, step: int) -> frozenset[Any]:
         """What can be otherwise after *step* than before it: fields, objects, tasks, who waits, and :data:`STEP`."""
         if step not in self._news:
-            self._news[step] = frozenset(self._news_at(step))
+            self._news[step] = self._news_at(step)
         return self._news[step]
 
-    def _news_at(self, step: int) -> Iterator[Any]:
-        yield STEP
-        acted = self.events[max(step - 2, 0) : step]
-        for event in acted:
-            named = (*fields_of(event.op), *objects_of(event.op), *(change.field for change in event.changes))
-            yield from named
-            yield from (it.ref for it in named if isinstance(it, Field))
-        tasks = {it.task for it in acted}
-        now, before = (set(self.trace.runnable[it]) for it in (step, max(step - 1, 0)))
+    def _news_at(self, step: int) -> frozenset[Any]:
+        two = slice(max(step - 2, 0), step)
+        tasks = {it.task for it in self.events[two]}
+        now, before = self.trace.runnable[step], self.trace.runnable[max(step - 1, 0)]
         if now != before:
-            tasks.update(it.task for it in self.actors if it.name in now ^ before)
-        yield from tasks
-        for actor in map(self.actor.__getitem__, tasks):
-            if self.waits_for(actor, step) is not self.waits_for(actor, step - 1):
-                yield waiting(actor)
+            other = {*now} ^ {*before}
+            tasks.update(it.task for it in self.actors if it.name in other)
+        changed = (it for it in map(self.actor.__getitem__, tasks) if self._waits_anew(it, step))
+        return frozenset((STEP, *map(waiting, changed))).union(tasks, *self._things[two])
+
+    def _waits_anew(self, actor: Actor, step: int) -> bool:
+        return self.waits_for(actor, step) is not self.waits_for(actor, step - 1)
+
+    @cached_property
+    def _things(self) -> list[frozenset[Any]]:
+        return [things_of(it) for it in self.events]
 
     def stack_of_event(self, at: int) -> tuple[Frame, ...]:
         """The call stack of the event with index *at*; empty if the trace holds none."""
@@ -165,13 +166,9 @@ class Run:
         return kernel_frames(self.last_stacks.get(task) or ()) if at is None else self.stack_of_event(at)
 
     @cached_property
-    def touched(self) -> frozenset[Field]:
-        """Every field that any event of the trace names or changes."""
-        found: set[Field] = set()
-        for event in self.events:
-            found.update(fields_of(event.op))
-            found.update(change.field for change in event.changes)
-        return frozenset(found)
+    def touched(self) -> frozenset[Any]:
+        """Every field that any event of the trace names or changes, and every object of theirs."""
+        return frozenset().union(*self._things)
 
     @cached_property
     def ever(self) -> dict[Field, list[Any]]:
@@ -289,28 +286,30 @@ class Moment:
         return {} if self.event is None else {change.field: change.old for change in self.event.changes}
 
     @cached_property
-    def named(self) -> frozenset[Any]:
-        """What the step was about: the fields it named or changed, and the objects it named as a whole."""
-        if self.event is None:
-            return frozenset()
-        return frozenset((*fields_of(self.event.op), *objects_of(self.event.op), *self.changed))
-
-    @cached_property
-    def objects(self) -> frozenset[Any]:
-        """The objects whose fields the step named or changed."""
-        return frozenset(it.ref if isinstance(it, Field) else it for it in self.named)
+    def things(self) -> frozenset[Any]:
+        """What the step was about: see :func:`things_of`."""
+        return frozenset() if self.event is None else things_of(self.event)
 
     def toucher(self, thing: Any) -> Actor | None:
         """Who made the step, if it named the field or object *thing*."""
-        return self.actor if thing in self.named or thing in self.objects else None
+        return self.actor if thing in self.things else None
 
     def changes(self, field: Field) -> bool:
         """Whether the step changed *field*."""
         return field in self.changed
 
+    def changed_in(self, thing: Any) -> tuple[Field, ...]:
+        """The fields of *thing* that the step changed."""
+        return tuple(it for it in self.changed if it.ref is thing)
+
     def acts(self, actor: Actor) -> bool:
         """Whether *actor* made the step."""
         return self.event is not None and self.event.task is actor.task
+
+    def flush_by(self, actor: Actor) -> Op | None:
+        """The step, if *actor* made it and it takes entries out of the TLB of its CPU."""
+        op = self.event.op if self.event is not None and self.acts(actor) else None
+        return op if isinstance(op, (FlushTlb, HandleIpi, Invlpg)) else None
 
     @cached_property
     def runnable(self) -> frozenset[str]:
@@ -321,9 +320,13 @@ class Moment:
         """Whether *actor* can make a step now."""
         return actor.name in self.runnable
 
+    def has_next(self, actor: Actor) -> bool:
+        """Whether there is a step that *actor* would make next."""
+        return self.pending.get(actor.task) is not None
+
     def finished(self, actor: Actor) -> bool:
         """Whether *actor* has nothing left to do."""
-        if actor.kind != "thread" or self.pending.get(actor.task) is not None or self.can_run(actor):
+        if actor.kind != "thread" or self.has_next(actor) or self.can_run(actor):
             return False
         return not self.stopped(actor) and not self.get(actor.task.held) and not self._queues(actor)
 
@@ -336,7 +339,7 @@ class Moment:
         if violation is None or violation.kind == "deadlock":
             return False
         before = self.run.trace.runnable[max(self.run.length - 1, 0)]
-        if self.pending.get(actor.task) is None:
+        if not self.has_next(actor):
             return bool(self.get(actor.task.held)) or (not self.run.trace.pending and actor.name in before)
         return self.ended and actor.name in before
 
@@ -374,21 +377,19 @@ def kernel_frames(stack: Sequence[Frame]) -> tuple[Frame, ...]:
     return tuple(frame for frame in stack if frame.file != THIN)
 
 
-def fields_of(op: Op) -> tuple[Field, ...]:
-    """The fields that *op* names."""
-    if isinstance(op, Field):
-        return (op,)
-    if isinstance(op, (Acquire, TryAcquire, Release)):
-        return (op.lock,)
-    field = getattr(op, "field", None)
-    return (field,) if isinstance(field, Field) else ()
-
-
-def objects_of(op: Op) -> tuple[Any, ...]:
-    """The objects that *op* names as a whole."""
-    match op:
+def things_of(event: Event) -> frozenset[Any]:
+    """What a step is about: the fields that it names or changes, their objects, and those that it names as a whole."""
+    fields = [change.field for change in event.changes]
+    objects: tuple[Any, ...] = ()
+    match event.op:
+        case Field() as field:
+            fields.append(field)
+        case Acquire(lock, _) | TryAcquire(lock, _) | Release(lock, _):
+            fields.append(lock)
         case CopyPage(dst, src):
-            return (dst, src)
+            objects = (dst, src)
         case Free(ref):
-            return (ref,)
-    return ()
+            objects = (ref,)
+        case op:
+            fields += [it for it in (getattr(op, "field", None),) if isinstance(it, Field)]
+    return frozenset((*fields, *objects, *(it.ref for it in fields)))

@@ -111,11 +111,11 @@ class Scene:
 
 def scene(panels: Iterable[Panel], marks: Iterable[Mark]) -> Scene:
     """A scene of *marks*; two marks with one id are refused, because a renderer could not tell them apart."""
-    found: dict[str, Mark] = {}
-    for mark in marks:
-        if mark.id in found:
-            raise ValueError(f"two marks are called '{mark.id}'")
-        found[mark.id] = mark
+    its = list(marks)
+    found = {mark.id: mark for mark in its}
+    if len(found) < len(its):
+        twice = next(mark.id for mark in its if found[mark.id] is not mark)
+        raise ValueError(f"two marks are called '{twice}'")
     return Scene(tuple(panels), found)
 
 

@@ -72,10 +72,15 @@ class Sources:
     texts: list[list[Json]] = field(default_factory=list)
     _functions: dict[tuple[str, str], int] = field(default_factory=dict)
     _texts: dict[Any, int] = field(default_factory=dict)
+    _stacks: dict[tuple[Frame, ...], list[list[int]]] = field(default_factory=dict)
 
     def stack(self, frames: tuple[Frame, ...]) -> list[list[int]]:
         """A call stack as [function, line] pairs."""
-        return [[self._function(frame.function, frame.file, frame.line), frame.line] for frame in frames]
+        found = self._stacks.get(frames)
+        if found is None:
+            its = [[self._function(frame.function, frame.file, frame.line), frame.line] for frame in frames]
+            found = self._stacks[frames] = its
+        return found
 
     def _function(self, function: str, file: str, line: int) -> int:
         if (function, file) not in self._functions:

@@ -10,7 +10,7 @@ from sim.engines.checker import check
 from sim.structs import Page, Slots
 from tests.vizlib import runs
 from vizlib.film import film
-from vizlib.kept import Kept
+from vizlib.kept import MOST_QUESTIONS, Kept
 from vizlib.lenses.task import thread
 from vizlib.moments import Moment, Run
 from vizlib.stills import Stage, blocked_at, stills
@@ -49,6 +49,37 @@ def test_what_no_step_touches_is_asked_for_twice() -> None:
     kept = Kept([still, step])
     assert [list(kept.at(it)) for it in run.moments()] == [[None, it] for it in range(run.length + 1)]
     assert asked == [2, run.length + 1]
+
+
+def test_who_is_told_what_it_was_told_before_says_the_same_unasked() -> None:
+    """A lock is free again: asked is once when nobody has held it yet, for each holder, when it is free, at the end."""
+    run = Run(runs.trace("move_pages"))
+    lock = max(run.locked, key=lambda it: len(run.ever[it]))
+    asked: list[object] = []
+
+    def held_by(moment: Moment) -> object:
+        asked.append(moment.get(lock))
+        return asked[-1]
+
+    kept = Kept([held_by])
+    for moment in run.moments():
+        assert kept.at(moment) == [moment.get(lock)], moment.step
+    assert lock not in run.first
+    assert len(run.ever[lock]) > len(asked) == 2 + len({*run.ever[lock]}), asked
+
+
+def test_who_asks_for_much_is_told_the_truth() -> None:
+    """Of all that there is, some of it not at the start: more questions than what is said is kept for."""
+    run = Run(runs.trace("move_pages"))
+    everything = [*run.ever]
+    assert len(everything) > MOST_QUESTIONS
+
+    def whole(moment: Moment) -> list[object]:
+        return [moment.memory.get(it, "nothing") for it in everything]
+
+    kept = Kept([whole])
+    for moment in run.moments():
+        assert kept.at(moment) == [[moment.memory.get(it, "nothing") for it in everything]], moment.step
 
 
 def test_no_film_and_no_verdict_goes_through_what_other_runs_have_named(monkeypatch: pytest.MonkeyPatch) -> None:

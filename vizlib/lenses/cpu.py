@@ -71,7 +71,7 @@ class CpuLens(Lens):
         ]
         if words:
             text.append(Text(words, 10, TITLE + 58, 10, 600 if ink != "muted" else 400, ink=ink))
-        acts = isinstance(_done_by(cpu, moment), HandleIpi)
+        acts = isinstance(_flush_on(cpu, moment), HandleIpi)
         yield Mark(
             f"cpu:{cpu}",
             f"cpu:{cpu}",
@@ -146,10 +146,10 @@ def is_stale(mm: Any, vpn: int, entry: TlbEntry, moment: Moment) -> bool:
     return pte is None or pte.kind != "present" or pte.page is not entry.page
 
 
-def _done_by(cpu: Cpu, moment: Moment) -> Op | None:
-    """The step, if somebody made it on *cpu*."""
-    here = any(it.cpu is cpu and moment.acts(it) for it in moment.run.actors)
-    return moment.event.op if here and moment.event else None
+def _flush_on(cpu: Cpu, moment: Moment) -> Op | None:
+    """The step, if it takes entries out of the TLB of *cpu*."""
+    its = (moment.flush_by(it) for it in moment.run.actors if it.cpu is cpu)
+    return next((it for it in its if it is not None), None)
 
 
 def _status(cpu: Cpu, moment: Moment, *, narrow: bool) -> tuple[str, str]:
@@ -163,7 +163,7 @@ def _status(cpu: Cpu, moment: Moment, *, narrow: bool) -> tuple[str, str]:
         return f"waits for {times(waiting, 'answer')}", "wash-edge"
     if moment.get(cpu.is_lazy):
         return "lazy" if narrow else "lazy: no thread of it runs", "muted"
-    op = _done_by(cpu, moment)
+    op = _flush_on(cpu, moment)
     if isinstance(op, HandleIpi):
         keys = [it.key for it in moment.changed if it.base == "tlb" and isinstance(it.key, tuple)]
         dropped = f"dropped {listed(page_name(it[1]) for it in keys)}, " if keys else ""

@@ -80,7 +80,7 @@ def pointers(nodes: Iterable[Struct], moment: Moment) -> Iterator[tuple[Struct, 
 def points_anew(start: Struct, end: Struct, moment: Moment) -> Actor | None:
     """Who made the step, if since then *start* points to *end*."""
     toucher = moment.toucher(start)
-    if toucher is None or not any(it.ref is start and moment.get(it) is end for it in moment.changed):
+    if toucher is None or not any(moment.get(it) is end for it in moment.changed_in(start)):
         return None
     return toucher
 

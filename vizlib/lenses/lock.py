@@ -139,7 +139,7 @@ def _waiters(field: Field, value: object, moment: Moment) -> list[Hold]:
 
 def waits(actor: Actor, field: Field, moment: Moment) -> bool:
     """Whether *actor* cannot go on because of the lock *field*, which is held."""
-    return moment.waits_for(actor) is field and moment.get(field) is not None
+    return moment.get(field) is not None and moment.waits_for(actor) is field
 
 
 def _title(field: Field) -> str:

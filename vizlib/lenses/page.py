@@ -320,11 +320,10 @@ def lifetimes(run: Run) -> dict[Page, tuple[int, int, int]]:
 
 def _slots(births: dict[Page, tuple[int, int, int]], run: Run) -> dict[Page, int]:
     """A slot of its node for each frame; among those that are there from the start first those that the run touches."""
-    active = {it.ref for it in run.touched}
     slots: dict[Page, int] = {}
     for node in {node for node, *_ in births.values()}:
         its = [page for page, (its_node, *_) in births.items() if its_node == node]
-        slots |= slots_of(births, sorted(its, key=lambda it: (births[it][1], it not in active)))
+        slots |= slots_of(births, sorted(its, key=lambda it: (births[it][1], it not in run.touched)))
     return slots
 
 
