@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,16 @@ from vizlib.timeline import timeline
 pytestmark = pytest.mark.browser
 
 
+@cache
+def _page() -> str:
+    return html.page(timeline(run("numa02", "mutex_v37", record=True, threads=8, pages=64, nodes=4)))
+
+
 @pytest.fixture
 def lanes(offline_page: Page, tmp_path: Path) -> Page:
     """The lanes of a small run, opened as a file."""
-    made = timeline(run("numa02", "mutex_v37", record=True, threads=8, pages=64, nodes=4))
     path = tmp_path / "lanes.html"
-    path.write_text(html.page(made), encoding="utf-8")
+    path.write_text(_page(), encoding="utf-8")
     offline_page.goto(path.as_uri())
     offline_page.wait_for_selector(".rmw[data-near]")
     return offline_page
@@ -38,6 +44,54 @@ def test_it_is_drawn_zoomed_with_keys_and_read_under_the_mouse(lanes: Page) -> N
     expect(lanes.locator(".rmw-told")).to_contain_text("worker-2")
     lanes.keyboard.press("Home")
     lanes.wait_for_selector(".rmw[data-near=false]")
+
+
+def test_the_keys_go_from_interval_to_interval_and_each_is_read_out(lanes: Page) -> None:
+    """In order of their starts, and from thread to thread; what is out of sight is brought into sight."""
+    told = lanes.locator(".rmw-told")
+    expect(told).to_have_attribute("role", "status")
+    lanes.keyboard.press("ArrowRight")
+    expect(told).to_have_text(re.compile(r"^worker-1 .* ns.* \(1 of ([\d,]+)\)\.$"))
+    first = told.inner_text()
+    lanes.keyboard.press("ArrowRight")
+    expect(told).to_contain_text("(2 of ")
+    lanes.keyboard.press("ArrowLeft")
+    expect(told).to_have_text(first)
+    lanes.keyboard.press("ArrowDown")
+    expect(told).to_contain_text("worker-2 ")
+    expect(lanes.locator("[data-chosen]")).to_have_text("worker-2")
+    lanes.keyboard.press("Enter")
+    lanes.wait_for_selector(".rmw[data-near=true]")
+    _, end = map(int, (lanes.locator(".rmw").get_attribute("data-shown") or "").split())
+    for _ in range(9):
+        lanes.keyboard.press("ArrowRight")
+    lanes.wait_for_function(
+        """end => {
+            const told = document.querySelector('.rmw-told').textContent.replaceAll(',', '');
+            const begun = Number(/(?:from|at) (\\d+)/.exec(told)[1]);
+            const [from, to] = document.querySelector('.rmw').dataset.shown.split(' ').map(Number);
+            return end < begun && from <= begun && begun <= to;
+        }""",
+        arg=end,
+    )
+    lanes.keyboard.press("Escape")
+    expect(told).to_have_text("")
+
+
+def test_a_wheel_scrolls_the_page_and_zooms_with_ctrl_only(lanes: Page) -> None:
+    """The lanes do not hold whoever scrolls past them."""
+    lanes.set_viewport_size({"width": 1280, "height": 300})
+    lanes.wait_for_selector(".rmw[data-shown^='0 ']")
+    whole = lanes.locator(".rmw").get_attribute("data-shown")
+    lanes.locator("canvas").hover(position={"x": 300, "y": 60})
+    down = lanes.evaluate("() => scrollY")
+    lanes.mouse.wheel(0, 40)
+    lanes.wait_for_function("down => scrollY > down", arg=down)
+    expect(lanes.locator(".rmw")).to_have_attribute("data-shown", str(whole))
+    lanes.keyboard.down("Control")
+    lanes.mouse.wheel(0, -100)
+    lanes.wait_for_function("whole => document.querySelector('.rmw').dataset.shown !== whole", arg=whole)
+    lanes.keyboard.up("Control")
 
 
 def test_its_numbers_are_a_table(lanes: Page) -> None:

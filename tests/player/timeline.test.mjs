@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { timeWords, Track } from "../../vizlib/player/timeline.js";
+import { timeWords } from "../../vizlib/player/timeline.js";
+import { beginningBy, neighbour, placeOf, Track } from "../../vizlib/player/track.js";
 
 const track = new Track([[0, 100, 100], [50, 50, 600], [0, 0, 1]], 1000); // 0-50, 100-150, 200-800
 
@@ -27,6 +28,20 @@ test("what lasts at a time is found, also behind later starts", () => {
 test("a moment without length is seen from far away", () => {
   const it = new Track([[500], [0], [0]], 1000);
   assert.ok(it.shares(0, 1000, 10)[5] > 0);
+});
+
+test("from interval to interval, forward and back, through several tracks: each once, in order of their starts", () => {
+  const tracks = [track, new Track([[100, 0, 50, 800], [10, 0, 5, 0], [0, 0, 0, 0]], 1000), new Track([[], [], []], 1000), new Track([[0, 100], [0, 0], [0, 0]], 1000)];
+  const starts = ({ track: it, i }) => tracks[it].from[i];
+  const way = [/** @type {any} */ (beginningBy(tracks, -1))];
+  for (let next = neighbour(tracks, way[0], 1); next; next = neighbour(tracks, next, 1)) way.push(next);
+  assert.deepEqual(way.map((it) => [starts(it), it.track]), [[0, 0], [0, 3], [100, 0], [100, 1], [100, 1], [100, 3], [150, 1], [200, 0], [950, 1]]);
+  way.forEach((it, at) => {
+    assert.deepEqual(neighbour(tracks, it, -1), way[at - 1] ?? null);
+    assert.deepEqual(placeOf(tracks, it), [at + 1, way.length]);
+  });
+  assert.deepEqual(beginningBy(tracks, 160), { track: 1, i: 2 });
+  assert.equal(beginningBy([], 160), null);
 });
 
 test("half a million intervals are summed in a blink", () => {

@@ -3,82 +3,15 @@
 import { surroundingMode, watchMode } from "./appearance.js";
 import { html, setAttribute, setText } from "./dom.js";
 import { FilmError } from "./film.js";
+import { shortened } from "./lanes.js";
+import { beginningBy, neighbour, placeOf, Track } from "./track.js";
 
 const ROW = 22;
 const AXIS = 22;
-const FINEST = 1 << 16; // buckets of the finest level; each level above has half as many
 const SHADES = 12;
-const NEAR = 3; // intervals a pixel, at most, that are drawn one by one
-const KINDS = { hold: [3, 16], wait: [6, 10], copy: [3, 16], flush: [0, 5], interrupt: [17, 5] }; // top and height in the row
+const NEAR = 0.3; // intervals a pixel, at most, that are drawn one by one
+const KINDS = { wait: [6, 10], hold: [3, 16], copy: [3, 16], flush: [0, 5], interrupt: [17, 5] }; // top and height in the row
 const MOMENTS = ["flush", "interrupt"];
-
-/** Intervals in order of their starts, and how much of each bucket they cover. */
-export class Track {
-  /** @param {number[][]} columns starts as differences, lengths, labels @param {number} end */
-  constructor([steps, lengths, labels], end) {
-    let at = 0;
-    this.from = Float64Array.from(steps, (step) => (at += step));
-    this.to = Float64Array.from(lengths, (length, i) => this.from[i] + length);
-    this.labels = labels;
-    this.end = end;
-    // An interval may end after later ones: to look backwards, know the latest end so far.
-    let latest = 0;
-    this.latest = this.to.map((to) => (latest = Math.max(latest, to)));
-    this.levels = [this.#finest()];
-    while (this.levels[0].length > 256) this.levels.unshift(halved(this.levels[0]));
-  }
-
-  #finest() {
-    const shares = new Float32Array(FINEST);
-    const width = this.end / FINEST || 1;
-    for (let i = 0; i < this.from.length; i += 1) {
-      const [from, to] = [this.from[i] / width, Math.max(this.to[i], this.from[i] + width * 0.01) / width];
-      for (let b = Math.floor(from); b < Math.min(FINEST, to); b += 1) shares[b] = Math.min(1, shares[b] + Math.min(to, b + 1) - Math.max(from, b));
-    }
-    return shares;
-  }
-
-  /** The first interval that may still last at a time. */
-  first(time) {
-    let [low, high] = [0, this.latest.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.latest[middle] < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  /** The first interval that begins after a time. */
-  after(time) {
-    let [low, high] = [0, this.from.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.from[middle] <= time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  /** The shares of a stretch in so many pieces. @returns {Float32Array} */
-  shares(from, to, pieces) {
-    const wanted = (pieces * this.end) / (to - from);
-    const level = this.levels.find((it) => it.length >= wanted) ?? this.levels[this.levels.length - 1];
-    const out = new Float32Array(pieces);
-    const width = this.end / level.length;
-    for (let i = 0; i < pieces; i += 1) {
-      const [a, b] = [from + ((to - from) * i) / pieces, from + ((to - from) * (i + 1)) / pieces].map((it) => it / width);
-      let sum = 0;
-      for (let k = Math.floor(a); k < b; k += 1) sum += (level[k] ?? 0) * (Math.min(b, k + 1) - Math.max(a, k));
-      out[i] = sum / (b - a);
-    }
-    return out;
-  }
-}
-
-function halved(shares) {
-  return Float32Array.from({ length: shares.length / 2 }, (_, i) => (shares[2 * i] + shares[2 * i + 1]) / 2);
-}
 
 /** Running sums. */
 function sums(differences) {
@@ -92,6 +25,12 @@ export function timeWords(time, step) {
   return `${(time / unit).toLocaleString("en")} ${name}`;
 }
 
+/** What a thread does in an interval, in words. @param {string} kind @param {string} label */
+function did(kind, label) {
+  const what = /lock of /.test(label) ? `the ${label}` : label;
+  return { hold: `holds ${what}`, wait: `waits for ${what}` }[kind] ?? label;
+}
+
 export class TimeLanes {
   /** @param {HTMLElement} host @param {any} data @param {import("./view.js").Options} options */
   constructor(host, data, options) {
@@ -103,6 +42,10 @@ export class TimeLanes {
     this.from = 0;
     this.to = this.end;
     this.asked = 0;
+    /** Which thread, and which of its intervals, the keys have come to. */
+    this.row = 0;
+    /** @type {import("./track.js").Spot | null} */
+    this.chosen = null;
     this.mode = options.theme === "light" || options.theme === "dark" ? options.theme : null;
     this.#build(options);
     host.replaceChildren(this.el);
@@ -114,7 +57,8 @@ export class TimeLanes {
 
   #build(options) {
     const { data } = this;
-    this.canvas = html("canvas", { class: "rmw-canvas", tabindex: "0", role: "img", "aria-label": `${data.start.sentence} The table below says the same in numbers.` });
+    this.canvas = html("canvas", { class: "rmw-canvas", tabindex: "0", role: "application", "aria-label": `${data.start.sentence} Left and right go from interval to interval, up and down from thread to thread; each is read out. The table below says the same in numbers.` });
+    this.names = this.lanes.map((lane) => html("li", { style: `--task: var(--rw-${lane.colour})` }, lane.task));
     this.told = html("p", { class: "rmw-told", role: "status" });
     const button = (label, act) => html("button", { type: "button", class: "rmw-stop", onclick: act }, label);
     const rows = this.lanes.map((lane) => html("tr", {}, html("th", { scope: "row" }, lane.task), ...["wait", "hold"].map((kind) => html("td", {}, `${(100 * this.#share(lane, kind)).toFixed(1)} %`)),
@@ -122,12 +66,15 @@ export class TimeLanes {
     this.el = html("div", { class: "rmapwalk rmw rmw-timeline", role: "group", "aria-label": `Lanes: ${data.title}`, "data-step": "0", "data-moving": "false" },
       html("div", { class: "rmw-head" }, html("div", {}, html(options.heading ?? "h2", {}, data.title), html("p", {}, `world ${data.world} · variant ${data.variant} · ${data.start.sentence}`)),
         html("div", { class: "rmw-tools" }, button("closer +", () => this.zoom(0.5)), button("farther −", () => this.zoom(2)), button("whole run", () => this.show(0, this.end)))),
-      html("div", { class: "rmw-timebox" }, html("ul", { "aria-hidden": "true" }, ...this.lanes.map((lane) => html("li", { style: `--task: var(--rw-${lane.colour})` }, lane.task))), this.canvas), this.told,
-      html("p", { class: "rmw-none" }, "Solid: holds a lock. Hollow: waits. Marks above: flushes; below: interrupts taken. Arrows, near by: who woke whom. Wheel or + and − zoom, dragging or ← and → move."),
+      html("div", { class: "rmw-timebox" }, html("ul", { "aria-hidden": "true" }, ...this.names), this.canvas), this.told,
+      html("p", { class: "rmw-none" }, "Solid: holds a lock. Hollow: waits. Marks above: flushes; below: interrupts taken. Arrows, near by: who woke whom."),
+      html("p", { class: "rmw-none" }, "← and → go from interval to interval, ↑ and ↓ from thread to thread, enter comes close. + and −, or Ctrl (⌘) with the wheel, zoom; dragging, or Shift with ← and →, moves."),
       html("details", {}, html("summary", {}, "in numbers"), html("table", { class: "rmw-numbers" }, html("thead", {}, html("tr", {}, ...["thread", "waits", "holds a lock", "flushes", "interrupts"].map((it) => html("th", { scope: "col" }, it)))), html("tbody", {}, ...rows))));
     this.canvas.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && !event.metaKey) return; // it scrolls the page; two fingers on a touchpad say ctrlKey
       event.preventDefault();
-      this.zoom(event.deltaY > 0 ? 1.25 : 0.8, this.#time(event));
+      const turn = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? 1 : 33);
+      this.zoom(Math.exp(Math.max(-200, Math.min(200, turn)) / 450), this.#time(event));
     }, { passive: false });
     this.canvas.addEventListener("pointerdown", (event) => {
       this.canvas.setPointerCapture(event.pointerId);
@@ -138,8 +85,10 @@ export class TimeLanes {
     this.keyTarget = options.wholePage ? document : this.canvas;
     this.onKey = (event) => {
       const span = this.to - this.from;
-      const act = { "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), ArrowRight: () => this.move(span / 4), ArrowLeft: () => this.move(-span / 4), Home: () => this.show(0, this.end), End: () => this.show(this.end - span, this.end) }[event.key];
-      if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+      const along = (by) => (event.shiftKey ? this.move((by * span) / 4) : this.step(by));
+      const act = { "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), ArrowRight: () => along(1), ArrowLeft: () => along(-1), ArrowDown: () => this.thread(1), ArrowUp: () => this.thread(-1),
+        Enter: () => this.approach(), Escape: () => this.#choose(null), Home: () => this.show(0, this.end), End: () => this.show(this.end - span, this.end) }[event.key];
+      if (!act || event.ctrlKey || event.metaKey || event.altKey || (event.key === "Enter" && event.target.closest("button, summary"))) return;
       event.preventDefault();
       event.stopPropagation();
       act();
@@ -171,6 +120,59 @@ export class TimeLanes {
     this.show(still - at * span, still - at * span + span);
   }
 
+  /** Choose the next interval of the chosen thread, or the one before. @param {number} by 1 or -1 */
+  step(by) {
+    const tracks = this.#tracks;
+    this.#choose(this.chosen ? neighbour(tracks, this.chosen, by) ?? this.chosen : beginningBy(tracks, by > 0 ? this.from : this.to));
+  }
+
+  /** Choose what the next thread does at the same time, or the one before. @param {number} by 1 or -1 */
+  thread(by) {
+    const time = this.#interval?.from ?? this.from;
+    if (this.chosen || this.row > 0) this.row = (this.row + by + this.lanes.length) % this.lanes.length;
+    this.#choose(beginningBy(this.#tracks, time));
+  }
+
+  /** So close that the chosen interval is a third of what is seen. */
+  approach() {
+    if (!this.#interval) return;
+    const { from, to } = this.#interval;
+    const around = Math.max(to - from, 60);
+    this.show((from + to) / 2 - 1.5 * around, (from + to) / 2 + 1.5 * around);
+  }
+
+  get #tracks() {
+    return this.lanes[this.row].tracks.map((it) => it.track);
+  }
+
+  /** The chosen interval. */
+  get #interval() {
+    if (!this.chosen) return null;
+    const { kind, track } = this.lanes[this.row].tracks[this.chosen.track];
+    const { i } = this.chosen;
+    return { kind, from: track.from[i], to: track.to[i], label: this.data.labels[track.labels[i]] };
+  }
+
+  #choose(spot) {
+    this.chosen = spot;
+    if (spot) this.names[this.row].scrollIntoView({ block: "nearest" });
+    const it = this.#interval;
+    const span = this.to - this.from;
+    if (it && (it.from < this.from || it.from > this.to)) this.show(it.from - span / 4, it.from + (3 * span) / 4);
+    setText(this.told, it ? this.#sentence(it) : "");
+    this.#ask();
+  }
+
+  #sentence({ kind, from, to, label }) {
+    const { task } = this.lanes[this.row];
+    const [place, all] = placeOf(this.#tracks, /** @type {any} */ (this.chosen)).map((it) => it.toLocaleString("en"));
+    const [start, end, long] = [from, to, to - from].map((it) => it.toLocaleString("en"));
+    const by = this.wakes[1].findIndex((woken, i) => woken === to && this.wakes[3][i] === this.row);
+    const waker = kind === "wait" && by >= 0 ? `, woken by ${this.lanes[this.wakes[2][by]].task}` : "";
+    const when = MOMENTS.includes(kind) || kind === "copy" ? `at ${start} ns` : `from ${start} to ${end} ns, ${long} ns long${waker}`;
+    return `${task} ${did(kind, label)} ${when} (${place} of ${all}).`;
+  }
+
   destroy() {
     cancelAnimationFrame(this.asked);
     this.stopWatching?.();
@@ -199,7 +201,7 @@ export class TimeLanes {
     const out = [];
     for (const { kind, track } of lane.tracks) {
       if (MOMENTS.includes(kind)) continue;
-      for (let i = track.first(time); i < track.after(time); i += 1) if (track.to[i] >= time) out.push(`${{ hold: "holds", wait: "waits for", copy: "" }[kind]} ${this.data.labels[track.labels[i]]}`.trim());
+      for (let i = track.first(time); i < track.after(time); i += 1) if (track.to[i] >= time) out.push(did(kind, this.data.labels[track.labels[i]]));
     }
     return out.join(", ") || "runs";
   }
@@ -241,7 +243,9 @@ export class TimeLanes {
       for (const { kind, track } of lane.tracks) every = this.#track(pen, kind, track, lane.colour, y, width) && every;
     });
     if (every) this.#wakes(pen, width);
+    this.#ring(pen, width);
     setAttribute(this.el, "data-near", String(every));
+    setAttribute(this.el, "data-shown", `${Math.round(this.from)} ${Math.round(this.to)}`);
     this.took = performance.now() - began;
     return this.took;
   }
@@ -256,59 +260,77 @@ export class TimeLanes {
     for (let time = Math.ceil(this.from / step) * step; time <= this.to; time += step) {
       const x = ((time - this.from) / span) * width;
       pen.fillRect(x, 14, 1, height - 14);
-      pen.fillText(timeWords(time, step), Math.min(x + 3, width - 80), 11);
+      if (x < width - 75) pen.fillText(timeWords(time, step), x + 3, 11);
     }
   }
 
   /** One kind of one lane.  Returns whether every interval was drawn by itself. */
   #track(pen, kind, track, colour, y, width) {
     const [top, high] = KINDS[kind];
-    const ink = { hold: this.colours[colour], wait: this.colours.card, copy: this.colours["page-edge"], flush: this.colours.ink, interrupt: this.colours.bad }[kind];
     const [first, last] = [track.first(this.from), track.after(this.to)];
-    const scale = width / (this.to - this.from);
-    pen.fillStyle = ink;
-    if (last - first <= NEAR * width) {
-      let drawn = 0;
-      for (let i = first; i < last; i += 1) {
-        if (track.to[i] < this.from) continue;
-        drawn += 1;
-        const x = Math.max(-2, (track.from[i] - this.from) * scale);
-        const w = MOMENTS.includes(kind) ? 1.5 : Math.max(0.75, Math.min(width + 2, (track.to[i] - this.from) * scale) - x);
-        pen.fillRect(x, y + top, w, high);
-        if (kind === "wait") this.#hollow(pen, colour, x, y + top, w, high);
-        this.#label(pen, kind, track, i, x, y, w);
-      }
-      return drawn < width / 4;
+    pen.fillStyle = { hold: this.colours[colour], wait: this.colours[colour], copy: this.colours["page-edge"], flush: this.colours.ink, interrupt: this.colours.bad }[kind];
+    if (last - first > NEAR * width) {
+      this.#shares(pen, track.shares(this.from, this.to, Math.round(width)), y + top, high, kind === "wait");
+      return false;
     }
-    const shares = track.shares(this.from, this.to, Math.round(width));
+    const scale = width / (this.to - this.from);
+    const seen = [];
+    for (let i = first; i < last; i += 1) {
+      if (track.to[i] < this.from) continue;
+      const x = Math.max(-2, (track.from[i] - this.from) * scale);
+      const w = MOMENTS.includes(kind) ? 1.5 : Math.max(0.75, Math.min(width + 2, (track.to[i] - this.from) * scale) - x);
+      if (kind !== "wait") pen.fillRect(x, y + top, w, high);
+      seen.push([i, x, w]);
+    }
+    if (kind === "wait") this.#hollow(pen, this.colours[colour], seen, y + top, high);
+    if (!MOMENTS.includes(kind)) this.#labels(pen, kind, track, seen, y);
+    return seen.length < width / 4;
+  }
+
+  /** How much of each pixel is covered, as a shade; if it is hollow, no more than the upper and the lower edge of that. */
+  #shares(pen, shares, y, high, hollow) {
     let start = 0;
     for (let i = 1; i <= shares.length; i += 1) {
       const shade = Math.ceil(shares[start] * SHADES);
       if (i < shares.length && Math.ceil(shares[i] * SHADES) === shade) continue;
-      if (shade > 0) {
-        pen.globalAlpha = shade / SHADES;
-        pen.fillRect(start, y + top, i - start, high);
-        pen.globalAlpha = 1;
-        if (kind === "wait" && shade > SHADES / 2) this.#hollow(pen, colour, start, y + top, i - start, high);
-      }
+      pen.globalAlpha = shade / SHADES;
+      if (shade > 0) for (const at of hollow ? [y, y + high - 1] : [y]) pen.fillRect(start, at, i - start, hollow ? 1 : high);
       start = i;
     }
-    return false;
+    pen.globalAlpha = 1;
   }
 
-  #hollow(pen, colour, x, y, w, h) {
-    pen.strokeStyle = this.colours[colour];
+  /** Around the chosen interval, as wide as can be seen. */
+  #ring(pen, width) {
+    this.names.forEach((name, row) => setAttribute(name, "data-chosen", this.chosen !== null && row === this.row));
+    const it = this.#interval;
+    if (!it) return;
+    const scale = width / (this.to - this.from);
+    const [x, end] = [it.from, it.to].map((time) => Math.max(-9, Math.min(width + 9, (time - this.from) * scale)));
+    pen.strokeStyle = this.colours.ink;
+    pen.lineWidth = 2;
+    pen.strokeRect(x - 3, AXIS + this.row * ROW, end - x + 6, ROW);
+    pen.lineWidth = 1;
+  }
+
+  /** Outlines; narrow ones have no sides, or those would be all that is seen. */
+  #hollow(pen, ink, seen, y, h) {
+    for (const [, x, w] of seen) if (w <= 12) for (const edge of [y, y + h - 1]) pen.fillRect(x, edge, w, 1);
+    const wide = seen.filter(([, , w]) => w > 12);
+    pen.fillStyle = this.colours.card;
+    for (const [, x, w] of wide) pen.fillRect(x, y, w, h);
+    pen.strokeStyle = ink;
     pen.setLineDash([4, 3]);
-    pen.strokeRect(x + 0.5, y + 0.5, Math.max(0.5, w - 1), h - 1);
+    for (const [, x, w] of wide) pen.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1);
     pen.setLineDash([]);
   }
 
-  #label(pen, kind, track, i, x, y, w) {
-    if (w < 90 || MOMENTS.includes(kind)) return;
-    const before = pen.fillStyle;
+  #labels(pen, kind, track, seen, y) {
     pen.fillStyle = kind === "wait" ? this.colours.ink : this.colours.card;
-    pen.fillText(`${kind === "wait" ? "waits: " : ""}${this.data.labels[track.labels[i]]}`.slice(0, Math.floor(w / 6.5)), Math.max(x, 0) + 5, y + 15);
-    pen.fillStyle = before;
+    for (const [i, x, w] of seen) {
+      const left = Math.max(x, 0) + 5;
+      if (w >= 90) pen.fillText(shortened(`${kind === "wait" ? "waits: " : ""}${this.data.labels[track.labels[i]]}`, Math.floor((x + w - left) / 6.5)), left, y + 15);
+    }
   }
 
   #wakes(pen, width) {
