@@ -33,6 +33,13 @@ def test_a_lecture_takes_the_screen_with_larger_type_and_gives_it_back(open_film
     machine, dock = (page.locator(it).bounding_box() or {} for it in (".rmw-machine", ".rmw-dock"))
     assert machine["y"] + machine["height"] <= dock["y"], "the whole picture is on the screen"
     page.keyboard.press("h")
+    button = page.locator("[data-action=lecture]")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    page.evaluate("() => document.exitFullscreen()")  # as escape does
+    page.wait_for_selector(".rmw:not([data-lecture])")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("f")
+    page.wait_for_function("() => document.fullscreenElement")
     page.keyboard.press("f")
     page.wait_for_function("() => !document.fullscreenElement")
     assert page.locator(".rmw").get_attribute("data-lecture") is None

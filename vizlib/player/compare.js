@@ -8,7 +8,6 @@ import { Timeline } from "./film.js";
 import { Graphs } from "./graphs.js";
 import { Help } from "./help.js";
 import { Lanes } from "./lanes.js";
-import { Lecture } from "./lecture.js";
 import { Stage } from "./stage.js";
 import { Sentence } from "./story.js";
 import { Transcript } from "./transcript.js";
@@ -36,15 +35,11 @@ export class Compare extends Transport {
     this.transcript = new Transcript(this.timeline, this.actions.seek);
     this.help = new Help();
     this.notice = new Notice();
-    this.lecture = new Lecture(this);
     [this.graphsButton, this.transcriptButton, this.lectureButton, this.darkButton, this.helpButton] = [button("graphs", "graphs", "G"), button("transcript", "in words", "T"), button("lecture", "lecture", "F"), button("dark", "dark", "D"), button("help", "help", "?")];
     Object.assign(this.actions, {
       transcript: () => this.toggle(this.transcript, this.transcriptButton),
       help: () => this.toggle(this.help, this.helpButton),
       graphs: () => this.#toggleGraphs(),
-      lecture: () => setAttribute(this.lectureButton, "aria-pressed", String(this.lecture.toggle())),
-      present: () => this.by(1),
-      presentBack: () => this.by(-1),
       decision: () => this.stop("differ"),
       decisionBack: () => this.stop("differ", true),
     });
@@ -78,11 +73,6 @@ export class Compare extends Transport {
     this.transcript.show(place);
     this.showMoving();
     this.ask();
-  }
-
-  destroy() {
-    this.lecture.destroy();
-    super.destroy();
   }
 
   fit() {

@@ -24,13 +24,13 @@ export class Lecture {
     const { el } = this.player;
     this.on = on;
     setAttribute(el, "data-lecture", on);
+    setAttribute(this.player.lectureButton, "aria-pressed", String(on));
     const zoom = Math.max(1, Math.min(2, Math.round((window.innerWidth / USUAL) * 20) / 20));
     el.style.zoom = on ? String(zoom) : "";
     el.style.setProperty("--zoom", String(zoom)); // a share of the window's height is enlarged, too
     if (on) el.requestFullscreen?.().catch(() => {});
     else if (document.fullscreenElement === el) document.exitFullscreen();
     this.player.fit();
-    return on;
   }
 
   #left = () => {

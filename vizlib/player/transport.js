@@ -6,6 +6,7 @@ import { Clock, SPEEDS } from "./clock.js";
 import { setAttribute, setText } from "./dom.js";
 import { findStop, Timeline } from "./film.js";
 import { actionOf, isLetter } from "./keyboard.js";
+import { Lecture } from "./lecture.js";
 
 /** @typedef {import("./view.js").Options} Options */
 
@@ -24,6 +25,7 @@ export class Transport {
     this.focus = { ids: film.focus ?? [], label: film.focus_label || "the page" };
     /** @type {import("./stage.js").Stage[]} */
     this.stages = [];
+    this.lecture = new Lecture(this);
     /** Everything that a key or a button can do. @type {Record<string, any>} */
     this.actions = {
       toggle: () => (this.playing ? this.pause() : this.play()),
@@ -39,6 +41,9 @@ export class Transport {
       faster: () => this.#faster(1),
       slower: () => this.#faster(-1),
       dark: () => this.#dark(),
+      lecture: () => this.lecture.toggle(),
+      present: () => this.lecture.forward(),
+      presentBack: () => this.by(-1),
       stop: (kind) => this.stop(kind),
       seek: (step) => this.to(step),
       speed: (value) => this.#speed(value),
@@ -106,6 +111,7 @@ export class Transport {
 
   destroy() {
     cancelAnimationFrame(this.asked);
+    this.lecture.destroy();
     this.clock.playing = false;
     this.stopWatching();
     this.sizes.disconnect();
@@ -118,7 +124,7 @@ export class Transport {
     const name = actionOf(event);
     if (name || isLetter(event)) event.stopPropagation();
     if (!name || !this.actions[name]) return;
-    if (name.startsWith("present") && !this.lecture?.on) return; // the page scrolls
+    if (name.startsWith("present") && !this.lecture.on) return; // the page scrolls
     event.preventDefault();
     this.actions[name]();
   };

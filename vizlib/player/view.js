@@ -10,7 +10,6 @@ import { Graphs } from "./graphs.js";
 import { Hands } from "./hands.js";
 import { Help } from "./help.js";
 import { Lanes } from "./lanes.js";
-import { Lecture } from "./lecture.js";
 import { Locks } from "./locks.js";
 import { runName } from "./runname.js";
 import { Scheduler } from "./scheduler.js";
@@ -63,11 +62,6 @@ export class Player extends Transport {
     setAttribute(this.el, "data-steps", this.timeline.length);
     this.timeline.seek(place);
     this.show(!still && Math.abs(place - from) === 1 && !wantsStillness() ? this.clock.motion : 0);
-  }
-
-  destroy() {
-    this.lecture.destroy();
-    super.destroy();
   }
 
   #renew(name, part) {
@@ -195,9 +189,6 @@ export class Player extends Transport {
       chooseNext: () => this.#chooseNext(),
       escape: () => this.#escape(),
       forward: () => this.lecture.forward(),
-      present: () => this.lecture.forward(),
-      presentBack: () => this.by(-1),
-      lecture: () => setAttribute(this.lectureButton, "aria-pressed", String(this.lecture.toggle())),
       hide: () => this.lecture.hide(),
       find: () => {
         this.transcript.find();
@@ -232,7 +223,6 @@ export class Player extends Transport {
       html("span", {}, label), html("kbd", {}, key));
     this.transcriptButton = toggle("transcript", "in words", "T");
     this.graphsButton = toggle("graphs", "graphs", "G");
-    this.lecture = new Lecture(this);
     this.lectureButton = toggle("lecture", "lecture", "F");
     this.branchesButton = toggle("branches", "runs 1", "B");
     this.branchesButton.hidden = !this.scheduler;
