@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import sim.cli
+import vizlib.cli
 from sim import __main__ as command
 from sim import trace, variants
 from sim.engines.checker import check
@@ -19,6 +21,7 @@ from sim.engines.costs import ROWS
 from sim.engines.counts import COUNTS, TIMED_COUNTS
 from sim.engines.stepper import replay
 from sim.engines.timed import POLICIES
+from sim.errors import UserError
 from sim.worlds import WORLDS
 
 RFC = ("stack_grows", "--variant", "rfc_remap_unlocked")
@@ -312,3 +315,25 @@ def test_move_pages_takes_writers_children_and_an_idle_cpu(told: Callable[..., A
     assert (said["pages_migrated"], said["counts"]["pte_visits_unmap"], said["counts"]["ipis_received"]) == (4, 12, 0)
     assert said["params"]["stale_cpu"] == 1
     assert told(*asked, "--writers", "1")["pages_migrated"] == 4
+
+
+WORLD_COMMANDS = ("check", "luck", "promela", "run", "profile", "lockstat", "usage", "convergence", "scaling")
+
+
+@pytest.mark.parametrize(
+    "called", [*WORLD_COMMANDS, "chart lockstat -o x.svg", "lanes", "text --step 2", "export -o x.svg"]
+)
+def test_what_a_world_is_told_is_written_one_way_or_the_other(called: str) -> None:
+    """With dashes, as a run name says it, or mixed: the same is read; a name that is none is named with the nearest."""
+    name = called.split()[0]
+    read = next(it for it in (sim.cli.parser(), vizlib.cli.parser()) if name in it.texts).parse_args
+    known = vars(read([*called.split(), "move_pages", "--variant", "rwsem_v38", "--stale-cpu", "1", "--pages", "4"]))
+    assert (known["variant"], known["stale_cpu"], known["pages"]) == ("rwsem_v38", 1, 4)
+    for words in (
+        "stale_cpu=1 pages=4 --variant rwsem_v38",
+        "rwsem_v38 --pages 4 stale_cpu=1",
+        "rwsem_v38 pages=4 --stale-cpu=1",
+    ):
+        assert vars(read([*called.split(), "move_pages", *words.split()])) == known, words
+    with pytest.raises(UserError, match="no parameter is called 'pagse'; nearest: pages"):
+        read([*called.split(), "move_pages", "rwsem_v38", "pagse=4"])

@@ -137,7 +137,7 @@ DEMOS: Final = (
         {
             "python -m sim profile numa02 --variant mutex_v37 --threads 8 --pages 8": _sleeps,
             "python -m sim sweep numa02 variant=mutex_v37,rwsem_v38 threads=1,4,8 pages=8": _convoy,
-            "python -m vizlib lanes numa02 mutex_v37 threads=4 pages=8 -o lanes.html": lambda: (
+            "python -m vizlib lanes numa02 --variant mutex_v37 --threads 4 --pages 8 -o lanes.html": lambda: (
                 "a row a thread: dashed while it waits, and never two that hold the lock"
             ),
         },

@@ -1,7 +1,8 @@
 """``python -m sim``: the model from a terminal, for people and for scripts.
 
 Every command takes ``--json`` and then prints one JSON object and nothing else.  Bad input is one line on
-stderr and exit code 2.
+stderr and exit code 2.  ``--pages 4`` may be written ``pages=4``, and ``--variant mutex_v37`` after the world
+``mutex_v37``.
 
 One file a group of commands, each with a function ``add`` that is given a :class:`sim.cli.base.Commands`; a new file
 is found by itself:

@@ -7,13 +7,13 @@ import json
 import pkgutil
 import sys
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NoReturn
 
 from sim import trace
-from sim.errors import BadParameter, CannotWrite, UserError
+from sim.errors import BadParameter, CannotWrite, UnknownName, UserError
 from sim.worlds import WORLDS, World
 
 
@@ -27,13 +27,44 @@ class Answer:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises instead of ending the program.
+    """A parser that raises instead of ending the program, and that reads an option without its dashes too.
+
+    ``pages=4`` is ``--pages 4``, and where a command takes one world or run, a second word is its ``--variant``: as
+    run names are written (``numa02?pages=4 mutex_v37``).
 
     Attributes:
         texts: its commands, each with what it is for.
     """
 
     texts: dict[str, str]
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As :mod:`argparse` does, after what was left out has been put in."""
+        return super().parse_known_args(None if args is None else list(self._spelt(args)), namespace)
+
+    def _spelt(self, args: Sequence[str]) -> Iterator[str]:
+        options = self._option_string_actions
+        takes_one = [it.nargs for it in self._get_positional_actions()] == [None]
+        asks = takes_one and "--variant" in options and not any(it.startswith("--var") for it in args)
+        words, value_follows, many_follow = 0, False, False
+        for it in args:
+            name, is_one, value = it.partition("=")
+            if it.startswith("-"):
+                option = next((options[long] for long in options if long == it or long.startswith(f"{it}")), None)
+                value_follows = option is not None and option.nargs != 0
+                many_follow = option is not None and option.nargs in ("+", "*")
+            elif value_follows:
+                value_follows = many_follow
+            elif is_one and (spelt := f"--{name.replace('_', '-')}") in options:
+                it = f"{spelt}={value}"
+            elif is_one and name.isidentifier() and "--passes" in options:
+                raise UnknownName("parameter", name, param_names())
+            else:
+                words += 1
+                if takes_one and words > 1 and f"--{it}" in options:
+                    raise BadParameter(f"'{it}' has no value: write {it}=4 or --{it} 4")
+                it = f"--variant={it}" if asks and words == 2 else it
+            yield it
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.
@@ -136,11 +167,13 @@ def param_names() -> list[str]:
     return sorted({name for world in WORLDS.values() for name in world.params})
 
 
-def add_params(parser: argparse.ArgumentParser, but: Container[str] = ()) -> None:
-    """An option for each parameter of a world *but* some."""
+def add_params(parser: argparse.ArgumentParser, but: Container[str] = (), *, hidden: bool = False) -> None:
+    """An option for each parameter of a world *but* some; the help lists them unless they are *hidden*."""
     for name in (it for it in param_names() if it not in but):
         its = [f"{it.name} {it.params[name].low}-{it.params[name].high}" for it in WORLDS.values() if name in it.params]
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help="; ".join(its))
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, metavar="N", help=argparse.SUPPRESS if hidden else "; ".join(its)
+        )
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
@@ -156,9 +189,14 @@ def given_params(options: argparse.Namespace, world: World) -> dict[str, int]:
     Raises:
         UnknownName, BadParameter: if *world* does not have one, or not with this value.
     """
-    given = {name: value for name in param_names() if (value := getattr(options, name, None)) is not None}
+    given = params_in(options)
     world.values(given)
     return given
+
+
+def params_in(options: argparse.Namespace) -> dict[str, int]:
+    """The parameters of worlds that were given."""
+    return {name: value for name in param_names() if (value := getattr(options, name, None)) is not None}
 
 
 # --- progress, files -------------------------------------------------------------------------------------

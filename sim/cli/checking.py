@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
     table_options(replay, "a line a step")
     luck = commands.add("luck", _luck, "how often random orders find what the checker finds")
     luck.add_argument("world")
-    luck.add_argument("--variant", required=True)
+    luck.add_argument("--variant", required=True, help="the variant; see 'variants'")
     luck.add_argument("--runs", type=int, default=2000, help="how many runs (default 2000)")
     luck.add_argument("--seed", type=int, default=0)
     luck.add_argument("--preempt", type=float, default=0.01, help="chance of a new draw after a step (default 0.01)")

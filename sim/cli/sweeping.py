@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
 
 def _shared(parser: argparse.ArgumentParser) -> None:
     about = "add results to FILE as JSON Lines, and go on from those that it has"
-    parser.add_argument("-o", "--output", metavar="FILE", help=about)
+    parser.add_argument("-o", "--output", "--keep", metavar="FILE", help=about)
     table_options(parser, "a line a result")
 
 

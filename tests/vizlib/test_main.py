@@ -58,11 +58,12 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path, capsys: pytest.Capt
         (["waits", "one_page", "-o", "x.html"], "who waits for whom is drawn as .svg or .png"),
         (["family", "one_page", "-o", "x.html"], "a family is drawn as .svg or .png"),
         (["lanes", "numa2", "mutex_v37"], "no world is called 'numa2'; nearest: numa02"),
-        (["lanes", "numa02", "mutex_v37", "threads"], "'threads' is no parameter: write name=number"),
+        (["lanes", "numa02", "mutex_v37", "threads"], "'threads' has no value: write threads=4 or --threads 4"),
         (["lanes", "numa02", "mutex_v37", "threads=0"], "threads=0 is not allowed in numa02: 1 to 128"),
         (["lanes", "numa02", "mutex_v37", "--policy", "hand"], "no policy is called 'hand'; nearest: handoff"),
         (["lanes", "numa02", "mutex_v37", "-o", "x.gif"], "lanes are written as .html, .svg, .png or .json"),
-        (["lanes", "numa02"], "required: VARIANT"),
+        (["lanes", "numa02"], "required: --variant"),
+        (["text", "one_page?rounds=2", "rounds=1"], "says its parameters itself; leave rounds=1 away"),
         (["explode"], "invalid choice: 'explode'"),
         (["export", "foreign.json", "-o", "x.svg"], "is no trace of this project"),
     ],
@@ -136,6 +137,8 @@ def test_waits_prints_and_draws_the_same(tmp_path: Path, capsys: pytest.CaptureF
 
 
 LANES = ["lanes", "numa02", "mutex_v37", "threads=2", "pages=2"]
+#: The same said otherwise.
+SAME = ["lanes", "numa02", "--variant", "mutex_v37", "--threads", "2", "pages=2"]
 
 
 def test_lanes_prints_the_shares_of_each_thread(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,6 +147,8 @@ def test_lanes_prints_the_shares_of_each_thread(capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert main([*LANES, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
+    assert main([*SAME, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == data
     elapsed = run("numa02", "mutex_v37", threads=2, pages=2).elapsed_ns
     assert data["elapsed_ns"] == elapsed
     assert printed.startswith(f"numa02 under mutex_v37: {data['steps']:,} steps of 2 threads in {elapsed:,} ns, simul")

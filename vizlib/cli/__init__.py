@@ -9,10 +9,11 @@
     python -m vizlib waits "batch_deadlock~B7 batch_2mb" -o ring.svg
     python -m vizlib family fork_during_migration --step 140
     python -m vizlib chart staircase -o staircase.svg
-    python -m vizlib lanes numa02 mutex_v37 threads=4 pages=8 -o lanes.html
+    python -m vizlib lanes numa02 --variant mutex_v37 --threads 4 --pages 8 -o lanes.html
     python -m vizlib recording course/recorded/trace-6.12.txt --section s4idle -o recorded.html
     python -m vizlib open move_pages
 
+``--pages 4`` may be written ``pages=4``, and ``--variant mutex_v37`` after the world ``mutex_v37``.
 A run is a run name, a world (then a run worth looking at is chosen), or the file of a saved trace.  Bad input is one
 line on stderr and exit code 2; nothing is written then.
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.cli.base import Answer, Commands
+from sim.cli.base import Answer, Commands, add_params, params_in
 from sim.errors import BadParameter
 from vizlib import saving
 from vizlib.cli.writing import WRITERS, html, html_with_hands, picture_file
@@ -35,7 +35,9 @@ def add(commands: Commands) -> None:
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help='a run name such as "one_page mutex_v37 a3b2", a world, or a file')
+    about = 'a run name such as "one_page mutex_v37 a3b2", a world with its parameters (pages=4), or a file'
+    parser.add_argument("run", metavar="RUN", help=about)
+    add_params(parser, hidden=True)
     parser.add_argument("--variant", help="the variant, if RUN is a world")
     parser.add_argument("--step", type=int, metavar="N", help="the step to show; 0 is the start")
 
@@ -43,7 +45,10 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 def _load(options: argparse.Namespace) -> Trace:
     from vizlib.showcase import named
 
-    trace = named(options.run, options.variant)
+    given = ",".join(f"{name}={value}" for name, value in params_in(options).items())
+    if given and (set("? ") & set(options.run.strip()) or options.run.endswith(".json")):
+        raise BadParameter(f"'{options.run}' says its parameters itself; leave {given} away, or write it in there")
+    trace = named(f"{options.run}?{given}" if given else options.run, options.variant)
     if options.step is not None and not 0 <= options.step <= len(trace.events):
         raise BadParameter(f"--step {options.step} is not allowed: this run has the steps 0 to {len(trace.events)}")
     return trace

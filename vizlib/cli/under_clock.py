@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
-from sim.cli.base import Answer, Commands, Parser, add_policy, answers, done, progress
-from sim.errors import UnknownName
+from sim.cli.base import Answer, Commands, Parser, answers
+from sim.cli.running import run_options, timed_run
 from vizlib import saving
 from vizlib.charting import CHARTS
 from vizlib.cli.writing import picture_file
@@ -15,11 +16,7 @@ def add(commands: Commands) -> None:
     """The commands of this file."""
     _add_charts(commands)
     lanes = commands.add("lanes", _lanes, "a run under the clock, a lane a thread: print it, or with -o draw it")
-    lanes.add_argument("world", metavar="WORLD", help="the world; python -m sim worlds lists them")
-    lanes.add_argument("variant", metavar="VARIANT", help="the variant; python -m sim variants lists them")
-    lanes.add_argument("params", metavar="NAME=NUMBER", nargs="*", default=[], help="parameters of the world")
-    add_policy(lanes)
-    lanes.add_argument("--seed", type=int, default=0, help="for the small differences between threads")
+    run_options(lanes)
     lanes.add_argument("-o", "--output", metavar="FILE", help=saving.LANES_HELP)
     lanes.add_argument("--dark", action="store_true", help="a dark picture (.svg and .png)")
 
@@ -51,27 +48,14 @@ def _chart(options: argparse.Namespace) -> Answer:
 
 def _lanes(options: argparse.Namespace) -> Answer:
     from sim.engines import timed
-    from sim.schedule import parse_params
-    from sim.variants import find as find_variant
-    from sim.worlds import find as find_world
     from vizlib.timeline import text, timeline
 
     target = None if options.output is None else saving.lanes_target(options.output)
-    if options.policy not in timed.POLICIES:
-        raise UnknownName("policy", options.policy, timed.POLICIES)
-    world, variant = find_world(options.world), find_variant(options.variant)
-    params = parse_params(",".join(options.params)) if options.params else {}
-    told = progress(options, f"{world.name} under {variant.name}")
-    try:
-        run = timed.run(
-            world, variant, policy=options.policy, seed=options.seed, record=True, params=params, progress=told
-        )
-    finally:
-        done(told)
+    run = timed_run(options, partial(timed.run, record=True))
     made = timeline(run)
-    data = {"world": world.name, "variant": variant.name, "params": run.params, "policy": options.policy}
+    data = {"world": run.world, "variant": run.variant, "params": run.params, "policy": options.policy}
     data |= {"seed": options.seed, "elapsed_ns": made["end"], "steps": made["events"]}
-    heading = f"{world.name} under {variant.name}: {made['start']['sentence']}"
+    heading = f"{run.world} under {run.variant}: {made['start']['sentence']}"
     if target is None:
         return Answer(data | {"text": text(made)}, f"{heading}\n\n{text(made)}")
     saving.write(target, lambda part: saving.lanes_file(made, heading, options.dark, part))
