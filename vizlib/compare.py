@@ -43,7 +43,7 @@ def compare(
         other: the one on the right.
         labels: what they are called; their variants (and, where those are equal, their worlds) if not given.
         title: what stands above both.
-        times: for each step of each run the simulated nanoseconds at which it ends; then they share a clock.
+        times: for each step of each run the simulated nanoseconds at which it happens; then they share a clock.
     """
     runs = (one, other)
     called = labels or _labels(one, other)
@@ -95,14 +95,14 @@ def counterexample(trace: Trace, title: str = "") -> Json:
         for it in shown
         for number in (it.earlier, it.later)
     ]
-    rest = len(found.swaps) - len(shown)
+    rest = len(telling) - len(shown)
     return {
         **made,
         "open_at": len(trace.events),
         "why": {
             "sentence": f"{kind}: {violation.sentence}. {_counted(len(found.swaps), len(telling))}",
             "swaps": [_told(it, wrong, end) for it in shown],
-            "note": f"{rest} more pair{'s stand' if rest > 1 else ' stands'} the other way round." if rest else "",
+            "note": f"{rest} more such pair{'s stand' if rest > 1 else ' stands'} the other way round." if rest else "",
         },
     }
 

@@ -9,7 +9,7 @@ Where the variant is known to be unsafe in that world, the run is the checker's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sim import trace as traces
@@ -52,6 +52,27 @@ def named(name: str, variant: str | None = None, *, meeting: bool = False) -> Tr
     if len(text.split()) == 2:
         return showcase(world, rest.strip(), meeting=meeting)
     return replay(text)
+
+
+def clocked(name: str) -> tuple[Trace, Sequence[int]]:
+    """The run that *name* means, as :func:`named` knows it, and for each of its steps when it happens (ns, simulated).
+
+    Where no schedule is named, who goes next is up to the clock.
+
+    Raises:
+        UserError: if it means nothing, naming the nearest that does.
+    """
+    from sim.engines import timed
+    from sim.engines.charge import charge
+
+    if len(words := name.split()) > 2 or name.endswith(".json"):
+        trace = named(name)
+        turns = [(turn.task, turn.choice) for turn in trace.turns]
+        return trace, charge(trace.world, trace.variant, turns, **trace.params)[1]
+    called, _, query = words[0].partition("?") if words else ("", "", "")
+    params = find_world(called).small({**PARAMS.get(called, {}), **(parse_params(query) if query else {})})
+    run = timed.run(called, [*words, VARIANT][1], record=True, schedule=True, params=params)
+    return replay(run.run_name), run.times
 
 
 def showcase(name: str, variant: str | None = None, *, meeting: bool = False) -> Trace:

@@ -41,9 +41,15 @@ def test_two_runs_are_a_lecture_too_and_an_address_cannot_ask_for_others(
     open_film: OpenFilm, pair: dict[str, Any]
 ) -> None:
     """A presenter's keys step both, in large type; what the address asks for in vain is said."""
+    left, right = pair["compare"]
+    pair = {**pair, "compare": [left | {"run_name": left["run_name"] + "ab" * 400}, right]}
     page = open_film(pair, "step=70&run=one_page%20mutex_v37%20a3")
     expect(page.locator(".rmw-notice")).to_have_text("This file holds two runs, and no address can ask for others.")
     page.set_viewport_size({"width": 1920, "height": 1080})
+    widths = "(its) => its.map((it) => it.getBoundingClientRect().width)"
+    assert len(set(page.locator(".rmw-run > :not([hidden])").evaluate_all(widths))) == 1, (
+        "a long name makes nothing wider"
+    )
     page.keyboard.press("f")
     page.keyboard.press("PageDown")
     expect(page.locator(".rmw")).to_have_attribute("data-step", "71")

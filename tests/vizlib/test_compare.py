@@ -13,7 +13,7 @@ from sim.errors import BadParameter, UserError
 from vizlib.cli import main
 from vizlib.compare import compare, counterexample
 from vizlib.moments import Run
-from vizlib.showcase import showcase
+from vizlib.showcase import clocked, showcase
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,7 @@ def test_the_counterexample_stands_beside_the_nearest_run_that_passes(failing: s
     telling = [it for it in found.swaps if it.fields]
     assert len(made["why"]["swaps"]) == len(telling) > 0
     assert f"{len(found.swaps)} swaps" in made["why"]["sentence"]
+    assert made["why"]["note"] == "", "all that matter are told"
     for swap, told in zip(telling, made["why"]["swaps"], strict=True):
         assert told["place"] == swap.earlier
         assert wrong["steps"][swap.later - 1]["sentence"].rstrip(".") in told["words"]
@@ -94,3 +95,21 @@ def test_runs_without_a_name_meet_where_the_two_kernels_differ(
         {str(run.waits_for(it, step)) for it in run.actors for step in range(run.length)} for run in map(Run, traces)
     ]
     assert ["A_heap.mutex" in waited_for[0], "A_heap.rwsem" in waited_for[1]] == [True, False]
+
+
+def test_two_runs_share_a_clock_if_asked_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a schedule the clock decides who goes next; with one, costs are charged along it."""
+    worlds = ["two_migrators mutex_v37", "two_migrators rwsem_v38"]
+    assert main(["beside", *worlds, "--clock", "--json", "-o", str(tmp_path / "both.html")]) == 0
+    said = json.loads(capsys.readouterr().out)
+    names = said["runs"]
+    assert said["axis"] == "the same simulated time in both"
+    for world, name in zip(worlds, names, strict=True):
+        assert name.startswith(world.replace(" ", "?passes=2 "))
+        (by_clock, times), (by_name, charged) = clocked(world), clocked(name)
+        assert by_clock.run_name == by_name.run_name == name
+        assert len(times) == len(charged) == len(by_clock.events)
+        assert times == sorted(times)
+        assert charged == sorted(charged)
+    assert main(["beside", worlds[0], "--clock", "-o", "x.html"]) == 2
+    assert "--clock is for two runs" in capsys.readouterr().err

@@ -46,16 +46,18 @@ def test_without_ffmpeg_an_mp4_is_refused_with_what_to_do(
 
 
 def test_ffmpeg_is_given_every_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in that keeps what it is sent: PNG after PNG, as many as there are pictures."""
+    """A stand-in that keeps what it is told and sent: PNG after PNG, as many as there are pictures."""
     tools = tmp_path / "bin"
     tools.mkdir()
     fake = tools / "ffmpeg"
-    fake.write_text('#!/bin/sh\nfor last; do :; done\ncat > "$last"\n', encoding="utf-8")
+    fake.write_text('#!/bin/sh\nfor last; do :; done\necho "$@" > "$last"\ncat >> "$last"\n', encoding="utf-8")
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
     path = tmp_path / "run.mp4"
     count = movie.mp4(replay(RUN), path)
-    assert path.read_bytes().count(b"\x89PNG\r\n\x1a\n") == count
+    sent = path.read_bytes()
+    assert sent.count(b"\x89PNG\r\n\x1a\n") == count
+    assert b"stop_mode=clone:stop_duration=2.1 " in sent, "the last one stays longer"
 
 
 def test_a_failing_ffmpeg_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@
     python -m vizlib export stack_grows --hands -o stack.html
     python -m vizlib level stale_entry -o level.html
     python -m vizlib beside "two_migrators mutex_v37" "two_migrators rwsem_v38" -o both.html
+    python -m vizlib beside "two_migrators mutex_v37" "two_migrators rwsem_v38" --clock -o clock.html
     python -m vizlib beside "stack_grows rfc_remap_unlocked" -o why.html
     python -m vizlib waits "batch_deadlock~B7 batch_2mb" -o ring.svg
     python -m vizlib family fork_during_migration --step 140

@@ -15,6 +15,8 @@ def add(commands: Commands) -> None:
     pair = commands.add("beside", _compare, "write two runs beside each other as a page", aliases=["compare"])
     pair.add_argument("run", metavar="RUN", help="a run name, a world, or a file; a violation if OTHER is left away")
     pair.add_argument("other", metavar="OTHER", nargs="?", help="the other run; the nearest that passes if left away")
+    about = "both on one clock (simulated): the same time in both, and not the same step"
+    pair.add_argument("--clock", action="store_true", help=about)
     pair.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; a suffix of .html")
     level = commands.add("level", _level, "write a goal level as a page; without a name, list them")
     level.add_argument("name", nargs="?", metavar="NAME", help="the level")
@@ -24,16 +26,28 @@ def add(commands: Commands) -> None:
 def _compare(options: argparse.Namespace) -> Answer:
     from vizlib.compare import compare, counterexample
     from vizlib.renderers.html import page
-    from vizlib.showcase import named
+    from vizlib.showcase import clocked, named
 
     target = Path(options.output)
     if target.suffix != ".html":
         raise BadParameter(f"two runs are written as a page: '{options.output}' needs a suffix of .html")
-    run = named(options.run, meeting=options.other is not None)
-    made = counterexample(run) if options.other is None else compare(run, named(options.other, meeting=True))
+    if options.clock and options.other is None:
+        raise BadParameter("--clock is for two runs: name OTHER too")
+    if options.other is None:
+        made = counterexample(named(options.run))
+    elif options.clock:
+        (one, here), (other, there) = clocked(options.run), clocked(options.other)
+        made = compare(one, other, times=(here, there))
+    else:
+        made = compare(named(options.run, meeting=True), named(options.other, meeting=True))
     saving.write(target, lambda part: saving.text_file(part, page(made)))
     size = target.stat().st_size
-    data = {"file": str(target), "bytes": size, "runs": [it["run_name"] for it in made["compare"]]}
+    data = {
+        "file": str(target),
+        "bytes": size,
+        "runs": [it["run_name"] for it in made["compare"]],
+        "axis": made["note"],
+    }
     return Answer(data, f"{target}: {size:,} bytes, {made['title']}")
 
 

@@ -144,7 +144,16 @@ class PageLens(Lens):
         text = [Text(short_frame(page), box.x + 5, box.y + 12, 9, ink="muted", mono=True)]
         if copied_away:
             text.append(
-                Text(f"old {page_name(data[0])}", box.middle, box.y + 30, 10.5, 600, "italic", "middle", "muted")
+                Text(
+                    old := f"old {page_name(data[0])}",
+                    box.middle,
+                    box.y + 30,
+                    10.5 if len(old) < 8 else 9,
+                    600,
+                    "italic",
+                    "middle",
+                    "muted",
+                )
             )
         elif part:
             text.append(Text(page_name(data[0]), box.middle, box.y + 30, 13, 700, anchor="middle", ink="page-edge"))

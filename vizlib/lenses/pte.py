@@ -213,7 +213,7 @@ def stale_cpus(mm: Mm, vpn: int, moment: Moment) -> list[Any]:
 
 def _fit(line: str, width: float) -> float:
     """The size in which *line* fits."""
-    return max(7.5, min(10.5, (width - 6) / (0.56 * max(len(line), 1))))
+    return max(7.5, min(10.5, (width - 6) / (0.6 * max(len(line), 1))))
 
 
 def _tip(vpn: int, pte: Pte | None, face: str) -> str:

@@ -101,7 +101,7 @@ class Run {
     this.lanes.el.setAttribute("aria-label", `Lanes of ${film.label}`);
     const word = outcome(film);
     this.el = html("section", { class: "rmw-run", "aria-label": film.label, "data-ends": word === "open" || word === "finished" ? word : "bug" },
-      html("h3", {}, film.label), html("p", { class: "rmw-none" }, film.run_name), html("div", {}, this.sentence.el), this.stage.el, this.graphs.el, this.lanes.el);
+      html("h3", {}, film.label), html("p", { class: "rmw-none rmw-which", title: film.run_name }, film.run_name), html("div", {}, this.sentence.el), this.stage.el, this.graphs.el, this.lanes.el);
   }
 
   show(place, duration, playing) {

@@ -60,7 +60,17 @@ def mp4(trace: Trace, path: Path, mode: theme.Mode = "light", title: str = "", p
         raise UserError("an MP4 needs ffmpeg, which is not installed here: install it, or write a .gif instead")
     # yuv420p and even sides are what every player and every slide program can read
     how = ["-y", "-loglevel", "error", "-f", "image2pipe", "-framerate", f"1000/{DWELL}", "-i", "-"]
-    how += ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-r", "25", "-pix_fmt", "yuv420p", "-f", "mp4", str(path)]
+    how += [
+        "-vf",
+        f"pad=ceil(iw/2)*2:ceil(ih/2)*2,tpad=stop_mode=clone:stop_duration={(LAST - DWELL) / 1000}",
+        "-r",
+        "25",
+        "-pix_fmt",
+        "yuv420p",
+        "-f",
+        "mp4",
+        str(path),
+    ]
     pictures = list(_pictures(trace, mode, title, progress))
     made = subprocess.run([program, *how], input=b"".join(pictures), capture_output=True, check=False)
     if made.returncode:
