@@ -47,6 +47,7 @@ ORDER = (
         "vizlib.scene",
         "vizlib.theme",
         "vizlib.layout",
+        "vizlib.events",
         "vizlib.moments",
         "vizlib.kept",
         "vizlib.names",

@@ -4,6 +4,7 @@
 scene.py           one still picture as data: panels, and marks with stable ids
 theme.py           colours by name, colour-blind safe, light and dark
 layout.py          where everything stands
+events.py          what one event is about
 moments.py         a trace, one moment after another; kept.py: asking of each only what has changed
 names.py           what things are called; readings.py what it means to read or write a field
 explain.py         one English sentence an event; waiting.py who could run, and why the others cannot

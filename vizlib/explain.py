@@ -137,7 +137,7 @@ def sentence(moment: Moment) -> str:
     if event is None or actor is None:
         ready = [it.name for it in moment.run.actors if it.kind != "handler" and moment.can_run(it)]
         return f"Nothing has happened yet. {listed(ready)} can run."
-    text = f"{_subject(actor)} {_does(cast(Step | Point, event.op), moment)}."
+    text = f"{_subject(actor)} {_does(cast('Step | Point', event.op), moment)}."
     violation = event.violation
     if violation is None and moment.step == moment.run.length:
         violation = moment.run.trace.violation  # of the run as a whole: a deadlock, or a broken final state

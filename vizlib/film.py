@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sim.engines.ledger import collector_paused
 from sim.worlds import WORLDS
 from vizlib import layout
-from vizlib.lanes import arrows, lanes
+from vizlib.lanes import lanes
 from vizlib.lenses.kinship import stop_json
 from vizlib.lenses.lock import in_order, lock_id, lock_json
 from vizlib.lenses.lock import lock as lock_at
@@ -61,6 +61,7 @@ def film(
     moved = copied(scope)
     focus = sorted(pages_in_play(scope), key=lambda it: it[1] not in moved)[:1]
     violation = trace.violation
+    both = lanes(run, MOST_STEPS)
     world_alive = {} if whole is None else {"hands": playable(whole, sources)}
     return {
         "format": FORMAT,
@@ -107,8 +108,8 @@ def film(
         },
         "waited_for": _waited_for(run, shots, everything=hands),
         "steps": steps,
-        "lanes": lanes(run, MOST_STEPS),
-        "arrows": arrows(run, MOST_STEPS),
+        "lanes": both.bars,
+        "arrows": both.arrows,
         "focus": [f"pte:{mm}:{vpn}" for mm, vpn in focus] + [f"token:{mm}:{vpn}" for mm, vpn in focus],
         "focus_label": page_name(focus[0][1]) if focus else "",
         "violation": None

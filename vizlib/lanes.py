@@ -11,7 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from sim.ops import CopyPage, Field
-from vizlib.kept import Kept
+from vizlib.kept import Group, Kept
 from vizlib.moments import Actor, Moment, Run
 from vizlib.names import held_page, lock_name
 from vizlib.scene import Json
@@ -85,25 +85,40 @@ def strokes_of(moment: Moment) -> Strokes:
     return Strokes(copy, tuple(sent), tuple(taken))
 
 
-def lanes(run: Run, most: int) -> list[Json]:
-    """Bars: where a thread runs (``run``), holds a lock (``hold``), waits (``wait``) and copies (``copy``)."""
+class Lanes(NamedTuple):
+    """What stands in the lanes of a run.
+
+    Attributes:
+        bars: where a thread runs (``run``), holds a lock (``hold``), waits (``wait``) and copies (``copy``).
+        arrows: interrupts, from who sent them to the thread on whose CPU they were taken.
+    """
+
+    bars: list[Json]
+    arrows: list[Json]
+
+
+def lanes(run: Run, most: int) -> Lanes:
+    """The lanes of the steps from 0 to *most*."""
     people = [it for it in run.actors if it.kind != "handler"]
     running: dict[str, dict[tuple[str, str], Json]] = {it.name: {} for it in people}
     done: dict[str, list[Json]] = {it.name: [] for it in people}
-    bars = Kept(partial(_bars, it) for it in people)
+    arrows: list[Json] = []
+    bars = Group(partial(_bars, it) for it in people)
+    kept = Kept(bars)
     for moment in run.moments():
         if moment.step > most:
             break
-        its = bars.at(moment)
-        for actor, bar in zip(people, its, strict=True) if bars.fresh else ():
+        kept.at(moment)
+        for actor, bar in zip(people, bars.answers, strict=True) if bars.fresh else ():
             _go_on(actor, bar, moment.step, running[actor.name], done[actor.name])
-        copy = strokes_of(moment).copy
-        if copy and moment.actor is not None:
-            done[moment.actor.name].append(_bar(moment.actor, Bar("copy", "", copy), moment.step))
+        strokes = strokes_of(moment)
+        if strokes.copy and moment.actor is not None:
+            done[moment.actor.name].append(_bar(moment.actor, Bar("copy", "", strokes.copy), moment.step))
+        _fly(strokes, moment.step, arrows)
     for actor in people:
         _go_on(actor, [], min(run.length, most), running[actor.name], done[actor.name])
         done[actor.name].sort(key=lambda it: (KINDS.index(it["kind"]), it["from"], it["rank"]))
-    return [bar for actor in people for bar in done[actor.name]]
+    return Lanes([bar for actor in people for bar in done[actor.name]], arrows)
 
 
 def _bars(actor: Actor, moment: Moment) -> list[Bar]:
@@ -131,19 +146,13 @@ def _bar(actor: Actor, bar: Bar, step: int) -> Json:
     }
 
 
-def arrows(run: Run, most: int) -> list[Json]:
-    """Interrupts, from who sent them to the thread on whose CPU they were taken."""
-    found: list[Json] = []
-    for moment in run.moments():
-        if moment.step > most:
-            break
-        strokes = strokes_of(moment)
-        found += [
-            {"kind": "ipi", "from": it, "to": other, "sent": moment.step, "taken": None, "label": "IPI"}
-            for it, other in strokes.sent
-        ]
-        for target in strokes.taken:
-            waiting = next((it for it in found if it["to"] == target and it["taken"] is None), None)
-            if waiting is not None:
-                waiting["taken"] = moment.step
-    return found
+def _fly(strokes: Strokes, step: int, arrows: list[Json]) -> None:
+    """Begin the arrows of the requests that were sent, end that of the oldest that was taken."""
+    arrows += [
+        {"kind": "ipi", "from": it, "to": other, "sent": step, "taken": None, "label": "IPI"}
+        for it, other in strokes.sent
+    ]
+    for target in strokes.taken:
+        waiting = next((it for it in arrows if it["to"] == target and it["taken"] is None), None)
+        if waiting is not None:
+            waiting["taken"] = step

@@ -7,15 +7,17 @@ ever touched); a :class:`Moment` is the state after one step.  Both only read th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.invariants import pte_of
 from sim.locks import Rwsem, is_queued
-from sim.ops import Acquire, CopyPage, Field, FlushTlb, Free, HandleIpi, Invlpg, Op, Release, TryAcquire, Until
+from sim.ops import Acquire, Field, FlushTlb, HandleIpi, Invlpg, Op, TryAcquire, Until
 from vizlib import theme
+from vizlib.events import field_before, kernel_frames, things_of
 
 if TYPE_CHECKING:
     from sim.machine import Event, Frame
@@ -23,15 +25,17 @@ if TYPE_CHECKING:
 
 #: The source file of user code: whoever stands there is not in the kernel.
 USER_CODE = "sim/user.py"
-#: Calls such as spin_lock, one operation each: the line that calls one says more than the one line in it.
-THIN = "sim/sync.py"
 #: Among the news of every step: the step itself.
-STEP = "step"
+STEP: Final = "step"
+#: Instead of what a moment does not hold.
+NOTHING: Final = object()
+#: The steps that take entries out of a TLB, that of the CPU on which they are made.
+FLUSHES: Final = (FlushTlb, HandleIpi, Invlpg)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Actor:
-    """A task as the picture knows it: one object a task, so identity is equality.
+    """A task as the picture knows it.
 
     Attributes:
         task: the task.
@@ -51,6 +55,9 @@ class Actor:
     kind: str
     colour: str
     title: str
+
+    def __hash__(self) -> int:
+        return hash(self.task)
 
     @property
     def cpu_name(self) -> str:
@@ -130,23 +137,35 @@ class Run:
     def waits_for(self, actor: Actor, step: int) -> Field | None:
         """The field that keeps *actor* from running after *step*, or None if it can run or has finished."""
         free = actor.name in self.trace.runnable[step]
-        return None if free else _field_before(self.op_at(actor.task, step), actor)
+        return None if free else field_before(self.op_at(actor.task, step), actor.cpu)
 
     def news(self, step: int) -> frozenset[Any]:
-        """What can be otherwise after *step* than before it: fields, objects, tasks, who waits, and :data:`STEP`."""
+        """What is to be asked anew after *step*: questions to a moment, as ``Moment.acts, actor``, and :data:`STEP`."""
         if step not in self._news:
-            self._news[step] = self._news_at(step)
+            self._news[step] = frozenset((STEP, *self._news_at(step)))
         return self._news[step]
 
-    def _news_at(self, step: int) -> frozenset[Any]:
-        two = slice(max(step - 2, 0), step)
-        tasks = {it.task for it in self.events[two]}
-        now, before = self.trace.runnable[step], self.trace.runnable[max(step - 1, 0)]
-        if now != before:
-            other = {*now} ^ {*before}
-            tasks.update(it.task for it in self.actors if it.name in other)
-        changed = (it for it in map(self.actor.__getitem__, tasks) if self._waits_anew(it, step))
-        return frozenset((STEP, *map(waiting, changed))).union(tasks, *self._things[two])
+    def _news_at(self, step: int) -> Iterator[tuple[Callable[[Moment, Any], Any], Any]]:
+        """Every question to which the answer can be another than before: most are about this step, or the last one."""
+        event, two = self.events[step - 1], slice(max(step - 2, 0), step)
+        actor, acted = self.actor[event.task], {self.actor[it.task] for it in self.events[two]}
+        changed = {change.field for it in self.events[two] for change in it.changes}
+        now, before = self.trace.runnable[step], self.trace.runnable[step - 1]
+        freed = [it for it in self.actors if now != before and (it.name in now) != (it.name in before)]
+        for question, its in (
+            (Moment.remembers, [change.field for change in event.changes]),
+            (Moment.intends, [event.task]),
+            (Moment.has_next, [] if self.op_at(event.task, step) else [actor]),
+            (Moment.toucher, frozenset().union(*self._things[two])),
+            (Moment.changes, changed),
+            (Moment.changed_in, {it.ref for it in changed}),
+            (Moment.acts, acted),
+            (Moment.flush_by, [self.actor[it.task] for it in self.events[two] if isinstance(it.op, FLUSHES)]),
+            (Moment.stack_of, acted),
+            (Moment.can_run, freed),
+            (Moment.waits_for, [it for it in {actor, *freed} if self._waits_anew(it, step)]),
+        ):
+            yield from zip(repeat(question), its)
 
     def _waits_anew(self, actor: Actor, step: int) -> bool:
         return self.waits_for(actor, step) is not self.waits_for(actor, step - 1)
@@ -257,6 +276,14 @@ class Moment:
         self.event = event
         self.ended = step == run.length
 
+    def remembers(self, field: Field) -> Any:
+        """What stands in the memory, or :data:`NOTHING`: then *field* has never been written."""
+        return self.memory.get(field, NOTHING)
+
+    def intends(self, task: Any) -> Any:
+        """What *task* would do next; None if it has finished, :data:`NOTHING` if there is no such task."""
+        return self.pending.get(task, NOTHING)
+
     def get(self, field: Field) -> Any:
         """The value of *field* now."""
         return self.memory.get(field, field.default)
@@ -309,7 +336,7 @@ class Moment:
     def flush_by(self, actor: Actor) -> Op | None:
         """The step, if *actor* made it and it takes entries out of the TLB of its CPU."""
         op = self.event.op if self.event is not None and self.acts(actor) else None
-        return op if isinstance(op, (FlushTlb, HandleIpi, Invlpg)) else None
+        return op if isinstance(op, FLUSHES) else None
 
     @cached_property
     def runnable(self) -> frozenset[str]:
@@ -345,51 +372,10 @@ class Moment:
 
     def waits_for(self, actor: Actor) -> Field | None:
         """The field that keeps *actor* from running, or None if it can run or has finished."""
-        return None if self.can_run(actor) else _field_before(self.pending.get(actor.task), actor)
+        return None if self.can_run(actor) else field_before(self.pending.get(actor.task), actor.cpu)
 
     def stack_of(self, actor: Actor) -> tuple[Frame, ...]:
         """Who did the step: the lines that ran.  Anybody else: the lines on which it stands."""
         if self.event is not None and actor.task is self.event.task:
             return self.stack
         return self.run.stack_at(actor.task, self.step)
-
-
-def _field_before(op: Op | None, actor: Actor) -> Field | None:
-    """The field for which *actor* may have to wait before it can do *op*."""
-    match op:
-        case Acquire(lock, _):
-            return lock
-        case Until(field, _, _):
-            return field
-        case HandleIpi():
-            queue: Field = actor.cpu.call_single_queue
-            return queue
-    return None
-
-
-def waiting(actor: Actor) -> tuple[str, Any]:
-    """What stands among the news of a step if *actor* begins or ceases to wait for something."""
-    return "waits", actor.task
-
-
-def kernel_frames(stack: Sequence[Frame]) -> tuple[Frame, ...]:
-    """*stack* without the calls that are one operation each."""
-    return tuple(frame for frame in stack if frame.file != THIN)
-
-
-def things_of(event: Event) -> frozenset[Any]:
-    """What a step is about: the fields that it names or changes, their objects, and those that it names as a whole."""
-    fields = [change.field for change in event.changes]
-    objects: tuple[Any, ...] = ()
-    match event.op:
-        case Field() as field:
-            fields.append(field)
-        case Acquire(lock, _) | TryAcquire(lock, _) | Release(lock, _):
-            fields.append(lock)
-        case CopyPage(dst, src):
-            objects = (dst, src)
-        case Free(ref):
-            objects = (ref,)
-        case op:
-            fields += [it for it in (getattr(op, "field", None),) if isinstance(it, Field)]
-    return frozenset((*fields, *objects, *(it.ref for it in fields)))

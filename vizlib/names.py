@@ -10,6 +10,7 @@ from typing import Any
 
 from sim.locks import Rwsem
 from sim.ops import SHARED, TLB_FLUSH_ALL, Field
+from sim.values import Pmd
 from sim.wording import lock_words
 from vizlib.moments import Moment, Run, cpu_name
 
@@ -123,7 +124,7 @@ def pte_value(pte: Any) -> str:
 
 def pmd_value(pmd: Any) -> str:
     """An entry of a page directory in a few words."""
-    if getattr(pmd, "kind", None) is None:
+    if not isinstance(pmd, Pmd):
         return "none" if pmd is None else f"page table {pmd}"
     if pmd.kind == "not_present":
         return f"huge page closed to the hardware → {pmd.page}"

@@ -24,6 +24,7 @@ from sim.ops import Field
 from sim.trace import Trace
 from sim.variants import find as find_variant
 from sim.worlds import find as find_world
+from vizlib.events import kernel_frames
 from vizlib.explain import sentence
 from vizlib.lanes import bars_at, strokes_of
 from vizlib.learned import Learned, Watched, learn
@@ -31,7 +32,7 @@ from vizlib.lenses import Part
 from vizlib.lenses.kinship import stop_json
 from vizlib.lenses.lock import lock, lock_id, lock_json, waits
 from vizlib.lenses.task import STOPPED, thread
-from vizlib.moments import Actor, Run, kernel_frames
+from vizlib.moments import Actor, Run
 from vizlib.scene import Json, Mark
 from vizlib.sources import Sources
 from vizlib.stills import COUNTS, Stage, blocked_at, changes_at, count, flags_of

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sim.ops import Field
+from sim.values import Pmd
 from sim.wording import times
 from vizlib.moments import Moment
 from vizlib.names import (
@@ -128,7 +129,7 @@ def _mapping(moment: Moment, field: Field, anon_vma: Any) -> str:
 
 
 def _pmd(moment: Moment, field: Field, table: Any) -> str:
-    if getattr(table, "kind", None) is not None:
+    if isinstance(table, Pmd):
         return f"looks for the page table of {field.ref}: instead there is a {pmd_value(table)}"
     missing = "there is none yet" if table is None else f"it is {table}"
     return f"looks for the page table of {field.ref}: {missing}"
@@ -249,7 +250,7 @@ def _write_mapping(moment: Moment, field: Field, anon_vma: Any) -> str:
 
 
 def _write_pmd(moment: Moment, field: Field, pmd: Any) -> str:
-    if getattr(pmd, "kind", None) is None:
+    if not isinstance(pmd, Pmd):
         return f"puts page table {pmd} into {field.ref}"
     if pmd.kind == "not_present":
         return f"closes the huge page {pmd.page} of {field.ref} to the hardware: whoever touches it now faults"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sim.ops import Acquire, AddUnless, Choose, CopyPage, Field, HandleIpi, Release, TryAcquire, Until
 from vizlib import layout
 from vizlib.explain import sentence
-from vizlib.kept import Kept
+from vizlib.kept import Group, Kept
 from vizlib.lenses import Lens, Part
 from vizlib.lenses.cpu import CpuLens
 from vizlib.lenses.family import FamilyLens
@@ -102,20 +102,22 @@ def stills(run: Run, stage: Stage, last: int = MOST_STEPS) -> Iterator[Still]:
     before: Still | None = None
     machine = _Drawn(part for lens in stage.lenses for part in lens.parts())
     family = _Drawn(stage.family.parts())
-    people = Kept(partial(_person, it) for it in run.actors)
-    locks = Kept(partial(_lock, it) for it in stage.locks.locks)
-    waits = Kept([_waits])
+    people = Group(partial(_person, it) for it in run.actors)
+    locks = Group(partial(_lock, it) for it in stage.locks.locks)
+    waits = Group([_waits])
+    kept = Kept(machine.parts, family.parts, people, locks, waits)
     for moment in run.moments():
         if moment.step > last:
             return
+        kept.at(moment)
         counts = count(moment, counts)
-        its = list(zip(run.actors, people.at(moment), strict=True))
-        held = dict(locks.at(moment))
+        its = list(zip(run.actors, people.answers, strict=True))
+        held = dict(locks.answers)
         before = Still(
             moment,
-            machine.at(moment),
-            family.at(moment),
-            waits.at(moment)[0],
+            machine.marks(),
+            family.marks(),
+            waits.answers[0],
             {actor.name: it.thread for actor, it in its},
             {name: held[it] for name, it in stage.locks.shown_at(moment.step).items()},
             sentence(moment),
@@ -133,13 +135,12 @@ class _Drawn:
     """The marks of parts of a picture; as long as none has changed they are the same object."""
 
     def __init__(self, parts: Iterable[Part]) -> None:
-        self._kept = Kept(partial(_marks, it) for it in parts)
+        self.parts = Group(partial(_marks, it) for it in parts)
         self._shown: Mapping[str, Mark] = {}
 
-    def at(self, moment: Moment) -> Mapping[str, Mark]:
-        found = self._kept.at(moment)
-        if self._kept.fresh:
-            self._shown = scene((), chain.from_iterable(found)).marks
+    def marks(self) -> Mapping[str, Mark]:
+        if self.parts.fresh:
+            self._shown = scene((), chain.from_iterable(self.parts.answers)).marks
         return self._shown
 
 

@@ -148,7 +148,7 @@ def test_bars_print_their_shares(tmp_path: Path) -> None:
 def test_lanes_have_a_row_a_thread(tmp_path: Path) -> None:
     """With the bars of the film."""
     run = Run(runs.trace())
-    its = lanes(run, run.length)
+    its = lanes(run, run.length).bars
     figure = charts.lanes(["migrator", "worker"], its, length=run.length)
     assert [it.get_text() for it in figure.axes[0].get_yticklabels()] == ["migrator", "worker"]
     assert len(figure.axes[0].patches) == len(its)

@@ -13,8 +13,7 @@ from vizlib.chrome.lanes import lanes
 from vizlib.chrome.locks import locks
 from vizlib.chrome.threads import threads
 from vizlib.chrome.words import heading
-from vizlib.lanes import arrows
-from vizlib.lanes import lanes as bars
+from vizlib.lanes import lanes as lanes_of
 from vizlib.scene import Mark, Panel, Scene, Text, scene
 from vizlib.stills import Stage, Still, still_panels
 
@@ -34,7 +33,7 @@ def whole(shot: Still, stage: Stage, title: str) -> Scene:
         *changed(shot, panels["changed"]),
         *counts(shot, panels["counts"]),
         *sentence(shot, run, panels["sentence"]),
-        *lanes(shot, run, panels["lanes"], bars(run, run.length), arrows(run, run.length)),
+        *lanes(shot, run, panels["lanes"], *lanes_of(run, run.length)),
     ]
     return scene((*panels.values(), *stage.panels), marks)
 

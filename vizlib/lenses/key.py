@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sim.structs import Pmd, Pte
 from vizlib.layout import PANEL_GAP, PLANE, Places
 from vizlib.lenses import Lens, Part
 from vizlib.moments import Moment, Run
@@ -29,7 +30,9 @@ class KeyLens(Lens):
     def __init__(self, run: Run, places: Places) -> None:
         beside = places.panels["rmap"]
         x = beside.w + PANEL_GAP
-        hints = any(getattr(it, "kind", "") == "prot_none" for values in run.ever.values() for it in values)
+        hints = any(
+            isinstance(it, (Pte, Pmd)) and it.kind == "prot_none" for values in run.ever.values() for it in values
+        )
         self.glyphs = GLYPHS if hints else GLYPHS[:-1]
         if x < PLANE:
             self.across = 2 if beside.h < 100 else 1

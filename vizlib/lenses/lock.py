@@ -5,6 +5,7 @@ A player writes these as text, so the lens gives data and no marks; :mod:`vizlib
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -60,6 +61,8 @@ class LockLens:
         for group, its in self.shared.items():
             rows |= {f"lock:{group}:{number}": row for number, row in enumerate(its)}
         self._rows = sorted(rows.items(), key=lambda it: _rank(it[1][0][0]))
+        self._starts = sorted({start for _, row in self._rows for _, start, _ in row})
+        self._shown: dict[int, dict[str, Field]] = {}
 
     def rows(self) -> int:
         """How many rows a still keeps for them."""
@@ -70,10 +73,14 @@ class LockLens:
         return {name: lock(field, moment) for name, field in self.shown_at(moment.step).items()}
 
     def shown_at(self, step: int) -> dict[str, Field]:
-        """Which locks these are after *step*."""
-        return {
-            name: next((it for it, start, _ in reversed(row) if start <= step), row[0][0]) for name, row in self._rows
-        }
+        """Which locks these are after *step*: the same as before it, unless one is taken that shares its row."""
+        taken = bisect_right(self._starts, step)
+        if taken not in self._shown:
+            self._shown[taken] = {
+                name: next((it for it, start, _ in reversed(row) if start <= step), row[0][0])
+                for name, row in self._rows
+            }
+        return self._shown[taken]
 
     def id_of(self, field: Field, step: int) -> str:
         """The row that shows *field* after *step*, or "" if none does."""
