@@ -7,11 +7,9 @@ ever touched); a :class:`Moment` is the state after one step.  Both only read th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sim.invariants import pte_of
 from sim.locks import Rwsem, is_queued
@@ -33,8 +31,7 @@ NOTHING: Final = object()
 FLUSHES: Final = (FlushTlb, HandleIpi, Invlpg)
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """A task as the picture knows it.
 
     Attributes:
@@ -55,9 +52,6 @@ class Actor:
     kind: str
     colour: str
     title: str
-
-    def __hash__(self) -> int:
-        return hash(self.task)
 
     @property
     def cpu_name(self) -> str:
@@ -142,33 +136,46 @@ class Run:
     def news(self, step: int) -> frozenset[Any]:
         """What is to be asked anew after *step*: questions to a moment, as ``Moment.acts, actor``, and :data:`STEP`."""
         if step not in self._news:
-            self._news[step] = frozenset((STEP, *self._news_at(step)))
+            self._news[step] = frozenset(self._news_at(step))
         return self._news[step]
 
-    def _news_at(self, step: int) -> Iterator[tuple[Callable[[Moment, Any], Any], Any]]:
-        """Every question to which the answer can be another than before: most are about this step, or the last one."""
-        event, two = self.events[step - 1], slice(max(step - 2, 0), step)
-        actor, acted = self.actor[event.task], {self.actor[it.task] for it in self.events[two]}
-        changed = {change.field for it in self.events[two] for change in it.changes}
-        now, before = self.trace.runnable[step], self.trace.runnable[step - 1]
-        freed = [it for it in self.actors if now != before and (it.name in now) != (it.name in before)]
-        for question, its in (
-            (Moment.remembers, [change.field for change in event.changes]),
-            (Moment.intends, [event.task]),
-            (Moment.has_next, [] if self.op_at(event.task, step) else [actor]),
-            (Moment.toucher, frozenset().union(*self._things[two])),
-            (Moment.changes, changed),
-            (Moment.changed_in, {it.ref for it in changed}),
-            (Moment.acts, acted),
-            (Moment.flush_by, [self.actor[it.task] for it in self.events[two] if isinstance(it.op, FLUSHES)]),
-            (Moment.stack_of, acted),
-            (Moment.can_run, freed),
-            (Moment.waits_for, [it for it in {actor, *freed} if self._waits_anew(it, step)]),
-        ):
-            yield from zip(repeat(question), its)
+    def _news_at(self, step: int) -> Iterator[Any]:
+        """Every question to which the answer can be another than before."""
+        event, last = self.events[step - 1], self.events[step - 2] if step > 1 else None
+        actor = self.actor[event.task]
+        told, before = self._told[step - 1], self._told[step - 2] if step > 1 else frozenset()
+        yield STEP
+        yield from told ^ before if last is not None and last.task is event.task else told | before
+        yield from ((Moment.remembers, change.field) for change in event.changes)
+        yield Moment.intends, event.task
+        if self.op_at(event.task, step) is None:
+            yield Moment.has_next, actor
+        for it in (event,) if last is None else (event, last):
+            yield Moment.stack_of, self.actor[it.task]
+            yield from ((Moment.changed_in, change.field.ref) for change in it.changes)
+            if isinstance(it.op, FLUSHES):
+                yield Moment.flush_by, self.actor[it.task]
+        now, then = self.trace.runnable[step], self.trace.runnable[step - 1]
+        freed = [it for it in self.actors if (it.name in now) != (it.name in then)] if now != then else []
+        yield from ((Moment.can_run, it) for it in freed)
+        yield from ((Moment.waits_for, it) for it in (actor, *freed) if self._waits_anew(it, step))
 
     def _waits_anew(self, actor: Actor, step: int) -> bool:
         return self.waits_for(actor, step) is not self.waits_for(actor, step - 1)
+
+    @cached_property
+    def _told(self) -> list[frozenset[Any]]:
+        """By event the questions to which the answer is yes, or who did it, at its step."""
+        return [
+            frozenset(
+                (
+                    (Moment.acts, self.actor[event.task]),
+                    *((Moment.toucher, it) for it in things),
+                    *((Moment.changes, change.field) for change in event.changes),
+                )
+            )
+            for event, things in zip(self.events, self._things, strict=True)
+        ]
 
     @cached_property
     def _things(self) -> list[frozenset[Any]]:
