@@ -86,8 +86,10 @@ LEVELS = {
         Level(
             "stale_entry",
             "leave a migration entry behind",
-            "The remap walk runs without the anon_vma lock, as a patch of 2012 proposed. Let main and worker step so "
-            "that the walk misses its entry: a PTE then names a page as migrating that nobody migrates any more.",
+            "A page moves in two walks over all who map it: the first puts a migration entry into each PTE, and the "
+            "second, the remap walk, puts the page's new place there. Here the second runs without the lock of the "
+            "reverse map, the anon_vma lock, as a patch of 2012 proposed. Let main and worker step so that it misses "
+            "its entry: a PTE then names a page as migrating that nobody migrates any more.",
             "stack_grows",
             "rfc_remap_unlocked",
             (("passes", 2),),
@@ -144,8 +146,9 @@ LEVELS = {
         Level(
             "stale_write",
             "catch a write through a stale TLB entry",
-            "The PTE of p0 is cleared, and the worker's CPU has not been told yet. Stop where the worker is about to "
-            "write p0 through what its TLB remembers.",
+            "To move p0, the migrator clears its PTE, the entry of the page table that says where p0 is. Let both "
+            "step, and stop where the PTE is cleared and the worker is about to write p0 all the same, through what "
+            "the TLB of its CPU remembers.",
             "one_page",
             "mutex_v37",
             (("rounds", 2), ("passes", 2)),
@@ -238,7 +241,7 @@ def _judged(level: Level, fix: Fix) -> Json:
     title = find_variant(fix.variant).title
     if verdict.violations:
         found = verdict.violations[0]
-        says = f"{title}. {found.kind} after {found.steps} steps: {found.sentence}."
+        says = f"{title}. {found.kind.capitalize()} after {found.steps} steps: {found.sentence}."
         return {"label": fix.label, "verdict": "unsafe", "says": says, "run": found.run_name}
     says = f"{title}. The checker has tried every order: {verdict.states:,} states, and nothing breaks."
     return {"label": fix.label, "verdict": verdict.verdict, "says": says}

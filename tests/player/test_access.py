@@ -123,7 +123,9 @@ def test_a_button_that_has_the_focus_keeps_its_space_key(open_film: OpenFilm, mo
 def test_the_whole_run_in_words(open_film: OpenFilm, move: Film) -> None:
     """Every step's sentence is there, the current one is marked, and a step can be gone to."""
     page = open_film(move, "step=5")
+    page.set_viewport_size({"width": 1280, "height": 500})
     page.keyboard.press("t")
+    expect(page.get_by_role("heading", name="The run in words")).to_be_in_viewport()
     words = page.get_by_role("region", name="The run in words")
     items = words.get_by_role("listitem")
     expect(items).to_have_count(len(move["steps"]) + 1)

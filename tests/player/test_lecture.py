@@ -70,6 +70,7 @@ def test_the_answer_is_hidden_until_asked(open_film: OpenFilm, move: Film) -> No
     page.keyboard.press("ArrowRight")
     assert step_of(page) == 21
     expect(page.locator(".rmw-sentence-text")).to_have_text(move["steps"][20]["sentence"])
+    expect(page.locator(".rmw-notice")).to_be_empty()
     page.keyboard.press("h")
     page.keyboard.press("ArrowRight")
     assert step_of(page) == 22

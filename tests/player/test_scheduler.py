@@ -100,6 +100,7 @@ def test_branches_are_kept_named_and_branch_again(open_film: OpenFilm, safe: Fil
 def test_keys_alone_lose_a_migration_entry(open_film: OpenFilm, unsafe: Film) -> None:
     """The counterexample can be walked into with the number keys; the badge says what happened."""
     page = open_film(unsafe, "step=0")
+    expect(page.locator(".rmw-can kbd")).to_have_text(["1", "2"])
     letters = {task["id"]: number for number, task in enumerate(unsafe["tasks"], 1)}
     for number, step in enumerate(unsafe["steps"], 1):
         page.keyboard.press(str(letters[step["task"]]))

@@ -54,7 +54,7 @@ def test_a_write_is_lost_without_interrupting_anybody() -> None:
     assert names[write] == "writer"
     verdicts = {fix["label"].split(":")[0]: fix["verdict"] for fix in goal["fixes"]}
     assert list(verdicts.values()) == ["unsafe", "wrong", "safe", "safe"]
-    assert "lost write" in goal["fixes"][0]["says"]
+    assert ". Lost write after" in goal["fixes"][0]["says"]
     assert "nothing breaks" in goal["fixes"][2]["says"]
 
 

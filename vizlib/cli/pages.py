@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sim.cli.base import Answer, Commands
 from sim.errors import BadParameter
+from sim.wording import times
 from vizlib import saving
 
 
@@ -67,5 +68,6 @@ def _level(options: argparse.Namespace) -> Answer:
     goal, size = film["goal"], target.stat().st_size
     data = {"file": str(target), "bytes": size, "level": options.name, "par": goal["par"], "states": goal["states"]}
     return Answer(
-        data, f"{target}: {size:,} bytes, {goal['title']}: {goal['par']} preemptions, {goal['states']:,} states"
+        data,
+        f"{target}: {size:,} bytes, {goal['title']}: {times(goal['par'], 'preemption')}, {goal['states']:,} states",
     )

@@ -54,7 +54,7 @@ export class Branches {
     this.onChoose = onChoose;
     this.onRename = onRename;
     this.list = html("ol", {});
-    this.hint = html("p", { class: "rmw-none" }, "Click a task under “could run next”, and the run branches off here. What you leave is kept.");
+    this.hint = html("p", { class: "rmw-none" }, "Click a task under “could run next”, or press its number, and the run branches off here. What you leave is kept.");
     this.el = html("section", { class: "rmw-branches", "aria-label": "Runs tried", hidden: true }, html("h3", {}, "Runs tried"), this.list, this.hint);
   }
 

@@ -21,7 +21,7 @@ export class Goal {
     this.yours = html("p", { role: "status" });
     this.fix = html("div", { class: "rmw-fix", hidden: true }, html("h3", {}, goal.kind ? "Now mend it" : "And now"), html("p", {}, goal.question), ...goal.fixes.map((it) => this.#option(it)));
     const how = goal.par === 0 ? "without a preemption" : `with ${times(goal.par)} and no fewer`;
-    this.par = `Certified by the checker: it can be done ${how} (${goal.states.toLocaleString("en")} states).`;
+    this.par = `Certified by the checker: it can be done ${how} (${goal.states.toLocaleString("en")} states). A preemption: another task goes on, though the one before it could have.`;
     this.el = html("section", { class: "rmw-goal", "aria-label": "Goal" }, html("h3", {}, `Goal: ${goal.title}`), html("p", {}, goal.task), html("p", { class: "rmw-none" }, this.par), this.yours, this.fix);
     this.reached = false;
   }
@@ -35,7 +35,7 @@ export class Goal {
       this.reached = true;
       this.fix.hidden = this.goal.fixes.length === 0;
     }
-    if (!done) setText(this.yours, place === 0 ? "Click a task under “could run next”." : `So far: ${place} steps, ${times(mine)}.`);
+    if (!done) setText(this.yours, place === 0 ? "Click a task under “could run next”, or press its number; R lets the last one run on." : `So far: ${place} steps, ${times(mine)}.`);
     else setText(this.yours, `Reached in ${place} steps with ${times(mine)}. ${mine <= this.goal.par ? (mine === 0 ? "Nobody has to be interrupted." : "Nobody can do it with fewer.") : `It can be done with ${this.goal.par}.`}`);
   }
 

@@ -50,6 +50,7 @@ export class Lecture {
     const { player } = this;
     const step = player.timeline.steps[player.step + 1];
     if (!this.asks || this.asked || !step) {
+      if (this.asked) player.notice.show(""); // what H does has been read by now; the audience need not have it before them
       this.asked = false;
       player.by(1);
       return;

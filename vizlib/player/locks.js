@@ -15,7 +15,7 @@ export class Locks {
     }
     const order = [...seen].sort(([, a], [, b]) => a.rank - b.rank);
     const tall = order.length <= MOST_TALL;
-    this.rows = new Map(order.map(([id, lock]) => [id, new Row(id, lock, this.tasks, tall ? 3 : 2)]));
+    this.rows = new Map(order.map(([id, lock]) => [id, new Row(id, lock, this.tasks, tall ? 3 : 1)]));
     this.list = html("ul", { class: "rmw-locklist", "data-tall": String(tall) },
       ...[...this.rows.values()].map((row) => row.el));
     this.el = html("section", { class: "rmw-locks", "aria-label": "Locks" },
@@ -73,7 +73,7 @@ class Row {
   }
 
   #chips(holds, more, mode) {
-    const room = holds.length > this.most ? this.most - 1 : this.most;
+    const room = holds.length > this.most ? Math.max(1, this.most - 1) : this.most;
     const out = holds.slice(0, room).map((it) => {
       const one = chip(this.tasks.get(it.task), it.task, more);
       if (more && it.mode && it.mode !== mode) one.append(html("small", {}, ` ${it.mode}`));

@@ -160,11 +160,12 @@ export class Next {
   /** @param {Timeline} timeline @param {Chooser | null} chooser */
   constructor(timeline, chooser = null) {
     this.tasks = new Map(timeline.film.tasks.map((task) => [task.id, task]));
+    this.numbers = new Map(timeline.film.tasks.map((task, at) => [task.id, at + 1]));
     this.chooser = chooser;
     this.can = html("ul", { class: "rmw-can" });
     this.cannot = html("ul", { class: "rmw-cannot" });
     this.el = html("section", { class: "rmw-next", "aria-label": "Who could run next" },
-      html("h3", {}, "Could run next ", chooser && html("small", {}, "click to let it step")), this.can, html("h3", {}, "Cannot run"), this.cannot);
+      html("h3", {}, "Could run next ", chooser && html("small", {}, "click, or its number")), this.can, html("h3", {}, "Cannot run"), this.cannot);
     this.rows = 0;
     this.setTimeline(timeline);
   }
@@ -201,11 +202,13 @@ export class Next {
     if (!this.chooser || !choices) return [name, ` ${why}`];
     const { step, runOn } = this.chooser;
     const button = (label, told, act, more) => html("button", { type: "button", class: `rmw-let ${more}`, "data-let": `${task} ${label}`, title: told, "aria-label": told, onclick: act }, label);
+    const number = /** @type {number} */ (this.numbers.get(task));
+    const key = number < 10 ? html("kbd", { "aria-hidden": "true" }, number) : "";
     if (choices.length > 1) {
-      return [name, ` ${why}`, ...choices.map((it) => button(`${it}`, `${task}: ${why}: ${it}`, () => step(task, it), "rmw-choice"))];
+      return [key, name, ` ${why}`, ...choices.map((it) => button(`${it}`, `${task}: ${why}: ${it}`, () => step(task, it), "rmw-choice"))];
     }
     const let1 = html("button", { type: "button", class: "rmw-let", "data-let": task, "aria-label": `let ${task} step: ${why}`, onclick: () => step(task, choices[0]) }, name, ` ${why}`);
-    return [let1, button("»", `let ${task} run on until others can see what it did`, () => runOn(task), "rmw-leton")];
+    return [key, let1, button("»", `let ${task} run on until others can see what it did`, () => runOn(task), "rmw-leton")];
   }
 
   #fill(list, items, draw, none) {

@@ -143,9 +143,11 @@ export class Transport {
     this.to(findStop(this.timeline, kind, { back, ids: this.focus.ids }));
   }
 
-  /** Open or close a part, and say so on its button. */
+  /** Open a part where it can be seen, or close it, and say so on its button. */
   toggle(part, button) {
-    setAttribute(button, "aria-expanded", String(part.toggle()));
+    const open = part.toggle();
+    setAttribute(button, "aria-expanded", String(open));
+    if (open) part.el.scrollIntoView({ block: "nearest" });
   }
 
   /** Show the place. @param {number} duration of the motion, 0 for none */
