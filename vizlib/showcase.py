@@ -64,11 +64,12 @@ def clocked(name: str) -> tuple[Trace, Sequence[int]]:
     """
     from sim.engines import timed
     from sim.engines.charge import charge
+    from sim.engines.costs import DEFAULT
 
     if len(words := name.split()) > 2 or name.endswith(".json"):
         trace = named(name)
         turns = [(turn.task, turn.choice) for turn in trace.turns]
-        return trace, charge(trace.world, trace.variant, turns, **trace.params)[1]
+        return trace, charge(trace.world, trace.variant, turns, costs=DEFAULT, **trace.params)[1]
     called, _, query = words[0].partition("?") if words else ("", "", "")
     params = find_world(called).small({**PARAMS.get(called, {}), **(parse_params(query) if query else {})})
     run = timed.run(called, [*words, VARIANT][1], record=True, schedule=True, params=params)
