@@ -9,6 +9,9 @@ threads.js       the threads, their call stacks and source lines
 locks.js         the locks, their holders and waiters
 story.js         the sentence, what changed, the counts, who could run next
 lanes.js         the run as lanes
+timeline.js      a run under the clock as lanes; track.js has the intervals, and which is next
+compare.js       two runs beside each other; transport.js is what both players are: what plays, and the keys
+lecture.js       full screen, large type, a question before each step
 controls.js      the buttons and the slider; keyboard.js has the keys, runname.js the run's name
 transcript.js    the whole run in words; help.js how to read the picture
 appearance.js    light or dark, how wide, still or moving

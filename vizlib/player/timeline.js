@@ -87,7 +87,7 @@ export class TimeLanes {
       const span = this.to - this.from;
       const along = (by) => (event.shiftKey ? this.move((by * span) / 4) : this.step(by));
       const act = { "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), ArrowRight: () => along(1), ArrowLeft: () => along(-1), ArrowDown: () => this.thread(1), ArrowUp: () => this.thread(-1),
-        Enter: () => this.approach(), Escape: () => this.#choose(null), Home: () => this.show(0, this.end), End: () => this.show(this.end - span, this.end) }[event.key];
+        ...(this.chosen ? { Enter: () => this.approach(), Escape: () => this.#choose(null) } : {}), Home: () => this.show(0, this.end), End: () => this.show(this.end - span, this.end) }[event.key];
       if (!act || event.ctrlKey || event.metaKey || event.altKey || (event.key === "Enter" && event.target.closest("button, summary"))) return;
       event.preventDefault();
       event.stopPropagation();
