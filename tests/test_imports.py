@@ -244,3 +244,11 @@ def test_importing_the_packages_loads_nothing_heavy(package: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [], f"import {package} loads {done.stdout}"
+
+
+def test_a_film_without_generations_loads_no_networkx() -> None:
+    """It takes longer to load than most films to build; one with a fork in it needs it."""
+    film = "vizlib.film.film(vizlib.showcase.showcase('{}')); print('networkx' in sys.modules)"
+    script = "; ".join(["import sys, vizlib.film, vizlib.showcase", *map(film.format, ("one_page", "relative_exits"))])
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr

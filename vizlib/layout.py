@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-import networkx as nx
-
 from vizlib.scene import Panel
 
 WIDTH = 1440
@@ -94,6 +92,8 @@ def generations(edges: Iterable[tuple[Node, Node]], nodes: Iterable[Node]) -> li
 
     Objects of one generation keep the order in which *nodes* names them.
     """
+    import networkx as nx  # only few pictures need it, and it takes longer to load than they to draw
+
     order = {node: at for at, node in enumerate(nodes)}
     graph: nx.DiGraph[Node] = nx.DiGraph()
     graph.add_nodes_from(order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from vizlib.scene import Json, Mark, mark_to_json, text_to_json
 if TYPE_CHECKING:
     from sim.machine import Frame
 
+#: The parts of a program in which functions stand.
+_HOLDERS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 _ROOT = Path(__file__).resolve().parent.parent
 #: A file, line and version of the kernel (of a later one the change, and no line), or a patch in a mail.
 _CITATION = re.compile(
@@ -44,7 +47,10 @@ def _functions(file: str) -> dict[tuple[str, int], Json]:
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     found: dict[tuple[str, int], Json] = {}
-    for node in ast.walk(ast.parse(text)):
+    todo: deque[ast.AST] = deque([ast.parse(text)])
+    while todo:
+        node = todo.popleft()
+        todo += (it for it in ast.iter_child_nodes(node) if isinstance(it, _HOLDERS))
         if isinstance(node, ast.FunctionDef):
             data = _excerpt(node, lines)
             for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import networkx as nx
-
 from sim.locks import Rwsem
 from sim.ops import Field
 from vizlib.lenses.lock import Hold, Lock, in_order, lock, lock_id
@@ -152,6 +150,8 @@ def _of_other(actor: Actor, field: Field, moment: Moment) -> Iterator[Edge]:
 
 def _circles(order: list[str], edges: list[Edge]) -> Iterator[tuple[str, ...]]:
     """One shortest circle of each knot of nodes that wait for each other, in the order of the nodes."""
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(order)
     graph.add_edges_from((it.source, it.target) for it in edges)

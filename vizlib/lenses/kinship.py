@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from networkx import NetworkXUnfeasible
-
 from sim.ops import Field
 from sim.structs import AnonVma, AnonVmaChain, Struct, Vma
 from vizlib.layout import generations
@@ -45,6 +43,10 @@ def descent(run: Run, anon_vmas: Sequence[AnonVma]) -> dict[AnonVma, int]:
     for it, its in linked.items():
         own = next((value for value in reversed(run.ever.get(it.anon_vma, [])) if value in anon_vmas), None)
         edges += [(above, own) for above in its if own is not None and above in anon_vmas and above is not own]
+    if not edges:
+        return dict.fromkeys(anon_vmas, 0)
+    from networkx import NetworkXUnfeasible
+
     try:
         columns = generations(dict.fromkeys(edges), anon_vmas)
     except NetworkXUnfeasible:  # linked both ways, by a kernel that is broken on purpose: no generations then
