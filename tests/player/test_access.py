@@ -126,6 +126,12 @@ def test_the_whole_run_in_words(open_film: OpenFilm, move: Film) -> None:
     page.set_viewport_size({"width": 1280, "height": 500})
     page.keyboard.press("t")
     expect(page.get_by_role("heading", name="The run in words")).to_be_in_viewport()
+    page.keyboard.press("t")
+    page.evaluate("() => scrollTo(0, 0)")
+    page.keyboard.press("g")
+    assert page.evaluate("() => scrollY") == 0, "what is in view stays where it is"
+    page.keyboard.press("g")
+    page.keyboard.press("t")
     words = page.get_by_role("region", name="The run in words")
     items = words.get_by_role("listitem")
     expect(items).to_have_count(len(move["steps"]) + 1)

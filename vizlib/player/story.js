@@ -207,7 +207,7 @@ export class Next {
     if (choices.length > 1) {
       return [key, name, ` ${why}`, ...choices.map((it) => button(`${it}`, `${task}: ${why}: ${it}`, () => step(task, it), "rmw-choice"))];
     }
-    const let1 = html("button", { type: "button", class: "rmw-let", "data-let": task, "aria-label": `let ${task} step: ${why}`, onclick: () => step(task, choices[0]) }, name, ` ${why}`);
+    const let1 = html("button", { type: "button", class: "rmw-let", "data-let": task, "aria-label": `${task} ${why}: let it step`, onclick: () => step(task, choices[0]) }, name, ` ${why}`);
     return [key, let1, button("»", `let ${task} run on until others can see what it did`, () => runOn(task), "rmw-leton")];
   }
 

@@ -147,7 +147,8 @@ export class Transport {
   toggle(part, button) {
     const open = part.toggle();
     setAttribute(button, "aria-expanded", String(open));
-    if (open) part.el.scrollIntoView({ block: "nearest" });
+    const { top } = part.el.getBoundingClientRect();
+    if (open && (top < 0 || top > innerHeight - 120)) part.el.scrollIntoView();
   }
 
   /** Show the place. @param {number} duration of the motion, 0 for none */

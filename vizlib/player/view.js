@@ -162,8 +162,8 @@ export class Player extends Transport {
 
   /** The graphs, or the machine. */
   #toggleGraphs() {
+    this.stage.el.hidden = !this.graphs.open;
     this.toggle(this.graphs, this.graphsButton);
-    this.stage.el.hidden = this.graphs.open;
     setText(this.middleTitle, this.graphs.open ? "Graphs" : "Machine");
     this.#moveGraphs();
   }
