@@ -12,6 +12,7 @@ from itertools import count
 from operator import add
 from typing import Any, Final
 
+from sim.engines.clock import interrupt
 from sim.machine import Change
 from sim.ops import Field, HandleIpi
 
@@ -43,6 +44,7 @@ class Interrupts:
         self._thread = [on_cpu[tasks[i].cpu] for i in range(len(tasks))]
         self._node = [info.node for info in tasks]
         self._irqs_off = [info.cpu.irqs_off for info in tasks]
+        self._sent = 0  # how often
         self._handled = [0] * len(tasks)  # until when a handler is at work
         self._after: dict[tuple[int, tuple[int, ...]], list[tuple[int, int]]] = {}  # when requests arrive, and where
         costs = ledger.costs
@@ -54,18 +56,23 @@ class Interrupts:
         handlers = self._handler
         return tuple([handlers[change[0]] for change in changes if change[0] in handlers])
 
-    def deliver(self, i: int, asked: tuple[int, ...], clock: int) -> Generator[Any, Any, None]:
-        """What task *i* has sent to the handlers *asked* at *clock* reaches the CPUs in turn; each answers its own."""
+    def send(self, i: int, asked: tuple[int, ...], clock: int) -> None:
+        """Task *i* has sent requests to the handlers *asked* at *clock*."""
+        self._sent += 1
+        self._env.process(self._deliver(interrupt(self._sent), self._arrivals(i, asked, clock)))
+
+    def _deliver(self, rank: int, arrivals: list[tuple[int, int]]) -> Generator[Any, Any, None]:
+        """Requests that were sent at one time reach their CPUs in turn; each answers its own."""
         env, peek, machine, handled = self._env, self._env.peek, self._machine, self._handled
         handle, irqs_off, memory = self._ledger.handle, self._irqs_off, machine.memory
         busy, owed, threads, waiting = self.busy, self.owed, self._thread, self._waiting
-        arrivals = [(clock + after, handler) for after, handler in self._arrivals(i, asked)]
         now = int(env.now)
         alone: float = 0  # nobody else can act before *alone*
         for following, (at, handler) in enumerate(arrivals, 1):  # those that are put off are among the following
             if at > now and at >= alone and at >= (alone := peek()):
-                yield env.timeout(at - now)
-                now, alone = at, 0
+                yield env.turn(at, rank)
+                alone = 0
+            now = at
             if at < (until := handled[handler]):  # it is still at work on somebody else's
                 insort(arrivals, (until, handler), following)
             elif memory.get(irqs_off[handler]):  # its CPU takes no interrupts for now
@@ -84,11 +91,11 @@ class Interrupts:
                 if machine.violation is not None:
                     return
 
-    def _arrivals(self, i: int, asked: tuple[int, ...]) -> list[tuple[int, int]]:
-        """How long after task *i* has sent its requests each of them reaches its handler, in that order."""
+    def _arrivals(self, i: int, asked: tuple[int, ...], clock: int) -> list[tuple[int, int]]:
+        """When each request that task *i* has sent at *clock* reaches its handler, and which that is, in that order."""
         found = self._after.get((i, asked))
         if found is None:
             node, sent = self._node[i], count(self._send + self._target, self._target)
             delivery = (self._near if self._node[it] == node else self._far for it in asked)
             found = self._after[i, asked] = sorted(zip(map(add, sent, delivery), asked, strict=True))
-        return found
+        return [(clock + after, handler) for after, handler in found]

@@ -2,28 +2,27 @@
 
 Who gets a lock, who spins and who is woken, when an interrupt arrives and what is paid for it: all that is the timed
 engine's own (:mod:`sim.engines.timed`), and so is what a lock does in memory.  Only the life of a thread is another:
-it takes its steps from a tape (:mod:`sim.engines.tape`), and those that concern it alone at one go, as far as nobody
-else can act.  Events come in the order in which SimPy would have them, so that the result is the run's to the
+it takes its steps from a tape (:mod:`sim.engines.tape`), and those that concern it alone at one go.  Steps that others
+can see come in the order of the timed engine (:mod:`sim.engines.clock`), so that the result is the run's to the
 nanosecond.  That is checked: a shorter run is made in both ways before a tape is believed, for each policy.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
-from heapq import heappop, heappush, heappushpop
-from itertools import count, repeat
+from heapq import heappop, heappush, heapreplace
 from typing import Any, Final
 
 from sim.engines import timed
+from sim.engines.arrivals import NEVER, Arrivals
 from sim.engines.costs import Costs
 from sim.engines.identity import identity, remembered
 from sim.engines.ledger import collector_paused
 from sim.engines.tape import FEW, SOME, Tape
 from sim.engines.tape_books import Books
-from sim.engines.timed import FAR, REPORT, TELLING, Clockwork
+from sim.engines.timed import REPORT, TELLING, Clockwork
 from sim.engines.timed_run import TimedRun
 from sim.errors import BadParameter, UnknownName, Untaped
 from sim.machine import Change
@@ -187,109 +186,85 @@ def _played(tape: Tape, pages: int, policy: str, costs: Costs, progress: Callabl
 # --- the clock -------------------------------------------------------------------------------------------
 
 
-#: The event that is always last.
-NEVER: Final = (FAR, 0, None)
-
-
-class Clock:
-    """The order in which SimPy has its events: by time, then processes that begin, then as they were asked for.
+class Turns:
+    """The turns of a replay's threads, in the order of the timed engine's clock.
 
     Attributes:
         now: the time (ns).
-        queue: what is to come: when, its number, and the process that goes on.
+        queue: what is to come: when, the number of the thread, and its process.
         lives: of each thread that has begun its process.
     """
 
     def __init__(self) -> None:
         self.now = 0
-        self.queue: list[tuple[int, int, Any]] = [NEVER]
+        self.queue: list[Any] = [NEVER]
         self.lives: dict[int, Any] = {}
-        self.number = count(1).__next__
 
-    def peek(self) -> int:
-        """When the next event is due."""
-        return self.queue[0][0]
+    def turn(self, at: int, rank: int) -> int:
+        """When a process goes on that yields this."""
+        return at
 
-    def timeout(self, delay: int) -> int:
-        """When a process goes on that yields this: so much later."""
-        return self.now + delay
-
-    def schedule(self, waiter: Any, delay: int) -> None:
-        """The thread of *waiter* goes on so much later."""
-        heappush(self.queue, (self.now + delay, self.number(), self.lives[waiter.i]))
-
-    def process(self, who: Any) -> None:
-        """*who* begins now."""
-        heappush(self.queue, (self.now, self.number() - FAR, who))
+    def schedule(self, waiter: Any, rank: int, delay: int) -> None:
+        """*waiter*, which is thread *rank*, goes on so much later."""
+        heappush(self.queue, (self.now + delay, rank, self.lives[rank]))
 
 
 class Player(Clockwork):
     """The timed engine, whose threads take their steps from a tape."""
 
+    clock, interrupts = Turns, Arrivals
+    _interrupts: Arrivals
+
     def __init__(self, books: Books, policy: str) -> None:
-        self._clock = Clock()
-        super().__init__(books, policy, keep_sleeps=False, clock=self._clock)
+        super().__init__(books, policy, keep_sleeps=False)
         self.books = books
 
     def _begin(self, i: int) -> None:
-        self._clock.lives[i] = life = self._live(i)
-        self._clock.process(life)
+        self.env.lives[i] = life = self._live(i)
+        heappush(self.env.queue, (0, i, life))
 
     def _turn_the_clock(self, progress: Callable[..., None] | None) -> None:
-        clock, queue, number, report = self._clock, self._clock.queue, self._clock.number, REPORT
-        event = heappop(queue)
-        while True:
-            clock.now, _, who = event
-            at = next(who, None)
-            if type(at) is int:
-                event = heappushpop(queue, (at, number(), who))
-                continue
-            if at is None:  # it has ended, and in SimPy that is an event, too
-                heappush(queue, (clock.now, number(), _OVER))
-            if not self.unfinished or queue[0] is NEVER:
+        env, queue, report = self.env, self.env.queue, REPORT
+        due, settle, owed = self._interrupts.due, self._interrupts.settle, self._interrupts.owed
+        while self.unfinished:
+            if due[0][0] <= queue[0][0]:
+                settle(queue)
+            if queue[0] is NEVER:
                 break
-            event = heappop(queue)
+            env.now, i, life = queue[0]
+            if owed[i]:  # interrupts have taken its CPU meanwhile
+                heapreplace(queue, (env.now + owed[i], i, life))
+                owed[i] = 0
+                continue
+            heappop(queue)
+            at = next(life, None)
+            if type(at) is int:
+                heappush(queue, (at, i, life))
             if progress is not None and self.books.steps >= report:
-                progress(f"{self.books.steps:,} shared steps", f"{clock.now / 1e6:.2f} ms simulated")
+                progress(f"{self.books.steps:,} shared steps", f"{env.now / 1e6:.2f} ms simulated")
                 report = self.books.steps + REPORT
 
     def _live(self, i: int) -> Generator[Any, Any, None]:
         """Thread *i*, from its start to its end, as :meth:`Clockwork._live`: yields when it goes on."""
-        queue, owed, books = self._clock.queue, self._interrupts.owed, self.books
-        segments, own, may_wait = books.segments, books.own[i], self.may_wait
-        now = 0
-        clock = books.start(i)
-        segment, place = segments[i], 0
-        marks, last, kind = segment.marks, segment.last, segment.kind
-        begun = clock
-        while place < last or kind is not None:
-            if owed[i]:
-                clock += owed[i]
-                begun += owed[i]
-                owed[i] = 0
-            alone = queue[0][0]  # until then nobody else can act
-            if alone <= now:
-                alone = now + 1
-            if clock < alone and place < last:
-                place += 1
-                if marks[place] < alone - begun and place < last:
-                    place = bisect_left(marks, alone - begun, place + 1, last)
-                clock = begun + marks[place]
-                if place == last and kind is None:
-                    break
-            if clock >= alone:
+        env, queue, due, books = self.env, self.env.queue, self._interrupts.due, self.books
+        segments, there, own, may_wait = books.segments, books.there, books.own[i], self.may_wait
+        now, clock = 0, books.start(i)  # now: when it was last its turn
+        while (segment := segments[i]).steps or segment.kind is not None:
+            if not there[i]:
+                clock += segment.ahead
+                there[i] = True
+            if clock > now and (clock >= queue[0][0] or clock >= due[0][0]):
                 yield clock
-                now = clock
-                continue
+                now = clock = env.now
+            kind = segment.kind
+            if kind is None:
+                clock += segment.ns
+                break
             op = segment.op or own[kind]
-            books.places[i] = last
             if kind in may_wait and not self.ready(i, op, clock):
                 now = clock = yield from self._wait(i, op, clock)
             else:
-                clock = self._do(i, op, clock)
-            segment, place = segments[i], books.places[i]
-            marks, last, kind = segment.marks, segment.last, segment.kind
-            begun = clock - marks[place]
+                now, clock = clock, self._do(i, op, clock)
         self._exit(i, clock)
 
     def _do(self, i: int, op: Op, at: int) -> int:
@@ -304,7 +279,3 @@ class Player(Clockwork):
 
     def _asked(self, i: int, changes: list[Change]) -> tuple[int, ...]:
         return self.books.asked[i]
-
-
-#: What goes on in place of a process that has ended.
-_OVER: Final = repeat(())

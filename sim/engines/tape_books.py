@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from itertools import accumulate
 from typing import Any, Final
 
 from sim.engines.costs import Costs, row_of
@@ -57,20 +56,20 @@ class _Segment:
     """A segment of the tape, with what it costs.
 
     Attributes:
-        marks: when each of its private steps begins, and the last has ended, from its start (ns).
-        last: how many private steps there are.
+        ahead: how long a thread is busy with private steps before it lets others go first (ns).
+        steps: how many private steps there are.
         kind: the type of the shared step after them, or None at the end.
         op: that step, or None if it is each thread's own.
-        ns, after: what that costs, and what the tracepoints after it cost.
+        ns, after: what that costs (at the end: the last private one), and what the tracepoints after it cost.
         stack: where the thread stands before it.
         other: what it does if a trylock fails, and how many segments are left out then.
         counts: what it adds to the counts; times: how often it was begun.
     """
 
-    __slots__ = ("after", "counts", "kind", "last", "marks", "ns", "op", "other", "stack", "times")
+    __slots__ = ("after", "ahead", "counts", "kind", "ns", "op", "other", "stack", "steps", "times")
 
-    def __init__(self, marks: list[int], counts: Counter[str]) -> None:
-        self.marks, self.counts, self.last = marks, counts, len(marks) - 1
+    def __init__(self, costs: list[int], counts: Counter[str]) -> None:
+        self.ahead, self.counts, self.steps = sum(costs), counts, len(costs)
         self.kind: type[Op] | None = None
         self.op: Op | None = None
         self.stack: tuple[Frame, ...] = ()
@@ -84,7 +83,7 @@ class Books:
     Attributes:
         machine: what stands in for it.
         costs, counts, changes: as of :class:`sim.engines.ledger.Ledger`; but that requests were sent is no change.
-        segments: on which segment each thread is; places: on which of its private steps.
+        segments: on which segment each thread is; there: whether at its end, before the shared step.
         own: of each thread the shared steps that no other makes: its interrupts, its wait for them, and its copies.
         asked: whom each thread interrupts.
     """
@@ -110,7 +109,7 @@ class Books:
         self.asked = [tape.targets.get(i, ()) for i in range(len(tasks))]
         self._queues: dict[int, deque[Field]] = {it: deque() for it in tape.handlers.values()}
         self._asked_by = [[self._queues[it] for it in its] for its in self.asked]
-        self.places = [0] * len(tasks)
+        self.there = [False] * len(tasks)
         self.segments = self.machine.segments
         self._next: list[Iterator[_Segment]] = [iter(())] * len(tasks)
         self._instead: list[Iterator[_Segment] | None] = [None] * len(tasks)
@@ -122,8 +121,8 @@ class Books:
 
     def _segment(self, it: Segment, own: dict[type[Op], Op]) -> _Segment:
         """*it* with what it costs; *own* are the shared steps of one of those whose it is."""
-        marks = [0, *accumulate(self._rows(rows) for rows, _ in it.private)]
-        segment = _Segment(marks, Counter(name for _, names in it.private for name in names))
+        private = [self._rows(rows) for rows, _ in it.private]
+        segment = _Segment(private, Counter(name for _, names in it.private for name in names))
         self._all.append(segment)
         if (shared := it.shared) is not None:
             segment.kind, segment.stack = shared.kind, shared.stack
@@ -133,6 +132,8 @@ class Books:
             segment.counts.update(shared.counts)
             segments, left_out = shared.other
             segment.other = [self._segment(part, own) for part in segments], left_out
+        elif private:  # a thread is done when its last step is, whoever comes meanwhile
+            segment.ahead, segment.ns = segment.ahead - private[-1], private[-1]
         return segment
 
     def _op(self, it: Shared) -> Op | None:
@@ -213,7 +214,7 @@ class Books:
 
     def _begin(self, i: int, segment: _Segment) -> None:
         segment.times += 1
-        self.segments[i], self.places[i] = segment, 0
+        self.segments[i], self.there[i] = segment, False
 
     def _go_on(self, i: int, segment: _Segment, failed: bool) -> None:
         """Thread *i* has come to the end of *segment*; whether with a trylock that failed."""
@@ -234,7 +235,7 @@ class Books:
     def close(self) -> None:
         """The run is over: count what its segments counted, and the interrupts."""
         self.counts["ipis_received"] += self._answers
-        self.machine.steps += sum(it.last * it.times for it in self._all)
+        self.machine.steps += sum(it.steps * it.times for it in self._all)
         for segment in self._all:
             for name, number in segment.counts.items():
                 self.counts[name] += number * segment.times

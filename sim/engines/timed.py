@@ -1,8 +1,9 @@
 """A clock decides who goes next: throughput, lock waits, profiles.
 
-SimPy is the clock and nothing more: each thread, and each round of interrupts, is a SimPy process that lets the machine
-make its steps.  A step takes effect when it begins; then its cost passes (:mod:`sim.engines.costs`).  Locks are values
-in memory; who gets one that is released is decided here, by a policy (:data:`POLICIES`).
+SimPy is the clock and nothing more (:mod:`sim.engines.clock`): each thread, and each round of interrupts, is a SimPy
+process that lets the machine make its steps.  A step takes effect when it begins; then its cost passes
+(:mod:`sim.engines.costs`).  Locks are values in memory; who gets one that is released is decided here, by a policy
+(:data:`POLICIES`).
 
 Most steps need no event queue: a process goes on by itself as long as its own clock is behind the next event, since
 nobody else can act before that.
@@ -16,11 +17,12 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from simpy import Environment, Event
+from simpy import Event
 from simpy.core import EmptySchedule
 
 from sim import guard
 from sim.engines import costs as cost_table
+from sim.engines.clock import FAR, Clock
 from sim.engines.costs import Costs
 from sim.engines.counts import is_anon_vma_lock, pages_migrated
 from sim.engines.interrupts import Interrupts
@@ -56,17 +58,18 @@ _MAY_WAIT: Final = frozenset((Acquire, Until))
 TELLING: Final = frozenset((SendIpi, Acquire, TryAcquire))
 #: Steps between two reports of progress.
 REPORT: Final = 50_000
-#: A time (ns) that never comes.
-FAR: Final = 1 << 60
-
 _Process = Generator[Event, Any, Any]
 
 
 class Clockwork:
-    """One run under the clock, which is SimPy's unless another is given that has its events in the same order."""
+    """One run under the clock."""
 
-    def __init__(self, ledger: Any, policy: str, keep_sleeps: bool, only: int | None = None, clock: Any = None) -> None:
-        self.env = Environment() if clock is None else clock
+    #: The clock, and what has the interrupts: others will do in which all comes in the same order.
+    clock: Callable[[], Any] = Clock
+    interrupts: Callable[..., Interrupts] = Interrupts
+
+    def __init__(self, ledger: Any, policy: str, keep_sleeps: bool, only: int | None = None) -> None:
+        self.env = self.clock()
         self.ledger, self.machine = ledger, ledger.machine
         self.costs: dict[str, int] = {row.name: ledger.costs[row.name] for row in ledger.costs}
         self.steals, self.spins = policy != "handoff", policy in ("steal", "spin")
@@ -82,7 +85,7 @@ class Clockwork:
         self.owner_set: dict[Field, int] = {}  # from when on the owner field of a lock names its owner
         self._index = {info.task: i for i, info in enumerate(tasks)}
         self._on_cpu = [True] * len(tasks)
-        self._interrupts = Interrupts(self.env, ledger, self.waiting, self._serve)
+        self._interrupts = self.interrupts(self.env, ledger, self.waiting, self._serve)
         self._rwsems = Rwsems(self) if policy == "spin" else None
         self.may_wait = _MAY_WAIT if self._rwsems is None else _MAY_WAIT | {TryAcquire}  # before these, ask ready
 
@@ -120,7 +123,7 @@ class Clockwork:
         env, machine, ops, owed, peek = self.env, self.machine, self.machine.ops, self._interrupts.owed, self.env.peek
         ledger, waiting, may_wait = self.ledger, self.waiting, self.may_wait
         step, read_on = ledger.step, ledger.read_on
-        now, clock, idle = 0, ledger.start(i), 0
+        now, clock, idle = 0, ledger.start(i), 0  # now: when it was last its turn
         alone: float = 0  # until when nobody else can act; 0 if that is to be looked up
         op = ops[i]
         try:
@@ -128,7 +131,7 @@ class Clockwork:
                 if owed[i]:
                     clock, owed[i] = clock + owed[i], 0
                 if clock >= alone and clock >= (alone := min(FAR, max(now + 1, peek()))):
-                    yield env.timeout(clock - now)
+                    yield env.turn(clock, i)
                     now, alone = clock, 0
                 elif type(op) in may_wait and not self.ready(i, op, clock):
                     now = clock = yield from self._wait(i, op, clock)
@@ -142,10 +145,10 @@ class Clockwork:
                     idle = 0 if changes else idle + 1
                     for change in changes:
                         if change[0] in waiting:
-                            clock, alone = clock + self._serve(change[0], at), 0
+                            clock, now, alone = clock + self._serve(change[0], at), at, 0
                     if type(op) in TELLING:
                         self._tell(i, op, changes, at)
-                        alone = 0
+                        now, alone = at, 0
                 if idle >= guard.MAX_IDLE:
                     raise guard.idles(machine.stack(machine.tasks[i].task)[-1])
                 op = ops[i]
@@ -165,7 +168,7 @@ class Clockwork:
     def _tell(self, i: int, op: Op, changes: list[Change], at: int) -> None:
         """Task *i* has done *op* at *at*: requests that it has sent are on their way, a mutex has an owner."""
         if type(op) is SendIpi:
-            self.env.process(self._interrupts.deliver(i, self._asked(i, changes), at))
+            self._interrupts.send(i, self._asked(i, changes), at)
         elif self.steals and changes and isinstance(op, Acquire | TryAcquire):
             self.owner_set[op.lock] = at + self.costs["mutex_set_owner"]
 
@@ -211,7 +214,7 @@ class Clockwork:
             self._fall_asleep(i, waiter, field)
         yield waiter
         while (busy_until := self._interrupts.serving[i]) > self.env.now:
-            yield self.env.timeout(busy_until - int(self.env.now))
+            yield self.env.turn(busy_until, i)
         busy[i] = self._on_cpu[i] = True
         now = int(self.env.now)
         self.ledger.unblocked(i, waiter.op, waiter.since, now, waiter.sleeps)

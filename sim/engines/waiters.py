@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from simpy import Environment, Event
-
+from sim.engines.clock import Clock, Turn
 from sim.ops import Op
 
 GRANT: Final = "its operation is done for it at once, and it goes on later"
@@ -14,8 +13,8 @@ RETRY: Final = "it is woken but keeps its place in the queue: somebody may be fa
 SPIN: Final = "it looks when it looks next"
 
 
-class Waiter(Event):
-    """A task that waits for a field; as an event it fires at the time that its waker names.
+class Waiter(Turn):
+    """A task that waits for a field; it goes on at the time that its waker names.
 
     Attributes:
         i: the number of the task.
@@ -25,11 +24,6 @@ class Waiter(Event):
         sleeps: whether it has given up its CPU.
     """
 
-    def __init__(self, env: Environment, i: int, op: Op, since: int, how: str, sleeps: bool) -> None:
-        super().__init__(env)
+    def __init__(self, clock: Clock, i: int, op: Op, since: int, how: str, sleeps: bool) -> None:
+        super().__init__(clock, i)
         self.i, self.op, self.since, self.how, self.sleeps = i, op, since, how, sleeps
-
-    def fire(self, at: int) -> None:
-        """Let the task go on at time *at*."""
-        self._ok, self._value = True, None
-        self.env.schedule(self, delay=at - self.env.now)
