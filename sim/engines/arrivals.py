@@ -68,3 +68,8 @@ class Arrivals(Interrupts):
                 owed[thread] += ns
             else:
                 serving[thread] = until
+
+    def state(self, now: int) -> Any:
+        """Requests on their way, and what interrupts cost, with times from *now* on."""
+        at_work = [[max(0, until - now) for until in its] for its in (self._handled, self.serving)]
+        return [[at - now for at in coming] for coming in self._coming], at_work, self.busy[:], self.owed[:]

@@ -4,7 +4,8 @@ Who gets a lock, who spins and who is woken, when an interrupt arrives and what 
 engine's own (:mod:`sim.engines.timed`), and so is what a lock does in memory.  Only the life of a thread is another:
 it takes its steps from a tape (:mod:`sim.engines.tape`), and those that concern it alone at one go.  Steps that others
 can see come in the order of the timed engine (:mod:`sim.engines.clock`), so that the result is the run's to the
-nanosecond.  That is checked: a shorter run is made in both ways before a tape is believed, for each policy.
+nanosecond.  That is checked: a shorter run is made in both ways before a tape is believed, for each policy.  And where
+all comes again as it was, it is not played again (:mod:`sim.engines.cycles`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Final
 from sim.engines import timed
 from sim.engines.arrivals import NEVER, Arrivals
 from sim.engines.costs import Costs
+from sim.engines.cycles import TIME, Cycles
 from sim.engines.identity import identity, remembered
 from sim.engines.ledger import collector_paused
 from sim.engines.tape import FEW, SOME, Tape
@@ -218,6 +220,13 @@ class Player(Clockwork):
     def __init__(self, books: Books, policy: str) -> None:
         super().__init__(books, policy, keep_sleeps=False)
         self.books = books
+        self._cycles = Cycles(self) if policy == "handoff" else None  # else processes know more than state() tells
+
+    def run(self, progress: Callable[..., None] | None = None) -> None:
+        """As of the timed engine."""
+        super().run(progress)
+        if self._cycles is not None:
+            self.elapsed += self._cycles.skipped
 
     def _begin(self, i: int) -> None:
         self.env.lives[i] = life = self._live(i)
@@ -240,6 +249,10 @@ class Player(Clockwork):
             at = next(life, None)
             if type(at) is int:
                 heappush(queue, (at, i, life))
+            if self.books.began:
+                self.books.began = False
+                if self._cycles is not None:
+                    self._cycles.look()
             if progress is not None and self.books.steps >= report:
                 progress(f"{self.books.steps:,} shared steps", f"{env.now / 1e6:.2f} ms simulated")
                 report = self.books.steps + REPORT
@@ -279,3 +292,31 @@ class Player(Clockwork):
 
     def _asked(self, i: int, changes: list[Change]) -> tuple[int, ...]:
         return self.books.asked[i]
+
+    # --- what is there, and what was counted --------------------------------------------------------------
+
+    def state(self) -> Any:
+        """All that decides what follows, but for the time and for how much is left to do."""
+        now = self.env.now
+        turns = sorted((at - now, i) for at, i, _ in self.env.queue)[:-1]
+        waiting = {
+            field: [(it.i, it.since - now, it.how, it.sleeps) for it in queue] for field, queue in self.waiting.items()
+        }
+        asleep = {i: (it.time - now, it.field, it.stack) for i, it in self._asleep.items()}
+        return turns, waiting, asleep, self._on_cpu[:], self.books.state(now), self._interrupts.state(now)
+
+    def tally(self) -> dict[Any, int]:
+        """All that was counted, and the time."""
+        slept = {
+            (site, name): number
+            for site, it in self.switches.sites.items()
+            for name, number in (("count", it.count), ("total", it.total))
+        }
+        return {TIME: self.env.now} | self.books.tally() | slept
+
+    def add(self, more: dict[Any, int]) -> None:
+        """Count *more* than was done."""
+        self.books.add(more)
+        for site, it in self.switches.sites.items():
+            it.count += more[site, "count"]
+            it.total += more[site, "total"]

@@ -38,3 +38,8 @@ class Shared:
         begin = max(at, self._busy.get(src, 0), self._busy.get(dst, 0))
         self._busy[src] = self._busy[dst] = begin + self._copy
         return begin - at
+
+    def state(self, now: int) -> object:
+        """Who had what last, and for how long from *now* on it is busy."""
+        lines = {it: (cpu, max(0, until - now)) for it, (cpu, until) in self._lines.items()}
+        return lines, {node: max(0, until - now) for node, until in self._busy.items()}

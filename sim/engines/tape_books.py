@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from sim.engines.costs import Costs, row_of
@@ -64,16 +65,17 @@ class _Segment:
         stack: where the thread stands before it.
         other: what it does if a trylock fails, and how many segments are left out then.
         counts: what it adds to the counts; times: how often it was begun.
+        rounds, length: if a part that is repeated begins with it, how often that is done, and its number of segments.
     """
 
-    __slots__ = ("after", "ahead", "counts", "kind", "ns", "op", "other", "stack", "steps", "times")
+    __slots__ = ("after", "ahead", "counts", "kind", "length", "ns", "op", "other", "rounds", "stack", "steps", "times")
 
     def __init__(self, costs: list[int], counts: Counter[str]) -> None:
         self.ahead, self.counts, self.steps = sum(costs), counts, len(costs)
         self.kind: type[Op] | None = None
         self.op: Op | None = None
         self.stack: tuple[Frame, ...] = ()
-        self.ns = self.after = self.times = 0
+        self.ns = self.after = self.times = self.rounds = self.length = 0
         self.other: tuple[list[_Segment], int] = ([], 0)
 
 
@@ -86,6 +88,8 @@ class Books:
         segments: on which segment each thread is; there: whether at its end, before the shared step.
         own: of each thread the shared steps that no other makes: its interrupts, its wait for them, and its copies.
         asked: whom each thread interrupts.
+        left: how many rounds each thread has left to do of the part that it is in, or was in last.
+        began: whether the thread that was the first to begin a round has begun another, which nobody has seen yet.
     """
 
     def __init__(self, tape: Tape, pages: int, costs: Costs) -> None:
@@ -113,8 +117,13 @@ class Books:
         self.segments = self.machine.segments
         self._next: list[Iterator[_Segment]] = [iter(())] * len(tasks)
         self._instead: list[Iterator[_Segment] | None] = [None] * len(tasks)
+        self.left, self._length = [0] * len(tasks), [0] * len(tasks)
+        self.began, self._leader = False, -1
         for its, parts in tape.threads(pages):
             made = [([self._segment(it, self.own[its[0]]) for it in part], times) for part, times in parts]
+            for part, times in made:
+                if times > 1:
+                    part[0].rounds, part[0].length = times, len(part)
             for i in its:
                 self._next[i] = played(made)
                 self._begin(i, next(self._next[i]))
@@ -215,14 +224,31 @@ class Books:
     def _begin(self, i: int, segment: _Segment) -> None:
         segment.times += 1
         self.segments[i], self.there[i] = segment, False
+        if segment.rounds:
+            self._round(i, segment)
+
+    def _round(self, i: int, first: _Segment) -> None:
+        """Thread *i* begins a round of a part of the tape, at its *first* segment."""
+        self.left[i] = (self.left[i] or first.rounds) - 1
+        self._length[i] = first.length
+        if self._leader < 0:
+            self._leader = i
+        self.began |= i == self._leader
+
+    def pass_over(self, i: int, rounds: int) -> None:
+        """Thread *i* does not do *rounds* of the rounds that it has left."""
+        self.left[i] -= rounds
+        segments = rounds * self._length[i]
+        next(islice(self._next[i], segments, segments), None)
 
     def _go_on(self, i: int, segment: _Segment, failed: bool) -> None:
         """Thread *i* has come to the end of *segment*; whether with a trylock that failed."""
         if failed:
             its, left_out = segment.other
             self._instead[i] = iter(its)
-            for _ in range(left_out):
-                next(self._next[i])
+            for passed in islice(self._next[i], left_out):
+                if passed.rounds:
+                    self._round(i, passed)
         instead = self._instead[i]
         if instead is not None:
             following = next(instead, None)
@@ -231,6 +257,27 @@ class Books:
                 return
             self._instead[i] = None
         self._begin(i, next(self._next[i]))
+
+    # --- what is there, and what was counted --------------------------------------------------------------
+
+    def state(self, now: int) -> Any:
+        """All that decides what follows, with times from *now* on."""
+        requests = [tuple(it) for it in self._queues.values()]
+        return list(map(id, self.segments)), self.there[:], dict(self._memory), requests, self._shared.state(now)
+
+    def tally(self) -> dict[Any, int]:
+        """All that was counted."""
+        counted = {"steps": self.machine.steps, "answers": self._answers}
+        return counted | self.counts | {segment: segment.times for segment in self._all}
+
+    def add(self, more: dict[Any, int]) -> None:
+        """Count *more* than was done."""
+        self.machine.steps += more["steps"]
+        self._answers += more["answers"]
+        for name in self.counts:
+            self.counts[name] += more[name]
+        for segment in self._all:
+            segment.times += more[segment]
 
     def close(self) -> None:
         """The run is over: count what its segments counted, and the interrupts."""
