@@ -155,8 +155,8 @@ def reasons_against(module: str, found: Import) -> Iterator[str]:
             yield "imports only go down the list ORDER in tests/test_imports.py"
     if within(module, *KNOWS_NO_SCHEDULER) and within(target, *CLOCKS_AND_CHANCE, "sim.engines"):
         yield "nobody below the engines knows who schedules"
-    if within(target, "simpy") and module not in ("sim.engines.timed", "sim.engines.waiters", "sim.bench.measure"):
-        yield "SimPy supplies the clock of the timed engine, timed.py and waiters.py, and nothing else"
+    if within(target, "simpy") and module not in ("sim.engines.clock", "sim.engines.timed", "sim.bench.measure"):
+        yield "SimPy supplies the clock of the timed engine, clock.py and timed.py, and nothing else"
     if within(target, *HEAVY) and not within(module, *MAY_LOAD_HEAVY) and not (found.lazy or found.typing):
         yield "import it inside the function that needs it, so that lessons run where it is missing"
     if within(target, "sim.structs") and module.startswith("vizlib.") and not within(module, "vizlib.lenses"):

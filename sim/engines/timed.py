@@ -17,12 +17,11 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from simpy import Event
 from simpy.core import EmptySchedule
 
 from sim import guard
 from sim.engines import costs as cost_table
-from sim.engines.clock import FAR, Clock
+from sim.engines.clock import FAR, Clock, Turn
 from sim.engines.costs import Costs
 from sim.engines.counts import is_anon_vma_lock, pages_migrated
 from sim.engines.interrupts import Interrupts
@@ -58,7 +57,7 @@ _MAY_WAIT: Final = frozenset((Acquire, Until))
 TELLING: Final = frozenset((SendIpi, Acquire, TryAcquire))
 #: Steps between two reports of progress.
 REPORT: Final = 50_000
-_Process = Generator[Event, Any, Any]
+_Process = Generator[Turn, Any, Any]
 
 
 class Clockwork:
