@@ -183,6 +183,10 @@ class Noted(Moment):
         """The field that keeps *actor* from running."""
         return self.ask(Moment.waits_for, actor)  # type: ignore[no-any-return]
 
+    def waiters(self, field: Field) -> tuple[Actor, ...]:
+        """Those that *field* keeps from running."""
+        return self.ask(Moment.waiters, field)  # type: ignore[no-any-return]
+
     def stack_of(self, actor: Actor) -> tuple[Frame, ...]:
         """Where *actor* stands."""
         return self.ask(Moment.stack_of, actor)  # type: ignore[no-any-return]

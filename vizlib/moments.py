@@ -150,18 +150,18 @@ class Run:
         yield Moment.intends, event.task
         if self.op_at(event.task, step) is None:
             yield Moment.has_next, actor
-        for it in (event,) if last is None else (event, last):
-            yield Moment.stack_of, self.actor[it.task]
-            yield from ((Moment.changed_in, change.field.ref) for change in it.changes)
-            if isinstance(it.op, FLUSHES):
-                yield Moment.flush_by, self.actor[it.task]
+        for made in (event,) if last is None else (event, last):
+            yield Moment.stack_of, self.actor[made.task]
+            yield from ((Moment.changed_in, change.field.ref) for change in made.changes)
+            if isinstance(made.op, FLUSHES):
+                yield Moment.flush_by, self.actor[made.task]
         now, then = self.trace.runnable[step], self.trace.runnable[step - 1]
         freed = [it for it in self.actors if (it.name in now) != (it.name in then)] if now != then else []
         yield from ((Moment.can_run, it) for it in freed)
-        yield from ((Moment.waits_for, it) for it in (actor, *freed) if self._waits_anew(it, step))
-
-    def _waits_anew(self, actor: Actor, step: int) -> bool:
-        return self.waits_for(actor, step) is not self.waits_for(actor, step - 1)
+        for it in (actor, *freed):
+            awaits, awaited = self.waits_for(it, step), self.waits_for(it, step - 1)
+            if awaits is not awaited:
+                yield from ((Moment.waits_for, it), (Moment.waiters, awaits), (Moment.waiters, awaited))
 
     @cached_property
     def _told(self) -> list[frozenset[Any]]:
@@ -380,6 +380,10 @@ class Moment:
     def waits_for(self, actor: Actor) -> Field | None:
         """The field that keeps *actor* from running, or None if it can run or has finished."""
         return None if self.can_run(actor) else field_before(self.pending.get(actor.task), actor.cpu)
+
+    def waiters(self, field: Field) -> tuple[Actor, ...]:
+        """Those that *field* keeps from running."""
+        return tuple(it for it in self.run.actors if self.waits_for(it) is field)
 
     def stack_of(self, actor: Actor) -> tuple[Frame, ...]:
         """Who did the step: the lines that ran.  Anybody else: the lines on which it stands."""

@@ -54,7 +54,7 @@ def test_every_question_with_another_answer_is_among_the_news(name: tuple[str, s
     of_actors = (Moment.acts, Moment.can_run, Moment.has_next, Moment.waits_for, Moment.stack_of, Moment.flush_by)
     about: dict[Callable[[Moment, Any], Any], Iterable[Any]] = dict.fromkeys(of_actors, run.actors)
     about[Moment.intends] = [it.task for it in run.actors]
-    about |= dict.fromkeys((Moment.remembers, Moment.changes, Moment.toucher), run.ever)
+    about |= dict.fromkeys((Moment.remembers, Moment.changes, Moment.waiters), run.ever)
     about[Moment.changed_in] = {it.ref for it in run.ever}
     about[Moment.toucher] = {*run.ever, *about[Moment.changed_in]}
     before: dict[Any, Any] = {}

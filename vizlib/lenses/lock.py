@@ -141,7 +141,7 @@ def _waiters(field: Field, value: object, moment: Moment) -> list[Hold]:
     """Who waits: the queue of a rwsem; for other locks whoever cannot go on because of it."""
     if isinstance(value, Rwsem):
         return [Hold(str(task), "read" if mode == SHARED else "") for task, mode in value.queue]
-    return [Hold(it.name) for it in moment.run.actors if waits(it, field, moment)]
+    return [Hold(it.name) for it in moment.waiters(field)] if value is not None else []
 
 
 def waits(actor: Actor, field: Field, moment: Moment) -> bool:
