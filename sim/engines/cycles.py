@@ -10,6 +10,7 @@ what is still to come matters, all times that are past are alike.
 
 from __future__ import annotations
 
+from operator import eq
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Cycles:
     def __init__(self, player: Player) -> None:
         self._player = player
         self._looked = 0
-        self._state: Any = None
+        self._state: list[Any] = []
         self._left: list[int] = []
         self._tally: dict[Any, int] = {}
         self.skipped = 0
@@ -42,13 +43,13 @@ class Cycles:
         if self.skipped or self._looked == ROUNDS:
             return
         self._looked += 1
-        state, books = self._player.state(), self._player.books
-        if state == self._state:
+        books = self._player.books
+        if self._state and all(map(eq, self._player.state(), self._state)):
             self._skip([before - left for before, left in zip(self._left, books.left, strict=True)])
         elif (
             self._looked & (self._looked - 1) == 0
         ):  # keep the 1st, 2nd, 4th, 8th ...: any cycle is found by one of them
-            self._state, self._left, self._tally = state, books.left[:], self._player.tally()
+            self._state, self._left, self._tally = [*self._player.state()], books.left[:], self._player.tally()
 
     def _skip(self, rounds: list[int]) -> None:
         """What was done since the state was kept, *rounds* by each thread, is repeated as often as can be."""

@@ -46,7 +46,7 @@ class Interrupts:
         self._irqs_off = [info.cpu.irqs_off for info in tasks]
         self._sent = 0  # how often
         self._handled = [0] * len(tasks)  # until when a handler is at work
-        self._after: dict[tuple[int, tuple[int, ...]], list[tuple[int, int]]] = {}  # when requests arrive, and where
+        self._known: dict[tuple[int, tuple[int, ...]], list[tuple[int, int]]] = {}  # what _after() has found
         costs = ledger.costs
         self._send, self._target = costs["ipi_send"], costs["ipi_target"]
         self._near, self._far = costs["ipi_delivery"], costs["ipi_delivery_remote"]
@@ -59,7 +59,8 @@ class Interrupts:
     def send(self, i: int, asked: tuple[int, ...], clock: int) -> None:
         """Task *i* has sent requests to the handlers *asked* at *clock*."""
         self._sent += 1
-        self._env.process(self._deliver(interrupt(self._sent), self._arrivals(i, asked, clock)))
+        arrivals = [(clock + after, handler) for after, handler in self._after(i, asked)]
+        self._env.process(self._deliver(interrupt(self._sent), arrivals))
 
     def _deliver(self, rank: int, arrivals: list[tuple[int, int]]) -> Generator[Any, Any, None]:
         """Requests that were sent at one time reach their CPUs in turn; each answers its own."""
@@ -91,11 +92,11 @@ class Interrupts:
                 if machine.violation is not None:
                     return
 
-    def _arrivals(self, i: int, asked: tuple[int, ...], clock: int) -> list[tuple[int, int]]:
-        """When each request that task *i* has sent at *clock* reaches its handler, and which that is, in that order."""
-        found = self._after.get((i, asked))
+    def _after(self, i: int, asked: tuple[int, ...]) -> list[tuple[int, int]]:
+        """How long after task *i* has sent its requests each reaches its handler, and which that is, in that order."""
+        found = self._known.get((i, asked))
         if found is None:
             node, sent = self._node[i], count(self._send + self._target, self._target)
             delivery = (self._near if self._node[it] == node else self._far for it in asked)
-            found = self._after[i, asked] = sorted(zip(map(add, sent, delivery), asked, strict=True))
-        return [(clock + after, handler) for after, handler in found]
+            found = self._known[i, asked] = sorted(zip(map(add, sent, delivery), asked, strict=True))
+        return found

@@ -11,7 +11,7 @@ all comes again as it was, it is not played again (:mod:`sim.engines.cycles`).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from fractions import Fraction
 from heapq import heappop, heappush, heapreplace
 from typing import Any, Final
@@ -295,15 +295,17 @@ class Player(Clockwork):
 
     # --- what is there, and what was counted --------------------------------------------------------------
 
-    def state(self) -> Any:
-        """All that decides what follows, but for the time and for how much is left to do."""
+    def state(self) -> Iterator[Any]:
+        """All that decides what follows, but for the time and for how much is left to do, a part at a time."""
         now = self.env.now
-        turns = sorted((at - now, i) for at, i, _ in self.env.queue)[:-1]
-        waiting = {
+        yield sorted((at - now, i) for at, i, _ in self.env.queue)[:-1]
+        yield self.books.state(now)
+        yield {
             field: [(it.i, it.since - now, it.how, it.sleeps) for it in queue] for field, queue in self.waiting.items()
         }
-        asleep = {i: (it.time - now, it.field, it.stack) for i, it in self._asleep.items()}
-        return turns, waiting, asleep, self._on_cpu[:], self.books.state(now), self._interrupts.state(now)
+        yield {i: (it.time - now, it.field, it.stack) for i, it in self._asleep.items()}
+        yield self._on_cpu[:]
+        yield self._interrupts.state(now)
 
     def tally(self) -> dict[Any, int]:
         """All that was counted, and the time."""

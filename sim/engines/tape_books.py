@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
@@ -109,10 +109,8 @@ class Books:
         for i, copy in tape.copied.items():
             self.own[i][CopyPage] = copy
         self._remote = {i: self._more_for_remote(i, copy) for i, copy in tape.copied.items()}
-        self._handler_ns, self._target = costs["ipi_handler"], costs["ipi_target"]
+        self._target = costs["ipi_target"]
         self.asked = [tape.targets.get(i, ()) for i in range(len(tasks))]
-        self._queues: dict[int, deque[Field]] = {it: deque() for it in tape.handlers.values()}
-        self._asked_by = [[self._queues[it] for it in its] for its in self.asked]
         self.there = [False] * len(tasks)
         self.segments = self.machine.segments
         self._next: list[Iterator[_Segment]] = [iter(())] * len(tasks)
@@ -199,19 +197,11 @@ class Books:
         return ns + segment.after
 
     def _send(self, i: int) -> int:
-        """Requests to other CPUs, as :func:`sim.hardware.send_ipi` leaves them: whom each is from, in their order."""
-        pending, queues = self.machine.tasks[i].cpu.csd_pending, self._asked_by[i]
-        self._memory[pending] = len(queues)
-        for queue in queues:
-            queue.append(pending)
-        self._answers += len(queues)  # none of them is left without one
-        return len(queues) * self._target
-
-    def handle(self, handler: int, at: int) -> tuple[int, Field, int]:
-        """The oldest request is answered, as :func:`sim.hardware.handle_ipi` does it; as of a ledger."""
-        pending, memory = self._queues[handler].popleft(), self._memory
-        memory[pending] = left = memory[pending] - 1
-        return self._handler_ns, pending, left
+        """Requests to other CPUs, as of :func:`sim.hardware.send_ipi`: how many are unanswered, and what they cost."""
+        number = len(self.asked[i])
+        self._memory[self.machine.tasks[i].cpu.csd_pending] = number
+        self._answers += number  # none of them is left without one
+        return number * self._target
 
     def blocked(self, i: int, op: Op, at: int, sleeps: bool) -> None:
         """As of a ledger."""
@@ -262,8 +252,7 @@ class Books:
 
     def state(self, now: int) -> Any:
         """All that decides what follows, with times from *now* on."""
-        requests = [tuple(it) for it in self._queues.values()]
-        return list(map(id, self.segments)), self.there[:], dict(self._memory), requests, self._shared.state(now)
+        return list(map(id, self.segments)), self.there[:], dict(self._memory), self._shared.state(now)
 
     def tally(self) -> dict[Any, int]:
         """All that was counted."""
