@@ -43,13 +43,11 @@ class Cycles:
         if self.skipped or self._looked == ROUNDS:
             return
         self._looked += 1
-        books = self._player.books
+        left = self._player.books.left
         if self._state and all(map(eq, self._player.state(), self._state)):
-            self._skip([before - left for before, left in zip(self._left, books.left, strict=True)])
-        elif (
-            self._looked & (self._looked - 1) == 0
-        ):  # keep the 1st, 2nd, 4th, 8th ...: any cycle is found by one of them
-            self._state, self._left, self._tally = [*self._player.state()], books.left[:], self._player.tally()
+            self._skip([before - now for before, now in zip(self._left, left, strict=True)])
+        elif self._looked.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ... are kept: one of them lies on any cycle
+            self._state, self._left, self._tally = [*self._player.state()], left[:], self._player.tally()
 
     def _skip(self, rounds: list[int]) -> None:
         """What was done since the state was kept, *rounds* by each thread, is repeated as often as can be."""
