@@ -45,7 +45,7 @@ from sim.ops import (
     Wrprotect,
     Xchg,
 )
-from sim.structs import Page
+from sim.structs import Cpu, Page
 from sim.wording import condition, lock_words
 
 
@@ -74,13 +74,13 @@ def enabled(op: Op, memory: Memory, me: Context) -> bool:
     return True
 
 
-def awaited(op: Op, me: Context) -> Field | None:
-    """The one field on which it depends whether *op* is enabled, or None if it always is."""
+def awaited(op: Op | None, cpu: Cpu) -> Field | None:
+    """The one field on which it depends whether *op* is enabled on *cpu*; None if it always is, or is no operation."""
     if isinstance(op, Acquire):
         return op.lock
     if isinstance(op, Until):
         return op.field
-    return me.cpu.call_single_queue if isinstance(op, HandleIpi) else None
+    return cpu.call_single_queue if isinstance(op, HandleIpi) else None
 
 
 def execute(op: Op, memory: Memory, me: Context, changes: list[Change], choice: int = 0) -> Any:

@@ -1,30 +1,17 @@
-"""What one event is about: the fields and objects that it names, what it had to wait for, and the lines that ran."""
+"""What one event is about: the fields and objects that it names, and the lines that ran."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sim.ops import Acquire, CopyPage, Field, Free, HandleIpi, Op, Release, TryAcquire, Until
+from sim.ops import Acquire, CopyPage, Field, Free, Release, TryAcquire
 
 if TYPE_CHECKING:
     from sim.machine import Event, Frame
 
 #: Calls such as spin_lock, one operation each: the line that calls one says more than the one line in it.
 THIN = "sim/sync.py"
-
-
-def field_before(op: Op | None, cpu: Any) -> Field | None:
-    """The field for which a task on *cpu* may have to wait before it can do *op*."""
-    match op:
-        case Acquire(lock, _):
-            return lock
-        case Until(field, _, _):
-            return field
-        case HandleIpi():
-            queue: Field = cpu.call_single_queue
-            return queue
-    return None
 
 
 def kernel_frames(stack: Sequence[Frame]) -> tuple[Frame, ...]:

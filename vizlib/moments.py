@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sim.invariants import pte_of
 from sim.locks import Rwsem, is_queued
+from sim.machine import awaited
 from sim.ops import Acquire, Field, FlushTlb, HandleIpi, Invlpg, Op, TryAcquire, Until
 from vizlib import theme
-from vizlib.events import field_before, kernel_frames, things_of
+from vizlib.events import kernel_frames, things_of
 
 if TYPE_CHECKING:
     from sim.machine import Event, Frame
@@ -131,7 +132,7 @@ class Run:
     def waits_for(self, actor: Actor, step: int) -> Field | None:
         """The field that keeps *actor* from running after *step*, or None if it can run or has finished."""
         free = actor.name in self.trace.runnable[step]
-        return None if free else field_before(self.op_at(actor.task, step), actor.cpu)
+        return None if free else awaited(self.op_at(actor.task, step), actor.cpu)
 
     def news(self, step: int) -> frozenset[Any]:
         """What is to be asked anew after *step*: questions to a moment, as ``Moment.acts, actor``, and :data:`STEP`."""
@@ -379,7 +380,7 @@ class Moment:
 
     def waits_for(self, actor: Actor) -> Field | None:
         """The field that keeps *actor* from running, or None if it can run or has finished."""
-        return None if self.can_run(actor) else field_before(self.pending.get(actor.task), actor.cpu)
+        return None if self.can_run(actor) else awaited(self.pending.get(actor.task), actor.cpu)
 
     def waiters(self, field: Field) -> tuple[Actor, ...]:
         """Those that *field* keeps from running."""

@@ -18,6 +18,7 @@ from sim.errors import BadSchedule
 from sim.ops import Acquire, HandleIpi, UserRead, UserWrite
 from sim.schedule import parse_params
 from sim.variants import find as find_variant
+from sim.worlds import World
 from sim.worlds import find as find_world
 
 if TYPE_CHECKING:
@@ -70,9 +71,8 @@ def clocked(name: str) -> tuple[Trace, Sequence[int]]:
         trace = named(name)
         turns = [(turn.task, turn.choice) for turn in trace.turns]
         return trace, charge(trace.world, trace.variant, turns, costs=DEFAULT, **trace.params)[1]
-    called, _, query = words[0].partition("?") if words else ("", "", "")
-    params = find_world(called).small({**PARAMS.get(called, {}), **(parse_params(query) if query else {})})
-    run = timed.run(called, [*words, VARIANT][1], record=True, schedule=True, params=params)
+    world, params = _with_params(words[0] if words else "")
+    run = timed.run(world, words[1] if len(words) > 1 else VARIANT, record=True, schedule=True, params=params)
     return replay(run.run_name), run.times
 
 
@@ -81,15 +81,20 @@ def showcase(name: str, variant: str | None = None, *, meeting: bool = False) ->
 
     With *meeting* whoever takes an anon_vma lock lets the others go on too, so that they meet there.
     """
-    called, _, query = name.partition("?")
-    world = find_world(called)
-    params = world.small({**PARAMS.get(called, {}), **(parse_params(query) if query else {})})
+    world, params = _with_params(name)
     how = find_variant(variant or VARIANT)
     if how.verdicts.get(world.name) == "unsafe" and (found := _counterexample(world.name, how.name, params)):
         return found
     stepper = Stepper(world.name, how, "", **params)
     _take_turns(stepper, meeting=meeting)
     return stepper.trace
+
+
+def _with_params(name: str) -> tuple[World, dict[str, int]]:
+    """The world that *name* begins with, and its parameters: those after a question mark, the others small."""
+    called, _, query = name.partition("?")
+    world = find_world(called)
+    return world, world.small({**PARAMS.get(called, {}), **(parse_params(query) if query else {})})
 
 
 def _counterexample(world: str, variant: str, params: Mapping[str, int]) -> Trace | None:

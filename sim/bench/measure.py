@@ -237,7 +237,7 @@ class ResourcePeer:
             if (request := self._ask(i, op)) is not None:
                 yield request
             while not self.machine.enabled(self.machine.tasks[i].task):
-                field = awaited(op, self.machine.contexts[i])
+                field = awaited(op, self.machine.contexts[i].cpu)
                 assert field is not None
                 yield self.changed.setdefault(field, self.env.event())
             self._perform(i, op)

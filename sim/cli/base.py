@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         for it in args:
             name, is_one, value = it.partition("=")
             if it.startswith("-"):
-                option = next((options[long] for long in options if long == it or long.startswith(f"{it}")), None)
+                option = next((options[long] for long in options if long.startswith(it)), None)
                 value_follows = option is not None and option.nargs != 0
                 many_follow = option is not None and option.nargs in ("+", "*")
             elif value_follows:

@@ -185,7 +185,7 @@ class Clockwork:
 
     def _wait(self, i: int, op: Op, clock: int) -> _Process:
         """Thread *i* waits to do *op*; returns when, with the operation done or worth another look."""
-        field = awaited(op, self.machine.contexts[i])
+        field = awaited(op, self.machine.contexts[i].cpu)
         assert field is not None
         if isinstance(op, Acquire):
             self.ledger.counts["anon_vma_lock_waits"] += is_anon_vma_lock(op)

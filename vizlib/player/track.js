@@ -30,24 +30,12 @@ export class Track {
 
   /** The first interval that may still last at a time. */
   first(time) {
-    let [low, high] = [0, this.latest.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.latest[middle] < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstOf(this.latest, (latest) => latest >= time);
   }
 
   /** The first interval that begins after a time. */
   after(time) {
-    let [low, high] = [0, this.from.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.from[middle] <= time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstOf(this.from, (from) => from > time);
   }
 
   /** The shares of a stretch in so many pieces. @returns {Float32Array} */
@@ -65,6 +53,17 @@ export class Track {
     }
     return out;
   }
+}
+
+/** The place of the first of ascending numbers that is far enough. @param {Float64Array} its @param {(it: number) => boolean} enough */
+function firstOf(its, enough) {
+  let [low, high] = [0, its.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (enough(its[middle])) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function halved(shares) {
